@@ -1,0 +1,71 @@
+# Verbs of this repository; `make help` prints each with its comment.
+# Settings are environment variables (.env.example); they can be given behind the verb: make up RISK_PORT_OFFSET=1000
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+JARS := .cluster/jars
+UV_VERSION := 0.13.9
+export PYTHONWARNINGS ?= ignore::FutureWarning,ignore::DeprecationWarning
+
+.DEFAULT_GOAL := help
+.PHONY: help install up down status sql demo test test-unit test-cluster check format lock screenshots
+
+help: ## print this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+install: $(VENV)/installed $(JARS)/installed ## Python environment and jars; the other verbs call it
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	@sh local_cluster/check_prerequisites.sh $(PYTHON)
+	@echo "install the Python environment into $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(JARS)/installed: local_cluster/pom.xml
+	@sh local_cluster/check_prerequisites.sh $(PYTHON)
+	@echo "fetch jars into $(JARS) …"
+	@rm -rf $(JARS)
+	@mvn --batch-mode --quiet -Dstyle.color=never --file local_cluster/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(JARS)
+	@touch $@
+
+up: install ## start the one-machine cluster and wait until it answers
+	@$(BIN)/python -m local_cluster up
+
+down: ## stop what `make up` started, also after a crash; nothing else
+	@$(BIN)/python -m local_cluster down
+
+status: install ## state of each service, memory, web pages
+	@$(BIN)/python -m local_cluster status
+
+sql: install ## a spark-sql shell on the tables
+	@$(BIN)/python -m local_cluster sql
+
+demo: install ## the whole pipeline; on your own files: make demo INSTALLS=DIR LABELS=FILE
+	@$(BIN)/python -m local_cluster.demo $(if $(INSTALLS),--installs "$(INSTALLS)") $(if $(LABELS),--labels "$(LABELS)") $(if $(USERS),--users $(USERS))
+
+test: check test-unit test-cluster ## format and lint checks, types, unit tests, cluster tests
+
+test-unit: install ## unit tests; no cluster
+	@$(BIN)/pytest tests/unit
+
+test-cluster: install ## tests on real HDFS, YARN, Spark, Iceberg, MLflow and Airflow, with a cluster of their own
+	@$(BIN)/pytest tests/cluster
+
+check: install ## formatting, lint and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: install ## format and fix what can be fixed
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: ## resolve pyproject.toml anew into requirements.lock
+	@$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --extra cpu --extra dev --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
+
+screenshots: install ## pictures for the README from a running demo; needs Chromium
+	@$(BIN)/python docs/screenshots.py

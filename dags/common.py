@@ -1,0 +1,117 @@
+"""What the DAGs share: settings, defaults, how a job is submitted and when a retry helps."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import Context, RetryDecision, RetryPolicy
+
+from dags.waiting import HdfsDays
+from settings import REPOSITORY, Settings
+
+SETTINGS = Settings()
+
+# One attempt of one run: what an orphaned driver of an earlier attempt stages can never be mistaken for this.
+WAP_ID = "{{ run_id }}-{{ ti.try_number }}"
+# HDFS refuses colons in names.
+RUN_FOLDER = "{{ run_id | replace(':', '') | replace('+', '_') }}"
+
+HDFS_DAYS = HdfsDays(SETTINGS.webhdfs_url, SETTINGS.hdfs_user, SETTINGS.landing_root, SETTINGS.receipts_root)
+
+DATA_ERROR_EXIT_CODE = 65  # EX_DATAERR of sysexits.h, as jobs/command.py exits
+
+
+class RetryUnlessDataError(RetryPolicy):
+    """Fail at once when a job says that its input is at fault: the same input fails again."""
+
+    def evaluate(
+        self,
+        exception: BaseException,
+        try_number: int,  # noqa: ARG002 (the interface's)
+        max_tries: int,  # noqa: ARG002
+        context: Context | None = None,  # noqa: ARG002
+    ) -> RetryDecision:
+        message = str(exception).strip()
+        if re.search(rf"\bcode(?: is)?:? {DATA_ERROR_EXIT_CODE}\b", message):
+            # Jobs print their reason last.
+            return RetryDecision.fail(reason=message.splitlines()[-1].strip())
+        return RetryDecision.default()
+
+    def serialize(self) -> dict[str, Any]:
+        """It has no parameters."""
+        return {}
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> "RetryUnlessDataError":  # noqa: ARG003
+        return cls()
+
+
+DEFAULT_ARGS: dict[str, Any] = {
+    "owner": "risk",
+    # Two retries outlive a restarted DataNode or a lost container.
+    "retries": 2,
+    "retry_delay": timedelta(seconds=20),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=10),
+    "retry_policy": RetryUnlessDataError(),
+    "execution_timeout": timedelta(hours=2),
+}
+
+
+def spark_job(task_id: str, arguments: dict[str, str], **options: Any) -> SparkSubmitOperator:
+    """Submit `jobs/<task_id>.py`; a task and its script share one name.
+
+    Args:
+        task_id: name of the task and of the script.
+        arguments: option of the script's command line, without `--`, to its value (templated).
+        options: further arguments of the operator.
+    """
+    return SparkSubmitOperator(**submission(task_id), application_args=command_line(arguments), **options)
+
+
+def submission(task_id: str) -> dict[str, Any]:
+    """Arguments of the operator that are the same for every job."""
+    return {
+        "task_id": task_id,
+        "application": str(REPOSITORY / "jobs" / f"{task_id}.py"),
+        "name": f"{task_id} {{{{ run_id }}}}",
+        "conf": _environment_conf(),
+        "pool": "spark",
+    }
+
+
+def command_line(arguments: dict[str, str]) -> list[str]:
+    return [part for name, value in arguments.items() for part in (f"--{name}", value)]
+
+
+def extraction_arguments(day: str) -> dict[str, str]:
+    """Of `jobs/extract_sessions.py` for one landing day."""
+    return {
+        "landing": f"{SETTINGS.hdfs_url}{SETTINGS.landing_root}/ds={day}",
+        "sessions": f"risk.install_sessions/ds={day}",
+        "rejected": f"risk.rejected_events/ds={day}",
+        "counts": f"risk.extraction_counts/ds={day}",
+        "receipt": f"{SETTINGS.hdfs_url}{SETTINGS.receipts_root}/ds={day}.json",
+        "max-bad-share": str(SETTINGS.max_bad_share),
+        "session-gap-seconds": str(SETTINGS.session_gap_seconds),
+    }
+
+
+def command(task_id: str, bash_command: str, **options: Any) -> BashOperator:
+    """Run a command of this environment; its last line of output is the task's result."""
+    return BashOperator(
+        task_id=task_id, bash_command=f"exec python -m {bash_command}", append_env=True, **options
+    )
+
+
+def _environment_conf() -> dict[str, str]:
+    """Where nodes lack the environment, it travels with the job."""
+    conf = {}
+    if SETTINGS.spark_archives:
+        conf["spark.archives"] = SETTINGS.spark_archives
+    if SETTINGS.spark_python:
+        conf["spark.pyspark.python"] = SETTINGS.spark_python
+        conf["spark.yarn.appMasterEnv.PYSPARK_PYTHON"] = SETTINGS.spark_python
+    return conf

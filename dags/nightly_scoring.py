@@ -1,0 +1,128 @@
+"""Score the users of one landing day.
+
+`wait_for_landing` → `extract_sessions` → `wait_for_extraction` → `build_sequences` → `score_users` → `audit_scores`,
+with `pin_model` beside them.
+
+| task | does | when it fails |
+|---|---|---|
+| wait_for_landing | waits, deferred, for `_SUCCESS` of the day | the delivery is late: land it, clear this task |
+| extract_sessions | validates, deduplicates and cuts the day's log into sessions | the reason names the file or the share of bad rows |
+| wait_for_extraction | waits, deferred, until every landed day of the look-back window is extracted | backfill the days it names |
+| build_sequences | each user's last installs up to the end of the day | |
+| pin_model | resolves the model version once for the whole run | no champion: promote one, or give `model_version` |
+| score_users | scores every user into a staged snapshot that no reader sees | |
+| audit_scores | checks the staged scores and publishes them in one step | they stay staged; the reason names each failed check |
+
+A rerun of a day replaces that day. **Backfill** past days from this page or by
+`airflow backfill create --dag-id nightly_scoring --from-date D1 --to-date D2 --reprocess-behavior completed`;
+several days may run at once and in any order.
+
+A single day by hand needs a partition key:
+`POST /api/v2/dags/nightly_scoring/dagRuns {"logical_date": null, "partition_key": "2026-11-05"}`.
+"""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import DAG, Asset, Context, CronPartitionTimetable, Param
+
+from dags.common import DEFAULT_ARGS, HDFS_DAYS, SETTINGS, WAP_ID, command, extraction_arguments, spark_job
+from dags.waiting import WaitForHdfsDays
+
+DAY = "{{ partition_key }}"
+PINNED = "{{ ti.xcom_pull(task_ids='pin_model') | tojson }}"  # resolved once per run, never again
+SEQUENCES = f"risk.user_sequences/ds={DAY}"
+SCORES = f"risk.risk_scores/ds={DAY}"
+
+
+def remember_wap_id(context: Context, result: object) -> None:  # noqa: ARG001 (the hook's interface)
+    """Tell the audit which attempt succeeded: its own try number may differ."""
+    ti = context["ti"]
+    ti.xcom_push("wap_id", f"{context['run_id']}-{ti.try_number}")
+
+
+with DAG(
+    dag_id="nightly_scoring",
+    doc_md=__doc__,
+    # One run per date, and backfills by date; `ds` and data intervals do not exist here.
+    schedule=CronPartitionTimetable("0 0 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"),
+    # Backfills reach back to any date that can land.
+    start_date=datetime(1971, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=4,
+    dagrun_timeout=timedelta(hours=12),
+    default_args=DEFAULT_ARGS,
+    params={
+        "model_version": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            description="version to score with; empty: the champion",
+        )
+    },
+    tags=["risk"],
+):
+    wait_for_landing = WaitForHdfsDays(
+        task_id="wait_for_landing",
+        days=HDFS_DAYS,
+        day=DAY,
+        advice="Deliver the day, close it with _SUCCESS, then clear this task.",
+        timeout_minutes=SETTINGS.landing_timeout_minutes,
+        poll_seconds=SETTINGS.wait_poll_seconds,
+    )
+    extract = spark_job(
+        "extract_sessions",
+        extraction_arguments(DAY),
+        outlets=[Asset("lake/risk/install_sessions")],
+    )
+    wait_for_extraction = WaitForHdfsDays(
+        task_id="wait_for_extraction",
+        days=HDFS_DAYS,
+        day=DAY,
+        lookback_days=SETTINGS.lookback_days,
+        advice="Backfill these days, then clear this task.",
+        timeout_minutes=SETTINGS.extraction_timeout_minutes,
+        poll_seconds=SETTINGS.wait_poll_seconds,
+    )
+    build = spark_job(
+        "build_sequences",
+        {
+            "sessions": "risk.install_sessions",
+            "sequences": SEQUENCES,
+            "lookback-days": str(SETTINGS.lookback_days),
+            "max-sequence-length": str(SETTINGS.max_sequence_length),
+            "landing-root": f"{SETTINGS.hdfs_url}{SETTINGS.landing_root}",
+            "receipts-root": f"{SETTINGS.hdfs_url}{SETTINGS.receipts_root}",
+        },
+        outlets=[Asset("lake/risk/user_sequences")],
+    )
+    pin_model = command(
+        "pin_model",
+        "model_registry pin {{ '--version ' ~ params.model_version if params.model_version else '' }}",
+        output_processor=json.loads,
+        execution_timeout=timedelta(minutes=10),
+    )
+    score = spark_job(
+        "score_users",
+        {
+            "sequences": SEQUENCES,
+            "scores": SCORES,
+            "model": PINNED,
+            "wap-id": WAP_ID,
+            "run-id": "{{ run_id }}",
+        },
+        post_execute=remember_wap_id,
+    )
+    audit = spark_job(
+        "audit_scores",
+        {
+            "sequences": SEQUENCES,
+            "scores": SCORES,
+            "model": PINNED,
+            "wap-id": "{{ ti.xcom_pull(task_ids='score_users', key='wap_id') }}",
+        },
+        outlets=[Asset("lake/risk/risk_scores")],
+    )
+
+    wait_for_landing >> extract >> wait_for_extraction >> build >> score >> audit
+    wait_for_landing >> pin_model >> score

@@ -1,0 +1,97 @@
+"""Airflow's REST API, as the demo and the tests use it."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from local_cluster.layout import ClusterError, Layout
+
+TIMEOUT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class AirflowApi:
+    """A logged-in client of `/api/v2` of one Airflow."""
+
+    url: str
+    token: str
+
+    @classmethod
+    def login(cls, layout: Layout) -> "AirflowApi":
+        user, password = cls.credentials(layout)
+        answer = requests.post(
+            f"{layout.settings.airflow_url}/auth/token",
+            json={"username": user, "password": password},
+            timeout=TIMEOUT_SECONDS,
+        )
+        answer.raise_for_status()
+        return cls(layout.settings.airflow_url, answer.json()["access_token"])
+
+    @staticmethod
+    def credentials(layout: Layout) -> tuple[str, str]:
+        """User and password that Airflow made at its first start."""
+        path = layout.airflow_home / "passwords.json"
+        if not path.exists():
+            raise ClusterError(f"Airflow has not written {path} yet: run `make up`")
+        passwords: dict[str, str] = json.loads(path.read_text())
+        return next(iter(passwords.items()))
+
+    def call(self, method: str, path: str, **request: Any) -> Any:
+        """One request; the decoded answer.
+
+        Raises:
+            ClusterError: Airflow refused; the message holds its reason.
+        """
+        headers = {"Authorization": f"Bearer {self.token}"}
+        answer = requests.request(
+            method, f"{self.url}/api/v2/{path}", headers=headers, timeout=TIMEOUT_SECONDS, **request
+        )
+        if not answer.ok:
+            raise ClusterError(f"Airflow refused {method} {path}: {answer.status_code} {answer.text[:500]}")
+        return answer.json() if answer.content else None
+
+    def set_pool(self, name: str, slots: int, description: str) -> None:
+        existing = {pool["name"] for pool in self.call("GET", "pools")["pools"]}
+        pool = {"name": name, "slots": slots, "description": description, "include_deferred": False}
+        if name in existing:
+            self.call("PATCH", f"pools/{name}", json=pool)
+        else:
+            self.call("POST", "pools", json=pool)
+
+    def dag_ids(self) -> list[str]:
+        return [dag["dag_id"] for dag in self.call("GET", "dags")["dags"]]
+
+    def unpause(self, dag_id: str) -> None:
+        self.call("PATCH", f"dags/{dag_id}", json={"is_paused": False})
+
+    def trigger(self, dag_id: str, conf: dict[str, Any], partition_key: str | None = None) -> str:
+        """Start one run; its run id."""
+        body = {"logical_date": None, "conf": conf, "partition_key": partition_key}
+        run_id: str = self.call("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
+        return run_id
+
+    def backfill(self, dag_id: str, first_day: str, last_day: str, max_active_runs: int, **more: Any) -> int:
+        """Start a backfill of the dates from first to last, both included; its id."""
+        body = {
+            "dag_id": dag_id,
+            "from_date": f"{first_day}T00:00:00Z",
+            "to_date": f"{last_day}T00:00:00Z",
+            "max_active_runs": max_active_runs,
+            "reprocess_behavior": "completed",
+            **more,
+        }
+        backfill_id: int = self.call("POST", "backfills", json=body)["id"]
+        return backfill_id
+
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """Runs of the DAG, newest first."""
+        path = f"dags/{dag_id}/dagRuns?limit=100&order_by=-id"
+        runs: list[dict[str, Any]] = self.call("GET", path)["dag_runs"]
+        return runs
+
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        path = f"dags/{dag_id}/dagRuns/{requests.utils.quote(run_id, safe='')}/taskInstances"
+        tasks: list[dict[str, Any]] = self.call("GET", path)["task_instances"]
+        return tasks

@@ -1,0 +1,140 @@
+"""Configuration of Hadoop and Spark for one machine, written below `.cluster/conf`."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+from local_cluster.environment import OWNER
+from local_cluster.layout import Layout
+
+LOG4J2 = """\
+status = error
+appender.console.type = Console
+appender.console.name = console
+appender.console.target = SYSTEM_ERR
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{{HH:mm:ss}} %p %c{{1}}: %m%n%ex
+rootLogger.level = {level}
+rootLogger.appenderRef.console.ref = console
+# Both only say that this machine has no native Hadoop library and no other address.
+logger.native.name = org.apache.hadoop.util.NativeCodeLoader
+logger.native.level = error
+logger.utils.name = org.apache.spark.util.Utils
+logger.utils.level = error
+"""
+
+# YARN's own 10 % for application masters would let one application run at a time.
+CAPACITY_SCHEDULER = {
+    "yarn.scheduler.capacity.root.queues": "default",
+    "yarn.scheduler.capacity.root.default.capacity": "100",
+    "yarn.scheduler.capacity.maximum-am-resource-percent": "1.0",
+}
+
+
+def core_site(layout: Layout) -> dict[str, str]:
+    return {
+        "fs.defaultFS": f"hdfs://127.0.0.1:{layout.settings.ports.namenode}",
+        "hadoop.tmp.dir": str(layout.tmp / "hadoop"),
+        # The NameNode's web page browses files as this user.
+        "hadoop.http.staticuser.user": layout.settings.hdfs_user,
+    }
+
+
+def hdfs_site(layout: Layout) -> dict[str, str]:
+    ports = layout.settings.ports
+    return {
+        "dfs.namenode.rpc-address": f"127.0.0.1:{ports.namenode}",
+        "dfs.namenode.http-address": f"127.0.0.1:{ports.namenode_web}",
+        "dfs.namenode.name.dir": (layout.data / "namenode").as_uri(),
+        "dfs.replication": "2",
+        # Both DataNodes call from 127.0.0.1, which has no name to check.
+        "dfs.namenode.datanode.registration.ip-hostname-check": "false",
+        "dfs.namenode.safemode.extension": "0",
+        "dfs.datanode.hostname": "127.0.0.1",
+        # With two DataNodes there is no third to replace a slow one in the middle of a write.
+        "dfs.client.block.write.replace-datanode-on-failure.policy": "NEVER",
+    }
+
+
+def yarn_site(layout: Layout) -> dict[str, str]:
+    ports = layout.settings.ports
+    return {
+        "yarn.resourcemanager.hostname": "127.0.0.1",
+        "yarn.resourcemanager.address": f"127.0.0.1:{ports.resourcemanager}",
+        "yarn.resourcemanager.scheduler.address": f"127.0.0.1:{ports.resourcemanager_scheduler}",
+        "yarn.resourcemanager.resource-tracker.address": f"127.0.0.1:{ports.resourcemanager_tracker}",
+        "yarn.resourcemanager.admin.address": f"127.0.0.1:{ports.resourcemanager_admin}",
+        "yarn.resourcemanager.webapp.address": f"127.0.0.1:{ports.resourcemanager_web}",
+        "yarn.nodemanager.hostname": "127.0.0.1",
+        "yarn.nodemanager.address": f"127.0.0.1:{ports.nodemanager}",
+        "yarn.nodemanager.localizer.address": f"127.0.0.1:{ports.nodemanager_localizer}",
+        "yarn.nodemanager.webapp.address": f"127.0.0.1:{ports.nodemanager_web}",
+        "yarn.nodemanager.local-dirs": str(layout.tmp / "yarn"),
+        "yarn.nodemanager.log-dirs": str(layout.logs / "yarn"),
+        "yarn.nodemanager.env-whitelist": f"JAVA_HOME,HADOOP_CONF_DIR,PATH,LANG,TZ,{OWNER}",
+        # Two applications at a time: a driver's application master and one executor each.
+        "yarn.nodemanager.resource.memory-mb": "5120",
+        "yarn.nodemanager.resource.cpu-vcores": "8",
+        "yarn.scheduler.minimum-allocation-mb": "256",
+        # A full disk is for the person at the machine to see, not a reason to drop the only node.
+        "yarn.nodemanager.disk-health-checker.enable": "false",
+        # TensorFlow maps far more than it touches.
+        "yarn.nodemanager.vmem-check-enabled": "false",
+        # A killed driver's application ends in seconds, not after ten minutes.
+        "yarn.am.liveness-monitor.expiry-interval-ms": "30000",
+    }
+
+
+def spark_defaults(layout: Layout) -> dict[str, str]:
+    """Session defaults of every job: jobs themselves set none of these."""
+    python = str(layout.python_bin / "python")
+    hdfs = layout.settings.hdfs_url
+    return {
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.memory": "768m",
+        "spark.executor.instances": "1",
+        "spark.executor.cores": "2",
+        "spark.executor.memory": "768m",
+        # TensorFlow's two Python workers live outside the JVM's heap.
+        "spark.executor.memoryOverhead": "1024m",
+        "spark.executorEnv.SPARK_LOCAL_IP": "127.0.0.1",
+        "spark.executorEnv.TF_CPP_MIN_LOG_LEVEL": "2",
+        "spark.yarn.am.memory": "256m",
+        "spark.yarn.am.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        # Every node is this machine: nothing to upload or to unpack (33 s of a cold start otherwise).
+        "spark.yarn.jars": f"local:{layout.spark_home}/jars/*",
+        "spark.driver.extraClassPath": str(layout.iceberg_jar),
+        "spark.executor.extraClassPath": str(layout.iceberg_jar),
+        "spark.pyspark.python": python,
+        "spark.local.dir": str(layout.tmp / "spark"),
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.session.timeZone": "UTC",
+        # Two cores; adaptive execution merges these further.
+        "spark.sql.shuffle.partitions": "8",
+        "spark.sql.warehouse.dir": f"{hdfs}/warehouse",
+        "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
+        "spark.sql.catalog.lake": "org.apache.iceberg.spark.SparkCatalog",
+        "spark.sql.catalog.lake.type": "hadoop",
+        "spark.sql.catalog.lake.warehouse": f"{hdfs}/lake",
+    }
+
+
+def write_configuration(layout: Layout) -> None:
+    """Write all of it; services read it only when they start."""
+    _write_hadoop_xml(layout.conf / "core-site.xml", core_site(layout))
+    _write_hadoop_xml(layout.conf / "hdfs-site.xml", hdfs_site(layout))
+    _write_hadoop_xml(layout.conf / "yarn-site.xml", yarn_site(layout))
+    _write_hadoop_xml(layout.conf / "capacity-scheduler.xml", CAPACITY_SCHEDULER)
+    (layout.conf / "log4j2.properties").write_text(LOG4J2.format(level="warn"))
+    lines = [f"{name} {value}" for name, value in spark_defaults(layout).items()]
+    (layout.conf / "spark-defaults.conf").write_text("\n".join(lines) + "\n")
+
+
+def _write_hadoop_xml(path: Path, properties: dict[str, str]) -> None:
+    configuration = ElementTree.Element("configuration")
+    for name, value in properties.items():
+        entry = ElementTree.SubElement(configuration, "property")
+        ElementTree.SubElement(entry, "name").text = name
+        ElementTree.SubElement(entry, "value").text = value
+    ElementTree.indent(configuration)
+    ElementTree.ElementTree(configuration).write(path, encoding="unicode", xml_declaration=True)

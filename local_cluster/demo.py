@@ -1,0 +1,173 @@
+"""The main job from nothing to published scores: `make demo`, or `make demo INSTALLS=DIR LABELS=FILE`.
+
+In   simulated install logs and labels, or a user's own files (docs/data_contract.md)
+Out  tables on HDFS, a model in MLflow, runs in Airflow, and a summary on the terminal
+"""
+
+import os
+import shutil
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from mlflow import MlflowClient
+from pyspark.sql import Row, SparkSession
+from pyspark.sql import functions as F
+
+from local_cluster.__main__ import memory_gb, start, web_pages
+from local_cluster.airflow_api import AirflowApi
+from local_cluster.environment import client_environment
+from local_cluster.landing import Delivery, clear_landing, find_delivery, land
+from local_cluster.layout import ClusterError, Layout
+from local_cluster.progress import say, step
+from local_cluster.supervision import wait_until
+from local_cluster.watch import follow
+from settings import Settings
+
+BACKFILLED_DAYS = 3
+TRAINING_TIMEOUT_SECONDS = 60 * 60
+BACKFILL_TIMEOUT_SECONDS = 60 * 60
+
+
+def demo(
+    installs: Annotated[Path | None, typer.Option(help="your install logs; simulated if not given")] = None,
+    labels: Annotated[Path | None, typer.Option(help="your labels; simulated if not given")] = None,
+    users: Annotated[int, typer.Option(help="users to simulate", min=100)] = 20_000,
+) -> None:
+    """Run the whole pipeline on this machine's own cluster."""
+    layout = Layout(Settings())
+    refuse_foreign_cluster(layout.settings)
+    if (installs is None) != (labels is None):
+        raise ClusterError("INSTALLS and LABELS go together: give both, or none to simulate them")
+    own_files = find_delivery(installs, labels) if installs and labels else None
+    start(layout)
+    delivery = own_files or simulate(layout, users)
+    with step(f"land {len(delivery.days)} days on HDFS"):
+        clear_landing(layout.settings)
+        land(delivery, layout.settings)
+    airflow = AirflowApi.login(layout)
+    await_dags(airflow)
+    train(airflow, layout, delivery)
+    days = backfill(airflow, layout, delivery)
+    print_summary(layout, days)
+
+
+def refuse_foreign_cluster(settings: Settings) -> None:
+    """The demo empties the landing zone and the tables first: only its own."""
+    given = [name for name in ("hdfs_uri", "webhdfs_uri", "mlflow_uri") if getattr(settings, name)]
+    if given:
+        names = ", ".join(f"RISK_{name.upper()}" for name in given)
+        raise ClusterError(f"the demo runs on its own cluster and empties its tables first: unset {names}")
+
+
+def simulate(layout: Layout, users: int) -> Delivery:
+    from simulator.world import write_simulated_days
+
+    folder = layout.data / "simulated"
+    with step(f"simulate {users:,} users"):
+        shutil.rmtree(folder, ignore_errors=True)
+        write_simulated_days(folder, users=users)
+    return find_delivery(folder / "installs", folder / "labels.csv")
+
+
+def await_dags(airflow: AirflowApi) -> None:
+    with step("wait for the DAGs to be parsed"):
+        wait_until(
+            lambda: {"nightly_scoring", "train_encoder"} <= set(airflow.dag_ids()),
+            "Airflow does not list both DAGs",
+            timeout_seconds=120,
+            detail=lambda: "see `airflow dags list-import-errors` and the DAG processor's log",
+        )
+
+
+def train(airflow: AirflowApi, layout: Layout, delivery: Delivery) -> None:
+    """Train, register, push and promote an encoder by its DAG."""
+    say(f"train an encoder on the labels known on {delivery.training_date}")
+    airflow.unpause("train_encoder")
+    run_id = airflow.trigger(
+        "train_encoder", {"training_date": delivery.training_date.isoformat(), "promote": True}
+    )
+    follow(
+        airflow, layout, "train_encoder", lambda run: run["dag_run_id"] == run_id, 1, TRAINING_TIMEOUT_SECONDS
+    )
+
+
+def backfill(airflow: AirflowApi, layout: Layout, delivery: Delivery) -> list[date]:
+    """Score the last landed days as one backfill; the days."""
+    days = last_consecutive(delivery.days, BACKFILLED_DAYS)
+    say(f"backfill nightly_scoring from {days[0]} to {days[-1]}")
+    airflow.unpause("nightly_scoring")
+    earlier = {run["dag_run_id"] for run in airflow.runs("nightly_scoring")}
+    airflow.backfill("nightly_scoring", days[0].isoformat(), days[-1].isoformat(), len(days))
+
+    def is_of_this_backfill(run: dict[str, Any]) -> bool:
+        return run["run_type"] == "backfill" and run["dag_run_id"] not in earlier
+
+    follow(airflow, layout, "nightly_scoring", is_of_this_backfill, len(days), BACKFILL_TIMEOUT_SECONDS)
+    return days
+
+
+def last_consecutive(days: list[date], most: int) -> list[date]:
+    """The last days without a gap: a backfill makes a run of every date in its range.
+
+    >>> last_consecutive([date(2026, 1, 1), date(2026, 1, 5), date(2026, 1, 6)], 3)
+    [datetime.date(2026, 1, 5), datetime.date(2026, 1, 6)]
+    """
+    chosen = [days[-1]]
+    while len(chosen) < most and chosen[0] - timedelta(days=1) in days:
+        chosen.insert(0, chosen[0] - timedelta(days=1))
+    return chosen
+
+
+def print_summary(layout: Layout, days: list[date]) -> None:
+    """Read the published tables as an analyst would and say where to look next."""
+    published, riskiest = read_scores(layout, days)
+    for row in published:
+        say(f"{row.ds}  {row.users:,} users scored, mean risk {row.mean_score:.4f}")
+    say(f"riskiest users of {days[-1]}")
+    for row in riskiest:
+        say(f"    {row.user_id:40} {row.risk_score:.4f}  by {row.model_name} v{row.model_version}")
+    say(training_result(layout.settings))
+    say(f"memory of the whole stack: {memory_gb(layout):.1f} GB now")
+    say("\n".join(web_pages(layout)))
+    say("Stop it all with: make down")
+
+
+def read_scores(layout: Layout, days: list[date]) -> tuple[list[Row], list[Row]]:
+    """Rows and mean score of each day, and the ten riskiest users of the last."""
+    os.environ.update(client_environment(layout))
+    with step("read the published scores"):
+        spark = SparkSession.builder.master("local[2]").appName("demo summary").getOrCreate()
+        scores = spark.table("lake.risk.risk_scores")
+        by_day = scores.where(F.col("ds").isin(days)).groupBy("ds")
+        published = by_day.agg(F.count("*").alias("users"), F.avg("risk_score").alias("mean_score"))
+        last = scores.where(F.col("ds") == F.lit(days[-1]))
+        riskiest = last.orderBy(F.desc("risk_score"), "user_id").limit(10)
+        rows = published.orderBy("ds").collect(), riskiest.collect()
+        spark.stop()
+    return rows
+
+
+def training_result(settings: Settings) -> str:
+    """The champion's figures on held-out users, as its training run logged them."""
+    client = MlflowClient(settings.mlflow_tracking_uri)
+    version = client.get_model_version_by_alias(settings.model_name, "champion")
+    metrics = client.get_run(version.run_id).data.metrics
+    return (
+        f"AUC {metrics['test_auc']:.3f} (bag-of-apps baseline {metrics['baseline_test_auc']:.3f})"
+        f" on {metrics['test_users']:,.0f} held-out users"
+    )
+
+
+def main() -> None:
+    """Turn a ClusterError into its message and exit code 1."""
+    try:
+        typer.run(demo)
+    except ClusterError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

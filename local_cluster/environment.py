@@ -1,0 +1,104 @@
+"""Environment variables of everything that runs on the one-machine cluster."""
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+from local_cluster.layout import Layout
+
+# Marks every process of one cluster, so that `make down` after a crash finds those and no others.
+OWNER = "RISK_CLUSTER_OWNER"
+
+
+def client_environment(layout: Layout) -> dict[str, str]:
+    """What a job or a shell needs to reach the cluster."""
+    return {
+        "JAVA_HOME": layout.java_home,
+        "HADOOP_CONF_DIR": str(layout.conf),
+        "SPARK_CONF_DIR": str(layout.conf),
+        "SPARK_HOME": str(layout.spark_home),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        # pyspark's own Python files are on every node already: nothing to upload.
+        "PYSPARK_ARCHIVES_PATH": ",".join(f"local:{path}" for path in _python_archives(layout)),
+        "PYSPARK_PYTHON": str(layout.python_bin / "python"),
+        "MLFLOW_TRACKING_URI": layout.settings.mlflow_tracking_uri,
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "PATH": f"{layout.python_bin}:{os.environ['PATH']}",
+    }
+
+
+def service_environment(layout: Layout) -> dict[str, str]:
+    """What the supervisor hands to each service: the above, Airflow's configuration and the owner's mark."""
+    return {
+        **os.environ,
+        **client_environment(layout),
+        **pipeline_settings(layout),
+        **airflow_environment(layout),
+        OWNER: str(layout.home),
+    }
+
+
+def pipeline_settings(layout: Layout) -> dict[str, str]:
+    """The settings in force, for DAGs: they read the environment as any other process does."""
+    settings = layout.settings
+    return {
+        "RISK_CLUSTER_HOME": str(layout.home),
+        "RISK_JARS_DIR": str(settings.jars_dir),
+        "RISK_PORT_OFFSET": str(settings.port_offset),
+        "RISK_PORTS": settings.base_ports.model_dump_json(),
+    }
+
+
+def airflow_environment(layout: Layout) -> dict[str, str]:
+    settings, ports, home = layout.settings, layout.settings.ports, layout.airflow_home
+    return {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(layout.repository / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
+        "AIRFLOW__CORE__FERNET_KEY": "",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
+        "AIRFLOW__API__BASE_URL": settings.airflow_url,
+        "AIRFLOW__API__SECRET_KEY": _secret(layout, "airflow-api-key"),
+        "AIRFLOW__API_AUTH__JWT_SECRET": _secret(layout, "airflow-jwt"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(layout.logs / "airflow-tasks"),
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(ports.airflow_task_logs),
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(ports.airflow_trigger_logs),
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        # A new or changed DAG file is seen within seconds.
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+        "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps(spark_connection(layout)),
+    }
+
+
+def spark_connection(layout: Layout) -> dict[str, object]:
+    """`spark_default`; the URI form breaks on masters such as `local-cluster[2,1,1024]`."""
+    settings = layout.settings
+    extra = {
+        "deploy-mode": settings.spark_deploy_mode,
+        # In cluster mode a retried task finds its application again through these.
+        "yarn_track_via_rm_api": True,
+        "yarn_resourcemanager_webapp_address": f"127.0.0.1:{settings.ports.resourcemanager_web}",
+    }
+    return {"conn_type": "spark", "host": settings.spark_master, "extra": extra}
+
+
+def _python_archives(layout: Layout) -> list[Path]:
+    return [
+        layout.spark_home / "python/lib/pyspark.zip",
+        *(layout.spark_home / "python/lib").glob("py4j-*-src.zip"),
+    ]
+
+
+def _secret(layout: Layout, name: str) -> str:
+    """A random key of this cluster, made once and readable by its owner alone."""
+    path = layout.data / f"{name}.secret"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(32))
+    return path.read_text()

@@ -1,0 +1,165 @@
+"""The services of the one-machine cluster: how each is started and how one sees that it is ready."""
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import requests
+
+from local_cluster.layout import Layout
+
+NAMENODE = "org.apache.hadoop.hdfs.server.namenode.NameNode"
+DATANODE = "org.apache.hadoop.hdfs.server.datanode.DataNode"
+RESOURCEMANAGER = "org.apache.hadoop.yarn.server.resourcemanager.ResourceManager"
+NODEMANAGER = "org.apache.hadoop.yarn.server.nodemanager.NodeManager"
+
+# Daemons idle most of the time: the quick compiler and the small collector start faster and hold less.
+JVM_OPTIONS = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true"]
+
+
+@dataclass(frozen=True)
+class Service:
+    """One supervised process; `is_ready` asks the service itself."""
+
+    name: str
+    command: list[str]
+    is_ready: Callable[[], bool]
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def hadoop_class_path(layout: Layout) -> str:
+    """Spark's slf4j 2 and log4j 2 come first: without a logging back end the daemons die without a word."""
+    logging_jars = [
+        layout.spark_home / "jars" / pattern for pattern in ("slf4j-api-2*", "log4j-*", "jcl-over-*")
+    ]
+    found = [
+        str(jar) for pattern in logging_jars for jar in sorted(pattern.parent.glob(f"{pattern.name}.jar"))
+    ]
+    names = (
+        "hadoop-client-api-*",
+        "hadoop-client-runtime-*",
+        "hadoop-client-minicluster-*",
+        "bc*",
+        "snappy-java-*",
+    )
+    found += [str(jar) for name in names for jar in sorted(layout.settings.jars_dir.glob(f"{name}.jar"))]
+    return ":".join([str(layout.conf), *found])
+
+
+def hadoop_command(layout: Layout, main_class: str, heap_mb: int) -> list[str]:
+    java = f"{layout.java_home}/bin/java"
+    return [java, f"-Xmx{heap_mb}m", *JVM_OPTIONS, "-cp", hadoop_class_path(layout), main_class]
+
+
+def hadoop_services(layout: Layout) -> list[Service]:
+    ports = layout.settings.ports
+    return [
+        Service("namenode", hadoop_command(layout, NAMENODE, 256), lambda: _is_writable(ports.namenode_web)),
+        datanode(layout, "datanode-1", ports.datanode_1, ports.datanode_1_ipc, ports.datanode_1_web),
+        datanode(layout, "datanode-2", ports.datanode_2, ports.datanode_2_ipc, ports.datanode_2_web),
+        Service(
+            "resourcemanager",
+            hadoop_command(layout, RESOURCEMANAGER, 256),
+            lambda: _answers(f"http://127.0.0.1:{ports.resourcemanager_web}/ws/v1/cluster/info"),
+        ),
+        Service(
+            "nodemanager",
+            hadoop_command(layout, NODEMANAGER, 192),
+            lambda: _has_active_node(ports.resourcemanager_web),
+        ),
+    ]
+
+
+def datanode(layout: Layout, name: str, data_port: int, ipc_port: int, web_port: int) -> Service:
+    """Two DataNodes share one configuration, so their own folder and ports are given on the command line."""
+    properties = {
+        "dfs.datanode.data.dir": (layout.data / name).as_uri(),
+        "dfs.datanode.address": f"127.0.0.1:{data_port}",
+        "dfs.datanode.ipc.address": f"127.0.0.1:{ipc_port}",
+        "dfs.datanode.http.address": f"127.0.0.1:{web_port}",
+    }
+    # Hadoop's own options must follow the main class.
+    options = [part for key, value in properties.items() for part in ("-D", f"{key}={value}")]
+    command = [*hadoop_command(layout, DATANODE, 192), *options]
+    return Service(
+        name, command, lambda: _answers(f"http://127.0.0.1:{web_port}/jmx?qry=Hadoop:service=DataNode")
+    )
+
+
+def mlflow_service(layout: Layout) -> Service:
+    port = layout.settings.ports.mlflow
+    data = layout.data / "mlflow"
+    command = [
+        str(layout.python_bin / "mlflow"),
+        "server",
+        *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", f"sqlite:///{data}/mlflow.db"),
+        *("--artifacts-destination", str(data / "artifacts")),
+    ]
+    # Its job queue would start further processes, 0.5 GB in all, for features that nothing here uses.
+    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    return Service("mlflow", command, lambda: _answers(f"http://127.0.0.1:{port}/health"), environment)
+
+
+def airflow_services(layout: Layout) -> list[Service]:
+    ports = layout.settings.ports
+    airflow = str(layout.python_bin / "airflow")
+    monitor = f"{layout.settings.airflow_url}/api/v2/monitor/health"
+    return [
+        Service(
+            "airflow-api-server",
+            [airflow, "api-server", "--host", "127.0.0.1", "--port", str(ports.airflow), "--workers", "1"],
+            lambda: _answers(monitor),
+        ),
+        Service("airflow-scheduler", [airflow, "scheduler"], lambda: _is_healthy(monitor, "scheduler")),
+        Service(
+            "airflow-dag-processor", [airflow, "dag-processor"], lambda: _is_healthy(monitor, "dag_processor")
+        ),
+        Service("airflow-triggerer", [airflow, "triggerer"], lambda: _is_healthy(monitor, "triggerer")),
+    ]
+
+
+def is_port_free(port: int) -> bool:
+    with socket.socket() as listener:
+        # As servers do: a port in TIME_WAIT is free.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _get(url: str) -> requests.Response | None:
+    try:
+        response = requests.get(url, timeout=5)
+    except requests.RequestException:
+        return None  # Not up yet: the caller asks again until its deadline.
+    return response if response.ok else None
+
+
+def _answers(url: str) -> bool:
+    return _get(url) is not None
+
+
+def _is_writable(web_port: int) -> bool:
+    """Both DataNodes are registered and the NameNode has left safe mode."""
+    state = _bean(web_port, "FSNamesystemState")
+    return state.get("NumLiveDataNodes") == 2 and not _bean(web_port, "NameNodeInfo").get("Safemode")
+
+
+def _bean(web_port: int, name: str) -> dict[str, object]:
+    """One of the NameNode's JMX beans; empty while it starts."""
+    answer = _get(f"http://127.0.0.1:{web_port}/jmx?qry=Hadoop:service=NameNode,name={name}")
+    beans = answer.json()["beans"] if answer is not None else []
+    return beans[0] if beans else {}
+
+
+def _has_active_node(web_port: int) -> bool:
+    metrics = _get(f"http://127.0.0.1:{web_port}/ws/v1/cluster/metrics")
+    return metrics is not None and metrics.json()["clusterMetrics"]["activeNodes"] > 0
+
+
+def _is_healthy(monitor: str, component: str) -> bool:
+    health = _get(monitor)
+    return health is not None and health.json()[component]["status"] == "healthy"

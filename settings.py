@@ -1,0 +1,116 @@
+"""Every setting of the pipeline, read once from the environment and `.env`.
+
+A setting `port_offset` is the variable `RISK_PORT_OFFSET`; a port `airflow` is `RISK_PORTS__AIRFLOW`.
+`.env.example` explains each one. Jobs take arguments instead: only DAGs, the registry's command line and
+the one-machine cluster read settings.
+"""
+
+import getpass
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+REPOSITORY = Path(__file__).resolve().parent
+
+
+class Ports(BaseModel):
+    """Ports of the one-machine cluster before `port_offset` is added; each is the product's usual one."""
+
+    namenode: int = 8020
+    namenode_web: int = 9870
+    datanode_1: int = 9866
+    datanode_1_ipc: int = 9867
+    datanode_1_web: int = 9864
+    datanode_2: int = 9876
+    datanode_2_ipc: int = 9877
+    datanode_2_web: int = 9874
+    resourcemanager: int = 8032
+    resourcemanager_scheduler: int = 8030
+    resourcemanager_tracker: int = 8031
+    resourcemanager_admin: int = 8033
+    resourcemanager_web: int = 8088
+    nodemanager: int = 8041
+    nodemanager_localizer: int = 8040
+    nodemanager_web: int = 8042
+    mlflow: int = 5000
+    airflow: int = 8080
+    airflow_task_logs: int = 8793
+    airflow_trigger_logs: int = 8794
+
+    def shifted(self, offset: int) -> "Ports":
+        """All ports moved by `offset`, so that two clones run side by side."""
+        return Ports(**{name: port + offset for name, port in self.model_dump().items()})
+
+
+class Settings(BaseSettings):
+    """Where services are and how the nights run."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RISK_",
+        env_nested_delimiter="__",
+        env_file=REPOSITORY / ".env",
+        extra="ignore",
+    )
+
+    # One-machine cluster
+    cluster_home: Path = REPOSITORY / ".cluster"
+    jars_dir: Path = REPOSITORY / ".cluster" / "jars"
+    port_offset: int = Field(default=0, ge=0, le=40_000)
+    base_ports: Ports = Field(default=Ports(), validation_alias="RISK_PORTS")
+
+    # Services; empty means the one-machine cluster's own
+    hdfs_uri: str = ""
+    webhdfs_uri: str = ""
+    hdfs_user: str = Field(default_factory=getpass.getuser)
+    mlflow_uri: str = ""
+
+    # Spark
+    spark_master: str = "yarn"
+    spark_deploy_mode: str = Field(default="client", pattern="^(client|cluster)$")
+    spark_archives: str = ""
+    spark_python: str = ""
+
+    # The night
+    landing_root: str = "/landing/installs"
+    labels_root: str = "/landing/labels"
+    receipts_root: str = "/receipts/extract_sessions"
+    training_sets_root: str = "/training_sets"
+    models_root: str = "/models"
+    model_name: str = "risk_encoder"
+    experiment: str = "risk_encoder"
+    max_sequence_length: int = Field(default=128, ge=1)
+    lookback_days: int = Field(default=365, ge=1)
+    session_gap_seconds: int = Field(default=30 * 60, ge=1)
+    max_bad_share: float = Field(default=0.05, ge=0, le=1)
+    landing_timeout_minutes: float = Field(default=6 * 60, gt=0)
+    extraction_timeout_minutes: float = Field(default=2 * 60, gt=0)
+    wait_poll_seconds: float = Field(default=15, gt=0)
+    spark_slots: int = Field(default=2, ge=1)
+    gpu_queue: str = "default"
+
+    @cached_property
+    def ports(self) -> Ports:
+        """Ports in force: the base ports moved by `port_offset`."""
+        return self.base_ports.shifted(self.port_offset)
+
+    @property
+    def hdfs_url(self) -> str:
+        """File system that Spark reads and writes, such as `hdfs://127.0.0.1:8020`."""
+        return self.hdfs_uri or f"hdfs://127.0.0.1:{self.ports.namenode}"
+
+    @property
+    def webhdfs_url(self) -> str:
+        """The same file system over HTTP, for processes without Java."""
+        return self.webhdfs_uri or f"http://127.0.0.1:{self.ports.namenode_web}"
+
+    @property
+    def mlflow_tracking_uri(self) -> str:
+        """MLflow server that holds runs and model versions."""
+        return self.mlflow_uri or f"http://127.0.0.1:{self.ports.mlflow}"
+
+    @property
+    def airflow_url(self) -> str:
+        """Airflow's web page and REST API on this machine."""
+        return f"http://127.0.0.1:{self.ports.airflow}"
