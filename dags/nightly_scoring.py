@@ -61,7 +61,7 @@ with DAG(
         )
     },
     tags=["risk"],
-):
+) as dag:
     wait_for_landing = WaitForHdfsDays(
         task_id="wait_for_landing",
         days=HDFS_DAYS,

@@ -42,9 +42,9 @@ VERSION = "{{ ti.xcom_pull(task_ids='register')['version'] }}"
 
 
 @task
-def find_unextracted_days(params: dict[str, str]) -> list[list[str]]:
+def find_unextracted_days(training_date: str) -> list[list[str]]:
     """Command lines of `extract_sessions`, one per day."""
-    days = HDFS_DAYS.unextracted(params["training_date"])
+    days = HDFS_DAYS.unextracted(training_date)
     return [command_line(extraction_arguments(day)) for day in days]
 
 
@@ -66,9 +66,9 @@ with DAG(
         "promote": Param(False, type="boolean", description="make the new version the champion"),
     },
     tags=["risk"],
-):
+) as dag:
     extract = SparkSubmitOperator.partial(**submission("extract_sessions")).expand(
-        application_args=find_unextracted_days()
+        application_args=find_unextracted_days(TRAINING_DATE)
     )
     build = spark_job(
         "build_training_set",

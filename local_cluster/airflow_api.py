@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import requests
 
@@ -92,6 +93,6 @@ class AirflowApi:
         return runs
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        path = f"dags/{dag_id}/dagRuns/{requests.utils.quote(run_id, safe='')}/taskInstances"
+        path = f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances"
         tasks: list[dict[str, Any]] = self.call("GET", path)["task_instances"]
         return tasks

@@ -55,7 +55,9 @@ def read_labels(path: Path) -> pd.DataFrame:
             if path.suffix == ".parquet"
             else pd.read_csv(path)[columns]
         )
-        times = frame.apply(pd.to_datetime, utc=True, format="ISO8601")
+        times = pd.DataFrame(
+            {name: pd.to_datetime(frame[name], utc=True, format="ISO8601") for name in columns}
+        )
     except (KeyError, ValueError, OSError) as error:
         raise ClusterError(
             f"LABELS={path}: expected CSV or Parquet with user_id,label,as_of,observed_at, found: {error}"

@@ -80,7 +80,7 @@ def supervisor_process(layout: Layout) -> psutil.Process | None:
 
 
 def start_supervisor(layout: Layout) -> None:
-    command = [layout.python_bin / "supervisord", "-c", layout.conf / "supervisord.conf"]
+    command = [str(layout.python_bin / "supervisord"), "-c", str(layout.conf / "supervisord.conf")]
     done = subprocess.run(
         command, env=service_environment(layout), cwd=layout.home, capture_output=True, text=True
     )
@@ -91,7 +91,7 @@ def start_supervisor(layout: Layout) -> None:
 
 def control(layout: Layout, *words: str) -> str:
     """Run one `supervisorctl` command and return what it printed."""
-    command = [layout.python_bin / "supervisorctl", "-c", layout.conf / "supervisord.conf", *words]
+    command = [str(layout.python_bin / "supervisorctl"), "-c", str(layout.conf / "supervisord.conf"), *words]
     return subprocess.run(command, cwd=layout.home, capture_output=True, text=True).stdout
 
 

@@ -9,6 +9,10 @@ from pyspark.sql import SparkSession
 ICEBERG_JARS = Path(__file__).parent.parent / ".cluster" / "jars"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rebuild-expected", action="store_true", help="write the DAGs' .expected files anew")
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """One local session in UTC with an Iceberg catalog `lake` in a temporary folder, as spark-defaults has on HDFS."""

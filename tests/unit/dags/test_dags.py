@@ -1,0 +1,165 @@
+"""DAGs: all import, have the drawn shape, and submit exactly the checked-in command lines.
+
+After an intended change: `pytest tests/unit/dags --rebuild-expected`, then read the difference.
+"""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.sdk import DAG
+
+from dags import nightly_scoring, train_encoder
+from dags.common import SETTINGS, RetryUnlessDataError, command_line, extraction_arguments
+from settings import REPOSITORY
+
+EXPECTED = Path(__file__).parent / "expected"
+PINNED = {"name": "risk_encoder", "version": 3, "sha256": "ab" * 32, "uri": "hdfs://h:1/models/m"}
+XCOMS = {
+    ("pin_model", "return_value"): PINNED,
+    ("score_users", "wap_id"): "manual__2026-11-05T00:00:00+00:00-1",
+    ("train_encoder", "return_value"): {"run_id": "0123456789abcdef"},
+    ("register", "return_value"): {"version": 4},
+}
+
+
+@pytest.fixture
+def rebuild(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--rebuild-expected"))
+
+
+def context(**params: Any) -> dict[str, Any]:
+    """What templates see in a backfill run of 2026-11-05, on the second try of a task."""
+
+    def xcom_pull(task_ids: str, key: str = "return_value") -> Any:
+        return XCOMS[task_ids, key]
+
+    return {
+        "partition_key": "2026-11-05",
+        "run_id": "manual__2026-11-05T00:00:00+00:00",
+        "ti": SimpleNamespace(try_number=2, xcom_pull=xcom_pull),
+        "params": params,
+    }
+
+
+def submitted_line(task: SparkSubmitOperator, values: dict[str, Any]) -> str:
+    """The spark-submit command, an option per line, free of this machine's paths."""
+    task.render_template_fields(values)
+    words = task._get_hook()._build_spark_submit_command(task.application)
+    text = " ".join(words).replace(" --", "\n  --") + "\n"
+    return text.replace(str(REPOSITORY), "REPOSITORY")
+
+
+def assert_expected(name: str, text: str, rebuild: bool) -> None:
+    path = EXPECTED / f"{name}.expected"
+    if rebuild:
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+@pytest.mark.parametrize("task_id", ["extract_sessions", "build_sequences", "score_users", "audit_scores"])
+def test_nightly_job_is_submitted_as_checked_in(task_id: str, rebuild: bool) -> None:
+    line = submitted_line(nightly_scoring.dag.get_task(task_id), context(model_version=None))
+    assert_expected(f"nightly_scoring.{task_id}", line, rebuild)
+
+
+def test_training_set_job_is_submitted_as_checked_in(rebuild: bool) -> None:
+    values = context(training_date="2026-11-05", seed=7, promote=False)
+    line = submitted_line(train_encoder.dag.get_task("build_training_set"), values)
+    assert_expected("train_encoder.build_training_set", line, rebuild)
+
+
+@pytest.mark.parametrize("task_id", ["train_encoder", "register", "push", "promote"])
+def test_training_command_is_as_checked_in(task_id: str, rebuild: bool) -> None:
+    task = train_encoder.dag.get_task(task_id)
+    task.render_template_fields(context(training_date="2026-11-05", seed=7, promote=True))
+    assert_expected(f"train_encoder.{task_id}", task.bash_command + "\n", rebuild)
+
+
+@pytest.mark.parametrize(("version", "expected"), [(None, "pin "), (3, "pin --version 3")])
+def test_pin_names_the_version_only_when_one_was_asked_for(version: int | None, expected: str) -> None:
+    task = nightly_scoring.dag.get_task("pin_model")
+    values = context(model_version=version)
+    assert task.render_template(task.bash_command, values).endswith(expected)
+
+
+def downstream(dag: DAG) -> dict[str, set[str]]:
+    return {task.task_id: set(task.downstream_task_ids) for task in dag.tasks}
+
+
+def test_the_night_has_the_drawn_shape() -> None:
+    assert downstream(nightly_scoring.dag) == {
+        "wait_for_landing": {"extract_sessions", "pin_model"},
+        "extract_sessions": {"wait_for_extraction"},
+        "wait_for_extraction": {"build_sequences"},
+        "build_sequences": {"score_users"},
+        "pin_model": {"score_users"},
+        "score_users": {"audit_scores"},
+        "audit_scores": set(),
+    }
+
+
+def test_training_has_the_drawn_shape() -> None:
+    assert downstream(train_encoder.dag) == {
+        "find_unextracted_days": {"extract_sessions"},
+        "extract_sessions": {"build_training_set"},
+        "build_training_set": {"train_encoder"},
+        "train_encoder": {"register"},
+        "register": {"push"},
+        "push": {"wants_promotion"},
+        "wants_promotion": {"promote"},
+        "promote": set(),
+    }
+
+
+def test_training_waits_for_the_one_gpu_slot() -> None:
+    assert train_encoder.dag.get_task("train_encoder").pool == "gpu"
+
+
+@pytest.mark.parametrize("dag", [nightly_scoring.dag, train_encoder.dag], ids=lambda dag: dag.dag_id)
+def test_every_task_has_a_timeout_and_the_operator_a_page(dag: DAG) -> None:
+    assert dag.doc_md
+    assert all(task.execution_timeout for task in dag.tasks)
+
+
+def test_extraction_of_the_night_and_of_training_is_the_same_job() -> None:
+    """The mapped task of training submits what the night would."""
+    task = nightly_scoring.dag.get_task("extract_sessions")
+    task.render_template_fields(context(model_version=None))
+    assert task.application_args == command_line(extraction_arguments("2026-11-05"))
+
+
+def test_a_data_error_is_not_retried_and_its_last_line_is_the_reason() -> None:
+    reason = "extract_sessions failed: TooManyBadRowsError: 9 of 20 rows are bad"
+    failure = RuntimeError(f"Cannot execute: spark-submit … Error code is: 65.\n  stack\n  {reason}\n")
+    decision = RetryUnlessDataError().evaluate(failure, try_number=1, max_tries=3)
+    assert (decision.action.value, decision.reason) == ("fail", reason)
+
+
+@pytest.mark.parametrize(
+    "message", ["Error code is: 1.", "non-zero exit code 165", "application_65 was lost"]
+)
+def test_any_other_failure_is_retried(message: str) -> None:
+    decision = RetryUnlessDataError().evaluate(RuntimeError(message), try_number=1, max_tries=3)
+    assert decision.action.value == "default"
+
+
+def test_the_bash_operators_message_of_a_data_error_is_understood() -> None:
+    failure = RuntimeError("Bash command failed. The command returned a non-zero exit code 65.")
+    assert RetryUnlessDataError().evaluate(failure, 1, 3).action.value == "fail"
+
+
+def test_the_pinned_model_reaches_the_job_as_json() -> None:
+    task = nightly_scoring.dag.get_task("score_users")
+    task.render_template_fields(context(model_version=None))
+    assert json.loads(task.application_args[task.application_args.index("--model") + 1]) == PINNED
+
+
+def test_run_folder_holds_no_character_that_hdfs_refuses() -> None:
+    task = train_encoder.dag.get_task("build_training_set")
+    task.render_template_fields(context(training_date="2026-11-05", seed=7, promote=False))
+    output = task.application_args[task.application_args.index("--output") + 1]
+    assert ":" not in output.removeprefix(SETTINGS.hdfs_url)
