@@ -25,8 +25,12 @@ from local_cluster.progress import say, step
 from local_cluster.supervision import wait_until
 from local_cluster.watch import follow
 from settings import Settings
+from simulator.simulate import Simulation
+from simulator.simulate import simulate as write_simulation
 
 BACKFILLED_DAYS = 3
+# Fixed, so that every demo on every day gives the same figures. The first day brings the backlog of months.
+FIRST_SIMULATED_DAY = date(2026, 1, 1)
 TRAINING_TIMEOUT_SECONDS = 60 * 60
 BACKFILL_TIMEOUT_SECONDS = 60 * 60
 
@@ -63,12 +67,11 @@ def refuse_foreign_cluster(settings: Settings) -> None:
 
 
 def simulate(layout: Layout, users: int) -> Delivery:
-    from simulator.world import write_simulated_days
-
     folder = layout.data / "simulated"
     with step(f"simulate {users:,} users"):
         shutil.rmtree(folder, ignore_errors=True)
-        write_simulated_days(folder, users=users)
+        simulation = Simulation(users, days=BACKFILLED_DAYS + 1, first_day=FIRST_SIMULATED_DAY, seed=7)
+        write_simulation(simulation, folder, processes=os.cpu_count() or 1)
     return find_delivery(folder / "installs", folder / "labels.csv")
 
 

@@ -1,19 +1,31 @@
 """One real cluster for all cluster tests: HDFS, YARN, MLflow and Airflow below `.cluster/test`, on ports of its own."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import hdfs
 import pytest
+from pyspark.sql import SparkSession
 
 from local_cluster.__main__ import start
 from local_cluster.airflow_api import AirflowApi
 from local_cluster.environment import client_environment
+from local_cluster.landing import find_delivery, land
 from local_cluster.layout import Layout
 from local_cluster.supervision import stop_everything
+from local_cluster.watch import follow
+from model_registry.connect import connect_store, connect_tracking
+from model_registry.resolve import pin
+from model_registry.versions import PinnedModel
 from settings import REPOSITORY, Settings
+from simulator.simulate import Simulation, simulate
+
+SIMULATION = Simulation(users=600, days=4, first_day=date(2026, 1, 1), seed=11, apps=200)
+TRAINING_DATE = "2026-04-01"  # all labels are observed by then
 
 # Far from the demo's, which may be running.
 PORT_OFFSET = 21_000
@@ -71,7 +83,34 @@ def cluster() -> Iterator[Cluster]:
 
 def remove_data(home: Path) -> None:
     """What an earlier run kept, so that every run starts alike."""
-    import shutil
-
     for folder in ("data", "logs", "tmp"):
         shutil.rmtree(home / folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def landed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> list[date]:
+    """Four simulated landing days on HDFS, with their labels."""
+    folder = tmp_path_factory.mktemp("simulated")
+    simulate(SIMULATION, folder / "files", processes=1)
+    delivery = find_delivery(folder / "files" / "installs", folder / "files" / "labels.csv")
+    land(delivery, cluster.settings)
+    return delivery.days
+
+
+@pytest.fixture(scope="session")
+def champion(cluster: Cluster, landed: list[date]) -> PinnedModel:
+    """An encoder that the DAG `train_encoder` trained, registered, pushed and promoted."""
+    airflow = cluster.airflow
+    airflow.unpause("train_encoder")
+    run_id = airflow.trigger("train_encoder", {"training_date": TRAINING_DATE, "promote": True})
+    follow(airflow, cluster.layout, "train_encoder", lambda run: run["dag_run_id"] == run_id, 1, 500)
+    return pin(connect_tracking(cluster.settings), connect_store(cluster.settings))
+
+
+@pytest.fixture(scope="session")
+def spark(cluster: Cluster) -> Iterator[SparkSession]:
+    """A session on YARN in client mode, with the cluster's own spark-defaults, as jobs have."""
+    os.environ |= client_environment(cluster.layout)
+    session = SparkSession.builder.master("yarn").appName("cluster-tests").getOrCreate()
+    yield session
+    session.stop()

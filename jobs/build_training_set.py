@@ -1,0 +1,218 @@
+"""Join labels to what was known of their users at the time: the training set of one date.
+
+In   landing/labels/            u1,1,2026-01-31,2026-03-02T09:00:00Z
+     risk.install_sessions      at one snapshot, which the facts below name
+Out  <output>/part-….parquet    u1, 1, 2026-01-31 00:00, ["maps", "chat"], [2026-01-30 10:00:00, 2026-01-30 10:04:10]
+     <output>/_training_set.json, written last
+         {"table": "risk.install_sessions", "snapshot_id": "8120…", "training_date": "2026-03-31", "examples": 4000, …}
+
+A label sees only installs that had happened before its `as_of` and that had landed by the end of that UTC day, and
+is used only if it was observed by the end of the training date: nothing that was unknown then can leak in.
+"""
+
+import json
+import logging
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from typing import Annotated
+
+import typer
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.build_sequences import (
+    LOOKBACK_DAYS,
+    MAX_SEQUENCE_LENGTH,
+    collect_sequences,
+    landed_in,
+    list_installs,
+)
+from jobs.command import DataError, run_job
+from jobs.hadoop_files import HadoopFiles
+from jobs.labels import LABEL_FIELDS, check_labels, keep_last_observed, parse_labels
+from jobs.landing_files import list_data_files, naming_unreadable_files
+from jobs.landing_rows import read_rows
+from jobs.receipts import Window, require_receipts
+from jobs.tables import CATALOG, ensure_tables
+
+logger = logging.getLogger("build_training_set")
+
+FACTS_FILE = "_training_set.json"
+
+
+class LabelsMissingError(DataError):
+    """There is no folder of labels."""
+
+
+class NothingToLearnError(DataError):
+    """No label can be used, or all that can are the same."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Where a training set comes from, and what became of every label: an example, or one of the last three counts."""
+
+    table: str
+    snapshot_id: str
+    first_landing_day: date | None  # of the sessions that were looked at; None when there were none
+    last_landing_day: date | None
+    training_date: date
+    examples: int
+    positives: int
+    labels: int
+    labels_not_yet_observed: int
+    labels_superseded: int  # by one observed later, for the same user and as_of
+    labels_without_installs: int
+
+    def check(self, as_of_days: Window) -> None:
+        """Raise NothingToLearnError unless there are examples of label 0 and of label 1."""
+        if 0 < self.positives < self.examples:
+            return
+        found = (
+            f"all {self.examples} have label {int(self.positives > 0)}" if self.examples else "there are none"
+        )
+        raise NothingToLearnError(
+            f"expected examples of label 0 and of label 1, but {found}: of {self.labels} labels "
+            f"{self.labels_not_yet_observed} were observed after {self.training_date}, "
+            f"{self.labels_superseded} were superseded by a later observation, {self.labels_without_installs} have no "
+            "install that happened before as_of and had landed by the end of that day; "
+            f"as_of is {as_of_days}, sessions landed {self.first_landing_day} to {self.last_landing_day}"
+        )
+
+
+def already_observed(labels: DataFrame, training_date: date) -> DataFrame:
+    """Keep the labels that were observed by the end of the training date, UTC."""
+    return labels.where(F.to_date("observed_at") <= F.lit(training_date))
+
+
+def find_as_of_days(labels: DataFrame) -> Window | None:
+    """The first and the last day of any `as_of`, UTC; None when there are no labels."""
+    as_of_day = F.to_date("as_of")
+    days = labels.agg(F.min(as_of_day).alias("first"), F.max(as_of_day).alias("last")).collect()[0]
+    return Window(days.first, days.last) if days.first else None
+
+
+def known_installs(sessions: DataFrame, labels: DataFrame, lookback_days: int) -> DataFrame:
+    """Give each label its user's installs that were known at its `as_of`.
+
+    Returns:
+        user_id, as_of, label, event_time, app_id; one row per label and install, none for a label without.
+    """
+    as_of_day = F.to_date("as_of")
+    had_landed = F.col("ds").between(F.date_sub(as_of_day, lookback_days - 1), as_of_day)
+    had_started = F.col("started_at") < F.col("as_of")
+    had_happened = F.col("event_time") < F.col("as_of")
+
+    joined = sessions.join(labels, "user_id").where(had_landed & had_started)
+    return list_installs(joined, "user_id", "as_of", "label").where(had_happened)
+
+
+def build_examples(
+    sessions: DataFrame, labels: DataFrame, lookback_days: int, max_sequence_length: int
+) -> DataFrame:
+    """Make one example for each label whose user had a known install."""
+    installs = known_installs(sessions, labels, lookback_days)
+    sequences = collect_sequences(installs, ["user_id", "as_of", "label"], max_sequence_length)
+    return sequences.select("user_id", "label", "as_of", "app_ids", "event_times")
+
+
+def current_snapshot(spark: SparkSession, table: str) -> str:
+    """The id of the table's current snapshot.
+
+    Raises:
+        NothingToLearnError: nothing was ever written to the table.
+    """
+    main_branch = spark.sql(f"SELECT snapshot_id FROM {CATALOG}.{table}.refs WHERE name = 'main'").first()
+    if main_branch is None:
+        raise NothingToLearnError(
+            f"{table} was never written to: run extract_sessions for the landed days first"
+        )
+    return str(main_branch.snapshot_id)
+
+
+def read_labels(spark: SparkSession, folder: str) -> DataFrame:
+    """Read and check a folder's labels; the frame is cached.
+
+    Raises:
+        LabelsMissingError: there is no such folder.
+        UnreadableFileError: one of its files is no CSV or Parquet with the columns of labels.
+        MalformedLabelsError: a row is wrong.
+    """
+    try:
+        landed = list_data_files(HadoopFiles(spark), folder)
+    except FileNotFoundError as error:
+        raise LabelsMissingError(
+            f"{folder} does not exist: expected a folder of CSV or Parquet files"
+        ) from error
+    with naming_unreadable_files(landed):
+        labels = parse_labels(read_rows(spark, landed, LABEL_FIELDS)).persist()
+        check_labels(labels)
+    return labels
+
+
+def main(
+    sessions: Annotated[str, typer.Option(help="table of sessions: risk.install_sessions")],
+    labels: Annotated[str, typer.Option(help="folder of labels: hdfs://…/landing/labels")],
+    training_date: Annotated[
+        date,
+        typer.Option(
+            parser=date.fromisoformat, metavar="YYYY-MM-DD", help="labels observed later are unknown"
+        ),
+    ],
+    output: Annotated[
+        str, typer.Option(help="folder to write: hdfs://…/training_sets/training_date=…/<run>")
+    ],
+    landing_root: Annotated[str, typer.Option(help="folder of the landing days: hdfs://…/landing/installs")],
+    receipts_root: Annotated[
+        str, typer.Option(help="folder of receipts: hdfs://…/receipts/extract_sessions")
+    ],
+    lookback_days: Annotated[
+        int, typer.Option(min=1, help="landing days up to as_of's own that an example looks at")
+    ] = LOOKBACK_DAYS,
+    max_sequence_length: Annotated[
+        int, typer.Option(min=1, help="installs kept of a user, the last ones")
+    ] = MAX_SEQUENCE_LENGTH,
+) -> None:
+    """Build the training set of one date; a rerun replaces the output folder."""
+    spark = SparkSession.builder.appName(f"build_training_set {training_date}").getOrCreate()
+    ensure_tables(spark)
+    files = HadoopFiles(spark)
+    files.delete(output)
+
+    all_labels = read_labels(spark, labels)
+    observed = already_observed(all_labels, training_date)
+    usable = keep_last_observed(observed).persist()
+    as_of_days = find_as_of_days(usable)
+    if as_of_days is None:
+        raise NothingToLearnError(f"none of {all_labels.count()} labels was observed by {training_date}")
+
+    window = Window(as_of_days.first - timedelta(days=lookback_days - 1), as_of_days.last)
+    require_receipts(files, landing_root, receipts_root, window)
+    snapshot_id = current_snapshot(spark, sessions)
+    at_snapshot = spark.sql(f"SELECT * FROM {CATALOG}.{sessions} VERSION AS OF {snapshot_id}")
+    seen = landed_in(at_snapshot, window)
+    examples = build_examples(seen, usable, lookback_days, max_sequence_length).persist()
+
+    landed = seen.agg(F.min("ds").alias("first"), F.max("ds").alias("last")).collect()[0]
+    positives = examples.where("label = 1").count()
+    facts = Facts(
+        table=sessions,
+        snapshot_id=snapshot_id,
+        first_landing_day=landed.first,
+        last_landing_day=landed.last,
+        training_date=training_date,
+        examples=examples.count(),
+        positives=positives,
+        labels=all_labels.count(),
+        labels_not_yet_observed=all_labels.count() - observed.count(),
+        labels_superseded=observed.count() - usable.count(),
+        labels_without_installs=usable.count() - examples.count(),
+    )
+    facts.check(as_of_days)
+    examples.write.parquet(output)
+    files.write(f"{output}/{FACTS_FILE}", json.dumps(asdict(facts), indent=2, default=str))
+    logger.info("%s: %s", output, facts)
+
+
+if __name__ == "__main__":
+    run_job(main)

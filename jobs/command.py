@@ -1,0 +1,86 @@
+"""How every job's command line starts and ends.
+
+In   a typed function, whose parameters become the options
+Out  an exit status, and on failure one line, the last of stderr, which SparkSubmitOperator's log still shows:
+     extract_sessions failed: TooManyBadRowsError: 61 of 800 rows (7.6%) are bad, allowed are 5.0%
+
+    exit  0   done
+    exit  2   wrong options
+    exit 65   the data or the request is refused: running again with the same input gives the same answer
+    exit  1   anything else: a retry may help
+"""
+
+import logging
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import typer
+
+EXIT_FAILED = 1
+EXIT_REFUSED = 65  # EX_DATAERR of sysexits.h
+# Characters. A Java error's text holds its whole stack, which is printed above the line already.
+LONGEST_UNEXPECTED_MESSAGE = 1000
+
+
+class DataError(Exception):
+    """Input or request that is refused: a retry with the same input cannot help."""
+
+    retryable = False
+
+
+def run_job(main: Callable[..., None]) -> NoReturn:
+    """Run `main` with the options of the command line, stop Spark if it was started, and exit."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("py4j").setLevel(logging.WARNING)
+    # Without rich markup a wrong option is told in a plain last line, too.
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command()(main)
+    try:
+        app(standalone_mode=True)  # exits by SystemExit: 0 when done, 2 on wrong options
+    except Exception as error:
+        refused = is_refused(error)
+        if not refused:
+            traceback.print_exc()
+        stop_spark(silence_its_log=True)
+        print(failure_line(Path(sys.argv[0]).stem, error), file=sys.stderr, flush=True)
+        raise SystemExit(EXIT_REFUSED if refused else EXIT_FAILED) from error
+    finally:
+        stop_spark()
+    raise SystemExit(0)
+
+
+def is_refused(error: Exception) -> bool:
+    """Say whether the error declares itself `retryable = False`, as DataError and some registry errors do."""
+    return getattr(error, "retryable", True) is False
+
+
+def failure_line(job: str, error: Exception) -> str:
+    """Write the one line that says which job failed and why."""
+    message = " ".join(str(error).split())
+    if not is_refused(error) and len(message) > LONGEST_UNEXPECTED_MESSAGE:
+        message = message[:LONGEST_UNEXPECTED_MESSAGE] + " …"
+    return f"{job} failed: {type(error).__name__}: {message}"
+
+
+def stop_spark(silence_its_log: bool = False) -> None:
+    """Stop the active Spark session, if this process ever started one.
+
+    `silence_its_log` turns the JVM's log off first: its shutdown would write below the reason of a failure.
+    """
+    if "pyspark.sql" not in sys.modules:  # jobs without Spark do not pay for its import
+        return
+    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+    from pyspark.sql import SparkSession
+
+    try:
+        spark = SparkSession.getActiveSession()
+        if spark is None:
+            return
+        if silence_its_log:
+            spark.sparkContext.setLogLevel("OFF")
+        spark.stop()
+    except (Py4JError, OSError) as error:  # the JVM is gone already
+        logging.getLogger(__name__).warning("Spark did not stop cleanly: %s", type(error).__name__)

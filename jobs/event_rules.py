@@ -1,0 +1,78 @@
+"""The rules that a landed event must meet.
+
+In   rows of text from `landing_rows`   readable true, user_id "u1", app_id "maps", event_time "1769853600000"
+Out  the same rows with event_time a timestamp, event_type filled in, and `reason`: null for a good row, else one of
+
+    unparseable, missing_field, too_long, control_characters, unknown_event_type, invalid_event_time, time_out_of_range
+
+A row with several flaws has the first reason in that order.
+"""
+
+from datetime import UTC, date, datetime, time, timedelta
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from jobs.event_time import parse_event_time
+from jobs.landing_files import Fields
+
+FIELDS = Fields(required=("user_id", "app_id", "event_time"), optional=("event_type",))
+INSTALL = "install"
+EVENT_TYPES = (INSTALL, "update", "uninstall")
+LONGEST_USER_ID = 128  # characters
+LONGEST_APP_ID = 255  # characters
+# Line and paragraph separators too: app ids become lines of a model's vocabulary file.
+CONTROL_CHARACTERS = r"[\p{Cc}\p{Zl}\p{Zp}]"
+# Epoch seconds taken for milliseconds all lie in 1970.
+EARLIEST_EVENT = datetime(1971, 1, 1, tzinfo=UTC)
+LONGEST_AHEAD = timedelta(hours=24)  # of the landing day's end, for phones whose clock is ahead of ours
+
+
+def judge_events(rows: DataFrame, ds: date) -> DataFrame:
+    """Give every row of landing day `ds` its event time, its event type, and a reason if it is bad.
+
+    Returns:
+        file, raw (null for a good row), user_id, app_id, event_time, event_type, reason.
+    """
+    event_type = F.coalesce(F.nullif("event_type", F.lit("")), F.lit(INSTALL))
+    read = rows.withColumn("instant", parse_event_time(F.col("event_time"))).withColumn(
+        "event_type", event_type
+    )
+    judged = read.withColumn("reason", first_flaw(latest_event(ds)))
+    return judged.select(
+        "file",
+        F.when(F.col("reason").isNotNull(), F.col("raw")).alias("raw"),
+        "user_id",
+        "app_id",
+        F.col("instant").alias("event_time"),
+        "event_type",
+        "reason",
+    )
+
+
+def latest_event(ds: date) -> datetime:
+    """The last moment that an event landing on `ds` may have."""
+    end_of_day = datetime.combine(ds + timedelta(days=1), time.min, tzinfo=UTC)
+    return end_of_day + LONGEST_AHEAD
+
+
+def first_flaw(latest: datetime) -> Column:
+    """Name the first rule that a row breaks; null when it breaks none."""
+    too_long = (F.char_length("user_id") > LONGEST_USER_ID) | (F.char_length("app_id") > LONGEST_APP_ID)
+    has_control_character = F.col("user_id").rlike(CONTROL_CHARACTERS) | F.col("app_id").rlike(
+        CONTROL_CHARACTERS
+    )
+    out_of_range = (F.col("instant") < F.lit(EARLIEST_EVENT)) | (F.col("instant") > F.lit(latest))
+    return (
+        F.when(~F.col("readable"), "unparseable")
+        .when(is_missing("user_id") | is_missing("app_id") | is_missing("event_time"), "missing_field")
+        .when(too_long, "too_long")
+        .when(has_control_character, "control_characters")
+        .when(~F.col("event_type").isin(*EVENT_TYPES), "unknown_event_type")
+        .when(F.col("instant").isNull(), "invalid_event_time")
+        .when(out_of_range, "time_out_of_range")
+    )
+
+
+def is_missing(name: str) -> Column:
+    return F.col(name).isNull() | (F.col(name) == "")

@@ -1,0 +1,210 @@
+"""Turn one landing day of raw install logs into sessions, and account for every row.
+
+In   landing/installs/ds=…        {"user_id": "u1", "app_id": "maps", "event_time": "2026-01-31T10:00:00Z"}
+Out  risk.install_sessions ds=…   u1, 0, 10:00:00, 10:04:10, ["maps", "chat"], [10:00:00, 10:04:10]; one row per session
+     risk.rejected_events ds=…    file, raw text, reason; one row per bad row
+     risk.extraction_counts ds=…  landed 4, accepted 2, duplicates 0, not_installs 1, rejected 1, files 1; one row
+     receipts/…/ds=….json         the same counts, written last: it says that the day has been extracted
+
+`ds` is the UTC day on which the files landed; the events may be years older. Sessions do not cross landing days.
+"""
+
+import json
+import logging
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import typer
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from jobs.command import DataError, run_job
+from jobs.event_rules import FIELDS, INSTALL, judge_events
+from jobs.hadoop_files import HadoopFiles
+from jobs.landing_files import list_complete_day, naming_unreadable_files
+from jobs.landing_rows import read_rows
+from jobs.tables import TablePartition, ensure_tables
+
+logger = logging.getLogger("extract_sessions")
+
+SESSION_GAP_SECONDS = 30 * 60
+MAX_BAD_SHARE = 0.05
+EXAMPLE_LENGTH = 200  # characters of a bad row that an error shows
+
+
+class DayMismatchError(DataError):
+    """The options name more than one day."""
+
+
+class TooManyBadRowsError(DataError):
+    """More rows are bad than allowed, so the delivery as a whole is suspect."""
+
+
+class CountsDisagreeError(DataError):
+    """Rows appeared or disappeared on the way from landed files to sessions."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Where the landed rows of a day went, in rows, and the number of files they came in."""
+
+    landed: int
+    accepted: int
+    duplicates: int
+    not_installs: int
+    rejected: int
+    files: int
+
+    def __str__(self) -> str:
+        return (
+            f"landed {self.landed} = accepted {self.accepted} + duplicates {self.duplicates} "
+            f"+ not installs {self.not_installs} + rejected {self.rejected}, files {self.files}"
+        )
+
+    def check(self) -> None:
+        """Raise CountsDisagreeError unless every landed row went to exactly one place."""
+        total = self.accepted + self.duplicates + self.not_installs + self.rejected
+        if total != self.landed:
+            raise CountsDisagreeError(f"{self}: the right side adds up to {total}, so nothing is published")
+
+
+def count_copies(judged: DataFrame) -> DataFrame:
+    """Count how often each good event landed: one row per user_id, app_id, event_time, event_type, with `copies`."""
+    # One shuffle by user serves this grouping, the window of assign_sessions and the grouping of collect_sessions.
+    by_user = judged.where(F.col("reason").isNull()).repartition("user_id")
+    return by_user.groupBy("user_id", "app_id", "event_time", "event_type").agg(F.count("*").alias("copies"))
+
+
+def only_installs(events: DataFrame) -> DataFrame:
+    """Keep user_id, app_id and event_time of the installs."""
+    return events.where(F.col("event_type") == INSTALL).select("user_id", "app_id", "event_time")
+
+
+def assign_sessions(installs: DataFrame, gap_seconds: int = SESSION_GAP_SECONDS) -> DataFrame:
+    """Add 0-based `session_index`, raised when a user is idle for `gap_seconds` or longer."""
+    # app_id breaks ties, so a rerun cuts the same sessions.
+    by_user = Window.partitionBy("user_id").orderBy("event_time", "app_id")
+    up_to_here = by_user.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+
+    microseconds = F.unix_micros("event_time")
+    idle_microseconds = microseconds - F.lag(microseconds).over(by_user)  # null on a user's first install
+    starts_session = F.coalesce(idle_microseconds >= gap_seconds * 1_000_000, F.lit(False))
+
+    # Spark rejects a window inside a window, hence two steps.
+    marked = installs.withColumn("starts_session", starts_session.cast("int"))
+    session_index = F.sum("starts_session").over(up_to_here).cast("int")
+    return marked.withColumn("session_index", session_index).drop("starts_session")
+
+
+def collect_sessions(installs: DataFrame) -> DataFrame:
+    """Make one row of `install_sessions` (without `ds`) for each user and `session_index`."""
+    in_order = F.sort_array(F.collect_list(F.struct("event_time", "app_id")))
+    sessions = installs.groupBy("user_id", "session_index").agg(
+        F.min("event_time").alias("started_at"),
+        F.max("event_time").alias("ended_at"),
+        in_order.alias("installs"),
+    )
+    return sessions.select(
+        "user_id",
+        "session_index",
+        "started_at",
+        "ended_at",
+        F.col("installs.app_id").alias("app_ids"),
+        F.col("installs.event_time").alias("event_times"),
+    )
+
+
+def select_rejected(judged: DataFrame) -> DataFrame:
+    """Select the rows of `rejected_events` (without `ds`)."""
+    return judged.where(F.col("reason").isNotNull()).select("file", "raw", "reason")
+
+
+def count_rows(
+    judged: DataFrame, rejected: DataFrame, events: DataFrame, sessions: DataFrame, files: int
+) -> Counts:
+    """Count each part of a day in the frame that holds it, so that `Counts.check` can notice a lost row."""
+    repeated = events.agg(
+        F.coalesce(F.sum(F.col("copies") - 1), F.lit(0)).alias("duplicates"),
+        F.count_if(F.col("event_type") != INSTALL).alias("not_installs"),
+    ).collect()[0]
+    accepted = sessions.agg(F.coalesce(F.sum(F.size("app_ids")), F.lit(0)).alias("installs")).collect()[0]
+    return Counts(
+        landed=judged.count(),
+        accepted=accepted.installs,
+        duplicates=repeated.duplicates,
+        not_installs=repeated.not_installs,
+        rejected=rejected.count(),
+        files=files,
+    )
+
+
+def check_bad_share(rejected: DataFrame, landed: int, max_bad_share: float) -> None:
+    """Raise TooManyBadRowsError, with every reason's count and one row, when more than that share of rows is bad."""
+    by_reason = rejected.groupBy("reason").agg(
+        F.count("*").alias("rows"), F.min_by(F.struct("file", "raw"), "raw").alias("example")
+    )
+    reasons = by_reason.orderBy(F.desc("rows"), "reason").collect()  # at most as many as there are rules
+    bad = sum(reason.rows for reason in reasons)
+    if bad <= max_bad_share * landed:
+        return
+    listed = ", ".join(f"{reason.reason} {reason.rows}" for reason in reasons)
+    example = reasons[0].example
+    raise TooManyBadRowsError(
+        f"{bad} of {landed} rows ({bad / landed:.1%}) are bad, allowed are {max_bad_share:.1%}, nothing is published: "
+        f"{listed}; for example {reasons[0].reason} in {example.file}: {example.raw[:EXAMPLE_LENGTH]}"
+    )
+
+
+def check_same_day(landing: str, *partitions: TablePartition) -> None:
+    """Raise DayMismatchError unless the landing folder and all partitions are of one day."""
+    days = {f"ds={partition.ds}" for partition in partitions}
+    if days != {landing.rsplit("/", 1)[-1]}:
+        raise DayMismatchError(f"expected one day, got {landing} and {', '.join(map(str, partitions))}")
+
+
+PartitionOption = Annotated[TablePartition, typer.Option(parser=TablePartition.parse, metavar="TABLE/ds=DAY")]
+
+
+def main(
+    landing: Annotated[
+        str, typer.Option(help="folder of the landing day: hdfs://…/landing/installs/ds=2026-01-31")
+    ],
+    sessions: PartitionOption,
+    rejected: PartitionOption,
+    counts: PartitionOption,
+    receipt: Annotated[str, typer.Option(help="hdfs://…/receipts/extract_sessions/ds=2026-01-31.json")],
+    max_bad_share: Annotated[float, typer.Option(min=0, max=1, help="of the landed rows")] = MAX_BAD_SHARE,
+    session_gap_seconds: Annotated[
+        int, typer.Option(min=1, help="idle time that ends a session")
+    ] = SESSION_GAP_SECONDS,
+) -> None:
+    """Validate, deduplicate and sessionize one landing day; a rerun replaces what it wrote."""
+    landing = landing.rstrip("/")
+    check_same_day(landing, sessions, rejected, counts)
+    spark = SparkSession.builder.appName(f"extract_sessions {sessions.ds}").getOrCreate()
+    ensure_tables(spark)
+    files = HadoopFiles(spark)
+    files.delete(receipt)
+    landed = list_complete_day(files, landing)
+
+    with naming_unreadable_files(landed):
+        judged = judge_events(read_rows(spark, landed, FIELDS), sessions.ds).persist()
+        bad_rows = select_rejected(judged)
+        check_bad_share(bad_rows, judged.count(), max_bad_share)
+
+        events = count_copies(judged)
+        user_sessions = collect_sessions(
+            assign_sessions(only_installs(events), session_gap_seconds)
+        ).persist()
+        day = count_rows(judged, bad_rows, events, user_sessions, files=len(landed))
+        day.check()
+        logger.info("ds=%s: %s", sessions.ds, day)
+
+        rejected.overwrite_with(bad_rows)
+        sessions.overwrite_with(user_sessions)
+    counts.overwrite_with(spark.range(1).select(*(F.lit(n).alias(name) for name, n in asdict(day).items())))
+    files.write(receipt, json.dumps({"ds": str(sessions.ds), **asdict(day)}))
+
+
+if __name__ == "__main__":
+    run_job(main)

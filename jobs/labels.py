@@ -1,0 +1,98 @@
+"""Read labels, and refuse them as a whole when one of them is malformed: a label that is wrong teaches wrong.
+
+In   landing/labels/*.csv or *.parquet   u1,1,2026-01-31,2026-03-02T09:00:00Z
+Out  user_id "u1", label 1, as_of 2026-01-31 00:00 UTC, observed_at 2026-03-02 09:00 UTC
+
+A time is as in installs, or a date, which is its first moment in UTC.
+"""
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from jobs.command import DataError
+from jobs.event_time import parse_event_time
+from jobs.landing_files import Fields
+
+LABEL_FIELDS = Fields(required=("user_id", "label", "as_of", "observed_at"))
+DATE = r"^\d{4}-\d{2}-\d{2}$"
+# pandas makes 0.0 and 1.0 of integers with gaps.
+LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
+
+
+class MalformedLabelsError(DataError):
+    """A label row does not follow the contract."""
+
+
+class ConflictingLabelsError(DataError):
+    """A user has label 0 and label 1 for the same moment, observed at the same moment."""
+
+
+def parse_labels(rows: DataFrame) -> DataFrame:
+    """Parse rows of text.
+
+    Returns:
+        file, raw, user_id, label (int), as_of, observed_at, and `flaw`: null for a good row.
+    """
+    parsed = rows.select(
+        "file",
+        "raw",
+        "readable",
+        "user_id",
+        parse_label(F.col("label")).alias("label"),
+        parse_moment(F.col("as_of")).alias("as_of"),
+        parse_moment(F.col("observed_at")).alias("observed_at"),
+    )
+    return parsed.withColumn("flaw", first_flaw()).drop("readable")
+
+
+def parse_label(text: Column) -> Column:
+    label = F.lit(None).cast("int")
+    for written, value in LABELS.items():
+        label = F.when(text == written, F.lit(value)).otherwise(label)
+    return label
+
+
+def parse_moment(text: Column) -> Column:
+    return parse_event_time(F.when(text.rlike(DATE), F.concat(text, F.lit("T00:00:00Z"))).otherwise(text))
+
+
+def first_flaw() -> Column:
+    """Say what is wrong with a label; null when nothing is."""
+    return (
+        F.when(~F.col("readable"), "unparseable")
+        .when(F.col("user_id").isNull() | (F.col("user_id") == ""), "user_id is missing")
+        .when(F.col("label").isNull(), "label is neither 0 nor 1")
+        .when(F.col("as_of").isNull(), "as_of is no date and no time with zone")
+        .when(F.col("observed_at").isNull(), "observed_at is no date and no time with zone")
+        # Else a training set of today could hold what lands tomorrow.
+        .when(F.to_date("observed_at") < F.to_date("as_of"), "observed_at is before the day of as_of")
+    )
+
+
+def check_labels(labels: DataFrame) -> None:
+    """Raise MalformedLabelsError, with their number and one of them, when `parse_labels` found flaws."""
+    flawed = labels.where(F.col("flaw").isNotNull())
+    example = flawed.orderBy("file", "raw").select("file", "raw", "flaw").first()
+    if example is not None:
+        raise MalformedLabelsError(
+            f"{flawed.count()} malformed labels; for example {example.file}: {example.raw}: {example.flaw}; "
+            "expected user_id,label,as_of,observed_at such as u1,1,2026-01-31,2026-03-02T09:00:00Z"
+        )
+
+
+def keep_last_observed(labels: DataFrame) -> DataFrame:
+    """Keep one label for each user_id and as_of, the one observed last.
+
+    Raises:
+        ConflictingLabelsError: labels of one user, as_of and observed_at differ.
+    """
+    observations = labels.groupBy("user_id", "as_of", "observed_at").agg(
+        F.max("label").alias("label"), (F.min("label") != F.max("label")).alias("is_conflict")
+    )
+    conflict = observations.where("is_conflict").orderBy("user_id", "as_of").first()
+    if conflict is not None:
+        raise ConflictingLabelsError(
+            f"user {conflict.user_id} has label 0 and label 1 as of {conflict.as_of} UTC, "
+            f"both observed at {conflict.observed_at} UTC; expected one"
+        )
+    return observations.groupBy("user_id", "as_of").agg(F.max_by("label", "observed_at").alias("label"))

@@ -1,0 +1,184 @@
+"""Score every user of one landing day with the pinned model, staged where no reader sees it.
+
+In   risk.user_sequences/ds=…  u1, ["maps", "chat"], …, sequence_length 2
+     the pinned SavedModel     pulled to every executor by SparkFiles, verified there before it is loaded
+Out  risk.risk_scores/ds=…     u1, 0.031, -3.44, 2, 0, risk_encoder, 3, ab12…, run_id
+
+The rows make one Iceberg snapshot that carries the write-audit-publish id; `audit_scores` publishes it.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import pyarrow as pa
+import typer
+from pyspark import SparkFiles, TaskContext
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.command import DataError, run_job
+from jobs.scoring.snapshots import snapshots_with_wap_id
+from jobs.tables import CATALOG, TablePartition, ensure_tables
+from model_registry.versions import PinnedModel
+
+logger = logging.getLogger(__name__)
+
+SCORED_COLUMNS = "user_id string, risk_score double, logit double, sequence_length int, unknown_apps int"
+# A worker's first task imports TensorFlow for seconds, in which it could score thousands of users.
+FEWEST_USERS_PER_TASK = 2_000
+MOST_USERS_PER_TASK = 25_000  # 5 to 10 s of one core, so that a lost executor or a slow node costs little
+WAP_ID_SETTING = "spark.wap.id"
+
+
+class NoUsersError(DataError):
+    """The day has no sequences, so there is nobody to score."""
+
+
+class EmptySequencesError(DataError):
+    """Some users of the day have no installs."""
+
+
+class WapIdTakenError(DataError):
+    """Scores are staged under this id already: a second snapshot would make the id ambiguous."""
+
+
+class StagingOffError(DataError):
+    """The table would show the scores to readers at once."""
+
+
+def score_with(
+    model: PinnedModel, max_tokens_per_batch: int
+) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
+    """Build the function that executors run; `model.dirname` is what SparkFiles resolves."""
+
+    def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from jobs.scoring.engine import load_once
+        from jobs.scoring.stream import score_stream
+
+        task = TaskContext.get()
+        num_threads = task.cpus() if task else 1
+        loaded = load_once(Path(SparkFiles.get(model.dirname)), model.sha256, num_threads)
+        yield from score_stream(batches, loaded, max_tokens_per_batch)
+
+    return score
+
+
+def score_users(
+    sequences: DataFrame, model: PinnedModel, run_id: str, num_tasks: int, max_tokens_per_batch: int
+) -> DataFrame:
+    """Make one row of `risk_scores` (without `ds`) for every row of `sequences`."""
+    score = score_with(model, max_tokens_per_batch)
+    spread = spread_over(sequences.select("user_id", "app_ids"), num_tasks)
+    return spread.mapInArrow(score, SCORED_COLUMNS).select(
+        "user_id",
+        "risk_score",
+        "logit",
+        "sequence_length",
+        "unknown_apps",
+        F.lit(model.name).alias("model_name"),
+        F.lit(model.version).cast("int").alias("model_version"),
+        F.lit(model.sha256).alias("model_sha256"),
+        F.lit(run_id).alias("run_id"),
+    )
+
+
+def spread_over(sequences: DataFrame, num_tasks: int) -> DataFrame:
+    """Make `num_tasks` partitions, unless the files of the table already split into at least as many."""
+    if sequences.rdd.getNumPartitions() >= num_tasks:
+        return sequences
+    return sequences.repartition(num_tasks)
+
+
+def count_tasks(users: int, cores: int) -> int:
+    """Choose how many tasks score `users`: all cores busy, none for less than the model's import is worth."""
+    worth_a_worker = math.ceil(users / FEWEST_USERS_PER_TASK)
+    return max(min(cores, worth_a_worker), math.ceil(users / MOST_USERS_PER_TASK))
+
+
+def count_users(sequences: DataFrame, partition: TablePartition) -> int:
+    """Count the day's users, by Iceberg's metadata alone: no data file is read.
+
+    Raises:
+        NoUsersError: there are none.
+        EmptySequencesError: somebody's sequence is empty.
+    """
+    found = sequences.agg(
+        F.count(F.lit(1)).alias("users"), F.min("sequence_length").alias("shortest")
+    ).first()
+    if found is None or found.users == 0:
+        raise NoUsersError(
+            f"{partition} has no rows: expected one per user; run build_sequences for that day"
+        )
+    if (found.shortest or 0) < 1:
+        raise EmptySequencesError(
+            f"{partition} has users with sequence_length {found.shortest}: expected at least one install each"
+        )
+    return int(found.users)
+
+
+def check_can_stage(spark: SparkSession, scores: TablePartition, wap_id: str) -> None:
+    """Make sure that what is written next stays hidden, under an id that names only it.
+
+    Raises:
+        StagingOffError: without the table property Iceberg ignores the id and writes for all to see.
+        WapIdTakenError: Iceberg stages a second snapshot under the same id, and then publishes neither.
+    """
+    properties = spark.sql(f"SHOW TBLPROPERTIES {CATALOG}.{scores.table}").collect()
+    if ("write.wap.enabled", "true") not in [(row.key, row.value) for row in properties]:
+        raise StagingOffError(f"{scores.table} needs the table property write.wap.enabled=true, set it first")
+    staged = snapshots_with_wap_id(spark, scores.table, wap_id)
+    if staged:
+        raise WapIdTakenError(
+            f"scores are staged in {scores.table} under wap id {wap_id!r} already (snapshot {staged[0]}): "
+            "give every attempt an id of its own, such as run id and try number"
+        )
+
+
+@contextmanager
+def staging_as(spark: SparkSession, wap_id: str) -> Iterator[None]:
+    """Stage every write of this session to a write-audit-publish table under `wap_id`."""
+    spark.conf.set(WAP_ID_SETTING, wap_id)
+    try:
+        yield
+    finally:
+        spark.conf.unset(WAP_ID_SETTING)
+
+
+def stage(frame: DataFrame, scores: TablePartition, wap_id: str) -> None:
+    """Write the day's scores as a hidden snapshot, which replaces the day once it is published."""
+    with staging_as(frame.sparkSession, wap_id):
+        # Only dynamic overwrites and appends can be published after other dates were; see DESIGN.
+        frame.withColumn("ds", F.lit(scores.ds)).writeTo(f"{CATALOG}.{scores.table}").overwritePartitions()
+
+
+def main(
+    sequences: Annotated[str, typer.Option(help="partition to score: risk.user_sequences/ds=2026-01-31")],
+    scores: Annotated[str, typer.Option(help="partition to stage: risk.risk_scores/ds=2026-01-31")],
+    model: Annotated[str, typer.Option(help="JSON that `python -m model_registry pin` printed")],
+    wap_id: Annotated[str, typer.Option(help="write-audit-publish id, new for every attempt")],
+    run_id: Annotated[str, typer.Option(help="the Airflow run, kept in every row")],
+    max_tokens_per_batch: Annotated[
+        int, typer.Option(min=1, help="users times the longest of them, in one call of the model")
+    ] = 16_384,
+) -> None:
+    """Score one day's users with a pinned model; the scores stay staged until audit_scores publishes them."""
+    source, target = TablePartition.parse(sequences), TablePartition.parse(scores)
+    pinned = PinnedModel.from_json(model)
+    spark = SparkSession.builder.appName(f"score_users {target}").getOrCreate()
+    ensure_tables(spark)
+    check_can_stage(spark, target, wap_id)
+    rows = source.read(spark)
+    users = count_users(rows, source)
+    num_tasks = count_tasks(users, spark.sparkContext.defaultParallelism)
+    logger.info("scoring %d users of %s with %s in %d tasks", users, source, pinned.dirname, num_tasks)
+    spark.sparkContext.addFile(pinned.uri, recursive=True)
+    stage(score_users(rows, pinned, run_id, num_tasks, max_tokens_per_batch), target, wap_id)
+    logger.info("staged %s under wap id %s", target, wap_id)
+
+
+if __name__ == "__main__":
+    run_job(main)

@@ -1,0 +1,53 @@
+"""Cut ragged sequences into dense micro-batches with little padding, and put the answers back in order.
+
+In   token ids, ragged                     lengths [2, 5, 3]
+Out  one (risk_score, logit) a user, in the users' order; the model saw (1, 5) and (2, 3) tokens
+
+Users are ordered by length, so that those beside each other need little padding, and each micro-batch is
+padded to its own longest sequence only: attention costs the square of the width.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.training.token_sequences import TokenSequences
+
+FloatArray = NDArray[np.float64]
+Predict = Callable[[NDArray[np.int32]], tuple[FloatArray, FloatArray]]
+
+
+class TokenBudgetError(ValueError):
+    """The token budget of a micro-batch is below the longest sequence."""
+
+
+def cut_batches(lengths: NDArray[np.int64], max_tokens: int) -> Iterator[NDArray[np.intp]]:
+    """Yield the users of each micro-batch, longest first; users times the longest stay within `max_tokens`.
+
+    Raises:
+        TokenBudgetError: a single sequence is longer than `max_tokens`.
+    """
+    longest_first = np.argsort(-lengths, kind="stable")  # stable: a rerun makes the same batches
+    start = 0
+    while start < len(lengths):
+        longest = int(lengths[longest_first[start]])
+        if longest > max_tokens:
+            raise TokenBudgetError(
+                f"a sequence of {longest} tokens does not fit a budget of {max_tokens} tokens per batch; "
+                "raise --max-tokens-per-batch or train with a shorter max_sequence_length"
+            )
+        end = start + max_tokens // longest
+        yield longest_first[start:end]
+        start = end
+
+
+def predict_in_batches(
+    sequences: TokenSequences, predict: Predict, max_tokens: int
+) -> tuple[FloatArray, FloatArray]:
+    """Call `predict` on micro-batches and return risk scores and logits, `(users,)` each, in order."""
+    risk_scores = np.empty(len(sequences))
+    logits = np.empty(len(sequences))
+    for users in cut_batches(sequences.lengths, max_tokens):
+        risk_scores[users], logits[users] = predict(sequences.padded(users))
+    return risk_scores, logits

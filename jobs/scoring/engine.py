@@ -1,0 +1,122 @@
+"""One SavedModel, loaded once in a Python worker and called with dense token ids.
+
+In   the model's folder as SparkFiles delivered it, its pinned sha256, and how many threads the task owns
+Out  token_ids int32 (batch, sequence), 0-padded  →  risk_score, logit: float64 (batch,)
+
+TensorFlow is imported only after the folder's bytes proved to be the pinned ones.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from jobs.scoring.batching import FloatArray
+from jobs.scoring.tokens import encode_app_ids
+from jobs.training.token_sequences import TokenSequences
+from jobs.training.vocabulary import Vocabulary
+from model_registry.hashing import verify_folder
+
+SIGNATURE = "score_token_ids"
+VOCABULARY_FILE = "assets.extra/vocabulary.txt"
+DESCRIPTION_FILE = "assets.extra/model.json"
+
+# One entry per model that this worker process has scored with; a night uses one.
+_loaded_by_sha256: dict[str, "ScoringModel"] = {}
+
+
+class UnusableModelError(Exception):
+    """The folder holds the pinned bytes, but not a model that scoring can call."""
+
+
+class ScoringModel:
+    """A SavedModel with its vocabulary; `predict` and `encode` are all that scoring needs of it."""
+
+    def __init__(self, saved_model: Any, vocabulary: Vocabulary, max_sequence_length: int) -> None:
+        if SIGNATURE not in saved_model.signatures:
+            found = ", ".join(sorted(saved_model.signatures)) or "none"
+            raise UnusableModelError(f"expected a SavedModel with signature {SIGNATURE}, found: {found}")
+        self._saved_model = saved_model  # a signature alone does not keep the variables alive
+        self._signature = saved_model.signatures[SIGNATURE]
+        self.vocabulary = vocabulary
+        self.max_sequence_length = max_sequence_length
+
+    def encode(self, app_ids: pa.ListArray) -> TokenSequences:
+        """Map app ids, one list per user, to the last `max_sequence_length` token ids of each user."""
+        return encode_app_ids(app_ids, self.vocabulary, self.max_sequence_length)
+
+    def predict(self, token_ids: NDArray[np.int32]) -> tuple[FloatArray, FloatArray]:
+        """Score a dense batch `(batch, sequence)`: risk scores and logits, `(batch,)` each."""
+        import tensorflow as tf
+
+        answer = self._signature(token_ids=tf.constant(token_ids))
+        return (
+            answer["risk_score"].numpy().astype(np.float64),
+            answer["logit"].numpy().astype(np.float64),
+        )
+
+
+def load_once(path: Path, sha256: str, num_threads: int) -> ScoringModel:
+    """Verify and load the model, or return the one that this process verified and loaded before.
+
+    The process computes with `num_threads` threads from here on.
+
+    Raises:
+        HashMismatchError: the folder's bytes are not the pinned ones; TensorFlow has not seen them.
+        UnusableModelError: a signature, the vocabulary or the description is missing or contradicts another.
+    """
+    if sha256 not in _loaded_by_sha256:
+        verify_folder(path, sha256)
+        cap_threads(num_threads)
+        _loaded_by_sha256[sha256] = load(path)
+    return _loaded_by_sha256[sha256]
+
+
+def cap_threads(num_threads: int) -> None:
+    """Limit TensorFlow in this process; it must not have computed anything yet."""
+    import tensorflow as tf
+
+    # Executors run one worker per task side by side: with TensorFlow's default, all cores each, they fight.
+    tf.config.threading.set_intra_op_parallelism_threads(num_threads)
+    tf.config.threading.set_inter_op_parallelism_threads(num_threads)
+
+
+def load(path: Path) -> ScoringModel:
+    """Load a folder that was verified before."""
+    vocabulary = read_vocabulary(path / VOCABULARY_FILE)
+    description = read_description(path / DESCRIPTION_FILE)
+    if vocabulary.size != description["vocabulary_size"]:
+        raise UnusableModelError(
+            f"expected {description['vocabulary_size']} tokens by {DESCRIPTION_FILE}, "
+            f"found {vocabulary.size} with the apps of {VOCABULARY_FILE}"
+        )
+    import tensorflow as tf
+
+    return ScoringModel(tf.saved_model.load(str(path)), vocabulary, description["max_sequence_length"])
+
+
+def read_vocabulary(path: Path) -> Vocabulary:
+    """Read one app id per line, in token order."""
+    # Not splitlines(), which also cuts at characters that an app id may hold, such as U+2028.
+    lines = read_text(path).removesuffix("\n").split("\n")
+    return Vocabulary(tuple(line for line in lines if line))
+
+
+def read_description(path: Path) -> dict[str, int]:
+    """Read the sizes that the model was built with."""
+    try:
+        description = json.loads(read_text(path))
+        return {key: int(description[key]) for key in ("vocabulary_size", "max_sequence_length")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UnusableModelError(f"cannot use {DESCRIPTION_FILE}: {type(error).__name__}: {error}") from error
+
+
+def read_text(path: Path) -> str:
+    """Read a small file of the model's folder, byte by byte as UTF-8."""
+    try:
+        return path.read_bytes().decode()
+    except FileNotFoundError as error:
+        raise UnusableModelError(f"the model's folder has no {path.name} below assets.extra") from error

@@ -1,0 +1,125 @@
+"""The gates that staged scores must pass before readers see them.
+
+In   a day's rows of user_sequences and of the staged risk_scores, and the pinned model
+Out  Findings, counted in one pass, and a phrase for every gate that does not hold:
+     "3 users without a score"
+"""
+
+from dataclasses import dataclass
+from datetime import date
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from model_registry.versions import PinnedModel
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What one pass over a day's staged scores and sequences counted; rows unless the name says users."""
+
+    expected: int  # rows of user_sequences
+    scored: int
+    users_without_score: int
+    users_without_sequence: int
+    users_scored_twice: int  # or more often
+    not_finite: int  # null, NaN or infinite score or logit
+    out_of_range: int
+    of_another_model: int
+    another_model: str | None  # one of them, for the message
+    lowest: float | None
+    highest: float | None
+    mean: float | None
+
+
+def is_not_finite(value: Column) -> Column:
+    return value.isNull() | F.isnan(value) | (F.abs(value) == float("inf"))
+
+
+def is_of_another_model(model: PinnedModel) -> Column:
+    """Say whether a row's model differs from `model`; true for nulls."""
+    return ~(
+        F.col("model_name").eqNullSafe(model.name)
+        & F.col("model_version").eqNullSafe(model.version)
+        & F.col("model_sha256").eqNullSafe(model.sha256)
+    )
+
+
+def examine(sequences: DataFrame, scores: DataFrame, model: PinnedModel) -> Findings:
+    """Compare a day's scores with its sequences in one Spark job, whose only shuffle is by user."""
+    of_another_model = is_of_another_model(model)
+    risk_score = F.col("risk_score")
+    expected_rows = sequences.select("user_id", F.lit(1).alias("expected"), F.lit(0).alias("scored"))
+    scored_rows = scores.select(
+        "user_id",
+        "risk_score",
+        F.lit(0).alias("expected"),
+        F.lit(1).alias("scored"),
+        (is_not_finite(risk_score) | is_not_finite(F.col("logit"))).cast("int").alias("not_finite"),
+        (~risk_score.between(0.0, 1.0)).cast("int").alias("out_of_range"),
+        of_another_model.cast("int").alias("of_another_model"),
+        F.when(of_another_model, F.concat_ws(" ", "model_name", "model_version", "model_sha256")).alias(
+            "another_model"
+        ),
+    )
+    rows = scored_rows.unionByName(expected_rows, allowMissingColumns=True)
+    (found,) = count_findings(count_by_user(rows)).collect()
+    return Findings(**found.asDict())
+
+
+def count_by_user(rows: DataFrame) -> DataFrame:
+    """Add up the rows of each user, who may occur in the sequences, the scores or both."""
+    counts = ("expected", "scored", "not_finite", "out_of_range", "of_another_model")
+    return rows.groupBy("user_id").agg(
+        *(F.sum(name).alias(name) for name in counts),
+        F.min("another_model").alias("another_model"),
+        F.min("risk_score").alias("lowest"),
+        F.max("risk_score").alias("highest"),
+        F.sum("risk_score").alias("total"),
+    )
+
+
+def count_findings(users: DataFrame) -> DataFrame:
+    """Add up users to the one row of `Findings`."""
+
+    def count(name: str) -> Column:
+        return F.coalesce(F.sum(name), F.lit(0)).alias(name)
+
+    return users.agg(
+        count("expected"),
+        count("scored"),
+        F.count_if(F.col("scored") == 0).alias("users_without_score"),
+        F.count_if(F.col("expected") == 0).alias("users_without_sequence"),
+        F.count_if(F.col("scored") > 1).alias("users_scored_twice"),
+        count("not_finite"),
+        count("out_of_range"),
+        count("of_another_model"),
+        F.min("another_model").alias("another_model"),
+        F.min("lowest").alias("lowest"),
+        F.max("highest").alias("highest"),
+        (F.sum("total") / F.sum("scored")).alias("mean"),
+    )
+
+
+def failed_gates(found: Findings, model: PinnedModel, written_days: dict[date, int], ds: date) -> list[str]:
+    """Phrase every gate that does not hold, with its figures; empty when the scores may be published.
+
+    `written_days` holds how many rows the snapshot writes to each day.
+    """
+    is_constant = found.scored > 1 and found.not_finite == 0 and found.lowest == found.highest
+    other_days = {day.isoformat(): rows for day, rows in written_days.items() if day != ds}
+    gates = {
+        f"no scores at all, expected {found.expected:,}": found.scored == 0,
+        f"{found.scored:,} scores, expected {found.expected:,}": found.scored != found.expected,
+        f"{found.users_without_score:,} users without a score": found.users_without_score > 0,
+        f"{found.users_without_sequence:,} scored users without a sequence": found.users_without_sequence > 0,
+        f"{found.users_scored_twice:,} users with more than one score": found.users_scored_twice > 0,
+        f"{found.not_finite:,} null or infinite scores or logits": found.not_finite > 0,
+        f"{found.out_of_range:,} scores outside 0 to 1": found.out_of_range > 0,
+        f"all {found.scored:,} scores are the same: {found.lowest}": is_constant,
+        f"{found.of_another_model:,} scores by another model, such as {found.another_model}, expected "
+        f"{model.name} {model.version} {model.sha256}": found.of_another_model > 0,
+        f"the snapshot also writes other days: {other_days}": bool(other_days),
+        f"the snapshot writes no row of {ds}": ds not in written_days,
+    }
+    return [gate for gate, failed in gates.items() if failed]

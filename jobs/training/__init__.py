@@ -1,0 +1,6 @@
+"""From a training set to an evaluated, exported encoder."""
+
+import os
+
+# TensorFlow reads this once, on its first import: without it a training log drowns in start-up notes.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -1,0 +1,47 @@
+"""Training sets on HDFS, brought to this machine without Java.
+
+In   hdfs://127.0.0.1:8020/training_sets/training_date=2026-01-31/run-1, or a local folder
+Out  a local folder, gone when the block ends if it was downloaded
+"""
+
+import getpass
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
+
+import hdfs
+
+from jobs.training.dataset import TrainingSetError
+
+
+@contextmanager
+def local_folder(location: str, webhdfs_url: str) -> Iterator[Path]:
+    """Yield the folder as a local one; one on HDFS is downloaded through WebHDFS first.
+
+    Raises:
+        TrainingSetError: there is no such folder.
+    """
+    if not location.startswith("hdfs://"):
+        if not Path(location).is_dir():
+            raise TrainingSetError(f"{location} is not a folder on this machine, nor an hdfs:// location")
+        yield Path(location)
+        return
+    # The names that Hadoop's own clients go by, in their order.
+    client = hdfs.InsecureClient(webhdfs_url, user=os.environ.get("HADOOP_USER_NAME", getpass.getuser()))
+    with TemporaryDirectory(prefix="training_set_") as scratch:
+        yield download(client, urlsplit(location).path, Path(scratch))
+
+
+def download(client: hdfs.Client, hdfs_path: str, into: Path) -> Path:
+    """Download the folder `hdfs_path` below `into` and return where it lies.
+
+    Raises:
+        TrainingSetError: there is no such folder.
+    """
+    status = client.status(hdfs_path, strict=False)
+    if status is None or status["type"] != "DIRECTORY":
+        raise TrainingSetError(f"{hdfs_path} is not a folder on the HDFS behind {client.url}")
+    return Path(client.download(hdfs_path, str(into)))

@@ -1,0 +1,108 @@
+"""python -m model_registry register|push|promote|list|verify|pull|pin
+
+In   a training run's id or a version number; addresses from settings
+Out  what was done; `register`, `push` and `pin` print one line of JSON last, for the scheduler to pass on
+
+    exit  0   done
+    exit  2   wrong options
+    exit 65   refused: running the same command again gives the same answer
+    exit  1   a service is down: a retry may help
+"""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from model_registry.connect import connect_store, connect_tracking
+from model_registry.errors import ModelRegistryError
+from model_registry.publishing import promote_version, push_version
+from model_registry.resolve import pin as pin_version
+from model_registry.table import render
+from settings import Settings
+
+EXIT_RETRY = 1
+EXIT_REFUSED = 65  # EX_DATAERR of sysexits.h; the DAGs do not retry it
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Model versions: registered in MLflow, stored on HDFS.",
+)
+
+Version = Annotated[int, typer.Option("--version", min=1, help="Number of the model version.")]
+
+
+@app.command()
+def register(run_id: Annotated[str, typer.Option(help="MLflow run that holds saved_model/.")]) -> None:
+    """Make a training run's SavedModel a model version (once) and print it."""
+    model = connect_tracking(Settings()).register(run_id)
+    typer.echo(json.dumps({**asdict(model), "run_id": run_id}))
+
+
+@app.command()
+def push(version: Version) -> None:
+    """Copy a version to HDFS, verify it there, tag it, and make it challenger."""
+    settings = Settings()
+    pinned = push_version(connect_tracking(settings), connect_store(settings), version)
+    typer.echo(pinned.to_json())
+
+
+@app.command()
+def promote(version: Version) -> None:
+    """Make a pushed version champion: the next nightly run scores with it."""
+    settings = Settings()
+    pinned = promote_version(connect_tracking(settings), connect_store(settings), version)
+    typer.echo(f"{pinned.name} version {pinned.version} is champion: {pinned.uri}")
+
+
+@app.command("list")
+def list_versions() -> None:
+    """Show all versions, newest first."""
+    typer.echo(render(connect_tracking(Settings()).rows()))
+
+
+@app.command()
+def verify(version: Version) -> None:
+    """Read a version's bytes back from HDFS and compare their SHA-256."""
+    settings = Settings()
+    model = connect_tracking(settings).version(version)
+    store = connect_store(settings)
+    store.verify(model)
+    typer.echo(f"{store.pinned(model).uri} has SHA-256 {model.sha256}, as registered")
+
+
+@app.command()
+def pull(
+    version: Version, folder: Annotated[Path, typer.Argument(help="Local folder to copy into.")]
+) -> None:
+    """Copy a version from HDFS to FOLDER/<name>-v<version>-<hash>, verified."""
+    settings = Settings()
+    model = connect_tracking(settings).version(version)
+    typer.echo(connect_store(settings).pull(model, folder))
+
+
+@app.command()
+def pin(
+    version: Annotated[int | None, typer.Option(min=1, help="Version; without it, the champion.")] = None,
+) -> None:
+    """Resolve the champion, or a version, once, and print what jobs take as --model."""
+    settings = Settings()
+    typer.echo(pin_version(connect_tracking(settings), connect_store(settings), version).to_json())
+
+
+def main() -> None:
+    try:
+        app(prog_name="python -m model_registry")
+    except ModelRegistryError as error:
+        message = " ".join(str(error).split())
+        print(f"model_registry failed: {type(error).__name__}: {message}", file=sys.stderr, flush=True)
+        raise SystemExit(EXIT_RETRY if error.retryable else EXIT_REFUSED) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""What can go wrong between a training run and a model on HDFS, each as one named error.
+
+    ModelRegistryError
+    ├── ServiceDownError              worth a retry: the service may come back
+    │   ├── WebHdfsDownError          nothing answers, or no NameNode is active
+    │   ├── NoDataNodeError           the NameNode answers, but no DataNode can take or give the bytes
+    │   ├── HdfsSafeModeError         the NameNode answers, but refuses writes for now
+    │   └── MlflowDownError           nothing answers, or the server fails inside
+    ├── RemoteRequestError            a service refused for a reason that has no name here
+    ├── PermissionDeniedError         HDFS or MLflow refused this user
+    ├── NoSpaceError                  a quota or the disks are full
+    ├── MissingError
+    │   ├── RunMissingError           no such training run
+    │   ├── RunWithoutModelError      the run exists, its `saved_model/` does not
+    │   ├── VersionMissingError       no such model version
+    │   ├── AliasMissingError         no version carries the alias
+    │   └── ModelFolderMissingError   the version exists, its folder on HDFS does not
+    ├── HashMismatchError             bytes differ from those that were registered
+    ├── VersionExistsError            versions are immutable
+    ├── VersionNotPushedError         the version is not ready to be served
+    ├── InvalidModelFolderError       a folder that cannot be hashed or copied faithfully
+    └── InvalidModelVersionError      a name, number, hash or JSON that names no version
+
+Standard library only: executors import this module.
+"""
+
+
+class ModelRegistryError(Exception):
+    """Says what was expected, what was found and what to do, each a phrase without a final stop."""
+
+    # Whether the same command may succeed later without anybody doing anything.
+    retryable = False
+
+    def __init__(self, expected: str, found: str, way_out: str) -> None:
+        super().__init__(expected, found, way_out)  # all three, so that the error can be pickled
+        self.expected = expected
+        self.found = found
+        self.way_out = way_out
+
+    def __str__(self) -> str:
+        return f"expected {self.expected}; found {self.found}. To do: {self.way_out}."
+
+
+class ServiceDownError(ModelRegistryError):
+    retryable = True
+
+
+class WebHdfsDownError(ServiceDownError):
+    pass
+
+
+class NoDataNodeError(ServiceDownError):
+    pass
+
+
+class HdfsSafeModeError(ServiceDownError):
+    pass
+
+
+class MlflowDownError(ServiceDownError):
+    pass
+
+
+class RemoteRequestError(ModelRegistryError):
+    # Unknown reasons are retried: a retry of a permanent one costs minutes, a lost night costs a day.
+    retryable = True
+
+
+class PermissionDeniedError(ModelRegistryError):
+    pass
+
+
+class NoSpaceError(ModelRegistryError):
+    pass
+
+
+class MissingError(ModelRegistryError):
+    pass
+
+
+class RunMissingError(MissingError):
+    pass
+
+
+class RunWithoutModelError(MissingError):
+    pass
+
+
+class VersionMissingError(MissingError):
+    pass
+
+
+class AliasMissingError(MissingError):
+    pass
+
+
+class ModelFolderMissingError(MissingError):
+    pass
+
+
+class HashMismatchError(ModelRegistryError):
+    pass
+
+
+class VersionExistsError(ModelRegistryError):
+    pass
+
+
+class VersionNotPushedError(ModelRegistryError):
+    pass
+
+
+class InvalidModelFolderError(ModelRegistryError):
+    pass
+
+
+class InvalidModelVersionError(ModelRegistryError):
+    pass

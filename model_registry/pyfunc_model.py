@@ -1,0 +1,55 @@
+"""The pyfunc wrapper around the SavedModel, logged as this source file and never pickled.
+
+In   a frame with column app_ids, a user's installs in order:   ["maps", "chat", "bank"]
+Out  a frame with one row for each:                             risk_score 0.0712   logit -2.5683
+
+Self-contained: `mlflow models serve` runs a copy of it where the rest of the repository is not installed.
+The nightly scoring never runs it; it calls the SavedModel's signatures itself.
+"""
+
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc.model import PythonModel
+
+# Bounds memory: at 128 installs and 4 heads, one layer's attention weights are 67 MB.
+ROWS_PER_CALL = 256
+
+
+class RiskEncoder(PythonModel):
+    """Scores raw app ids. Unknown apps are allowed; a user without any install is refused: they have no score."""
+
+    def load_context(self, context: Any) -> None:
+        import tensorflow as tf  # seconds: only when the model is really loaded
+
+        # The loaded object has to outlive its signatures.
+        self.saved_model = tf.saved_model.load(context.artifacts["saved_model"])
+        self.score_app_ids = self.saved_model.signatures["serving_default"]
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
+        # "" is how the signature spells padding, so it cannot stand for an app.
+        sequences = [[app_id for app_id in app_ids if app_id] for app_ids in model_input["app_ids"]]
+        empty = [row for row, sequence in enumerate(sequences) if not sequence]
+        if empty:
+            raise MlflowException.invalid_parameter_value(
+                f"expected at least one app id in every row; found none in {len(empty)} of {len(sequences)}, "
+                f"first in row {empty[0]}. Leave out users without installs: they have no score."
+            )
+        starts = range(0, len(sequences), ROWS_PER_CALL)
+        scores = [self._score(sequences[start : start + ROWS_PER_CALL]) for start in starts]
+        return pd.DataFrame(np.concatenate(scores), index=model_input.index, columns=["risk_score", "logit"])
+
+    def _score(self, sequences: list[list[str]]) -> Any:
+        """Scores as float64 `(batch, 2)`: risk_score, logit."""
+        import tensorflow as tf
+
+        longest = max(map(len, sequences))
+        padded = [sequence + [""] * (longest - len(sequence)) for sequence in sequences]
+        found = self.score_app_ids(app_ids=tf.constant(padded, tf.string))
+        return np.stack([found["risk_score"].numpy(), found["logit"].numpy()], axis=1).astype(float)
+
+
+mlflow.models.set_model(RiskEncoder())

@@ -1,0 +1,43 @@
+"""Resolve which model a run uses, once, so that a promotion in its middle changes nothing.
+
+In   a version number, or none for the champion of this moment
+Out  {"name": "risk_encoder", "version": 3, "sha256": "0123…", "uri": "hdfs://…/risk_encoder-v3-0123456789ab"}
+"""
+
+from urllib.parse import urlsplit
+
+from model_registry.errors import VersionNotPushedError
+from model_registry.store import ModelStore
+from model_registry.tracking import ModelTracking
+from model_registry.versions import PinnedModel
+
+
+def pin(tracking: ModelTracking, store: ModelStore, version: int | None = None) -> PinnedModel:
+    """Pin `version`, or the champion; its folder must be there, its bytes are verified where they are used.
+
+    Raises:
+        AliasMissingError: no version given, and nothing was promoted yet.
+        VersionMissingError, VersionNotPushedError, ModelFolderMissingError: not ready to serve.
+    """
+    number = tracking.champion() if version is None else version
+    pinned = pushed_here(tracking, store, number)
+    store.require(pinned)
+    return pinned
+
+
+def pushed_here(tracking: ModelTracking, store: ModelStore, number: int) -> PinnedModel:
+    """The pushed version, if its uri names this store's folder.
+
+    Raises:
+        VersionMissingError: no such version.
+        VersionNotPushedError: its push has not finished, or went to another root.
+    """
+    pinned = tracking.pushed(number)
+    # Paths only: two names of one NameNode are common, two roots in one registry are a mistake.
+    if urlsplit(pinned.uri).path != store.path(pinned):
+        raise VersionNotPushedError(
+            f"version {number} below this store's root, at {store.path(pinned)}",
+            f"its tag says {pinned.uri}",
+            "set the root of models to the one it was pushed to, or push it again",
+        )
+    return pinned

@@ -1,0 +1,228 @@
+"""Model versions in MLflow: who made them, which are pushed, which carry an alias.
+
+In   a training run with the artifact folder saved_model/ and the metrics test_auc, baseline_test_auc
+Out  one model version of that run, with tags sha256 and (once pushed) hdfs_uri, its aliases
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion as MlflowVersion
+from mlflow.exceptions import MlflowException
+
+from model_registry.errors import (
+    AliasMissingError,
+    RunMissingError,
+    RunWithoutModelError,
+    VersionMissingError,
+    VersionNotPushedError,
+)
+from model_registry.hashing import folder_sha256
+from model_registry.mlflow_errors import fail_within_seconds, is_missing, named_mlflow_errors
+from model_registry.packaging import log_pyfunc_model
+from model_registry.versions import ModelVersion, PinnedModel
+
+SAVED_MODEL = "saved_model"  # artifact folder of the training run
+SHA256_TAG = "sha256"
+HDFS_URI_TAG = "hdfs_uri"
+CHALLENGER = "challenger"  # the newest pushed version
+CHAMPION = "champion"  # the version that scores every night
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """One line of `python -m model_registry list`."""
+
+    version: int
+    aliases: tuple[str, ...]
+    sha256: str | None
+    hdfs_uri: str | None  # None until pushed
+    auc: float | None  # on held-out users, as is baseline_auc
+    baseline_auc: float | None
+    run_id: str
+    created_at: datetime  # UTC
+
+
+class ModelTracking:
+    """The versions of one registered model on one MLflow server.
+
+    Every method raises MlflowDownError, PermissionDeniedError or RemoteRequestError besides its own.
+    """
+
+    def __init__(self, tracking_uri: str, model_name: str) -> None:
+        fail_within_seconds()
+        mlflow.set_tracking_uri(tracking_uri)  # logging a model knows no other way
+        self._client = MlflowClient(tracking_uri)
+        self._uri = tracking_uri
+        self.model_name = model_name
+
+    def register(self, run_id: str) -> ModelVersion:
+        """Make the run's SavedModel a model version, once: later calls return that version.
+
+        Raises:
+            RunMissingError, RunWithoutModelError: nothing to register.
+        """
+        existing = self._version_of_run(run_id)
+        if existing is not None:
+            return existing
+        with TemporaryDirectory(prefix="register-") as scratch:
+            saved_model = self.download_saved_model(run_id, Path(scratch))
+            sha256 = folder_sha256(saved_model)
+            with named_mlflow_errors(f"log a model in run {run_id}", self._uri):
+                model_uri = log_pyfunc_model(run_id, self.model_name, saved_model)
+        return self._create_version_once(run_id, model_uri, sha256)
+
+    def download_saved_model(self, run_id: str, folder: Path) -> Path:
+        """Copy the run's saved_model/ to below `folder`."""
+        no_run = RunMissingError(
+            f"run {run_id} at {self._uri}", "no such run", "take the run id that training printed"
+        )
+        with named_mlflow_errors(f"read run {run_id}", self._uri, missing=no_run):
+            self._client.get_run(run_id)
+            artifacts = self._client.list_artifacts(run_id, SAVED_MODEL)
+        if not artifacts:
+            raise RunWithoutModelError(
+                f"artifact folder {SAVED_MODEL}/ in run {run_id}",
+                "none",
+                "train again: the run did not export",
+            )
+        with named_mlflow_errors(f"download {SAVED_MODEL}/ of run {run_id}", self._uri):
+            local = mlflow.artifacts.download_artifacts(
+                run_id=run_id, artifact_path=SAVED_MODEL, dst_path=str(folder), tracking_uri=self._uri
+            )
+        return Path(local)
+
+    def version(self, number: int) -> ModelVersion:
+        """Identity of a registered version.
+
+        Raises:
+            VersionMissingError: no such version, or not one that `register` made.
+        """
+        found = self._get(number)
+        if SHA256_TAG not in found.tags:
+            raise VersionMissingError(
+                f"tag {SHA256_TAG} on {self.model_name} version {number}",
+                "none: the version was made by other means",
+                f"python -m model_registry register --run-id {found.run_id or 'RUN'}",
+            )
+        return self._identity(found)
+
+    def run_id(self, number: int) -> str:
+        """The training run of a registered version."""
+        return str(self._get(number).run_id)
+
+    def pushed(self, number: int) -> PinnedModel:
+        """Identity and uri of a pushed version.
+
+        Raises:
+            VersionMissingError: no such version.
+            VersionNotPushedError: its push has not finished.
+        """
+        model = self.version(number)
+        uri = self._get(number).tags.get(HDFS_URI_TAG)
+        if uri is None:
+            raise VersionNotPushedError(
+                f"tag {HDFS_URI_TAG} on {self.model_name} version {number}",
+                "none: its push has not finished",
+                f"python -m model_registry push --version {number}",
+            )
+        return PinnedModel(model.name, model.version, model.sha256, uri)
+
+    def champion(self) -> int:
+        """Number of the version that carries the alias now.
+
+        Raises:
+            AliasMissingError: nothing was promoted yet.
+        """
+        nobody = AliasMissingError(
+            f"alias {CHAMPION} on a version of model {self.model_name} at {self._uri}",
+            "none",
+            "python -m model_registry list, then promote --version N",
+        )
+        with named_mlflow_errors(f"find the {CHAMPION}", self._uri, missing=nobody):
+            return int(self._client.get_model_version_by_alias(self.model_name, CHAMPION).version)
+
+    def mark_pushed(self, model: PinnedModel) -> None:
+        """Tag the version with its uri, then make it challenger unless a newer one is."""
+        number = str(model.version)
+        with named_mlflow_errors(f"tag version {number}", self._uri):
+            self._client.set_model_version_tag(self.model_name, number, HDFS_URI_TAG, model.uri)
+            if self._aliases().get(CHALLENGER, 0) < model.version:
+                self._client.set_registered_model_alias(self.model_name, CHALLENGER, number)
+
+    def mark_champion(self, number: int) -> None:
+        """Move the alias; whoever resolved it before keeps what was resolved."""
+        with named_mlflow_errors(f"make version {number} {CHAMPION}", self._uri):
+            self._client.set_registered_model_alias(self.model_name, CHAMPION, str(number))
+
+    def rows(self) -> list[VersionRow]:
+        """All versions, newest first."""
+        with named_mlflow_errors(f"list versions of {self.model_name}", self._uri):
+            found = self._client.search_model_versions(f"name='{self.model_name}'")
+            aliases = self._aliases() if found else {}
+            return [self._row(one, aliases) for one in sorted(found, key=_number, reverse=True)]
+
+    def _get(self, number: int) -> MlflowVersion:
+        missing = VersionMissingError(
+            f"{self.model_name} version {number} at {self._uri}",
+            "no such version",
+            "python -m model_registry list",
+        )
+        with named_mlflow_errors(f"read version {number}", self._uri, missing=missing):
+            return self._client.get_model_version(self.model_name, str(number))
+
+    def _version_of_run(self, run_id: str) -> ModelVersion | None:
+        """The oldest version that `register` made of the run."""
+        with named_mlflow_errors(f"find versions of run {run_id}", self._uri):
+            found = self._client.search_model_versions(f"name='{self.model_name}' and run_id='{run_id}'")
+        ours = sorted((one for one in found if SHA256_TAG in one.tags), key=_number)
+        return self._identity(ours[0]) if ours else None
+
+    def _create_version_once(self, run_id: str, model_uri: str, sha256: str) -> ModelVersion:
+        with named_mlflow_errors(f"create a version of {self.model_name}", self._uri):
+            made = mlflow.register_model(model_uri, self.model_name, tags={SHA256_TAG: sha256})
+            first = self._version_of_run(run_id)
+            # Two calls at once both create; each then sees both, and the later version goes.
+            if first is not None and first.version < _number(made):
+                self._client.delete_model_version(self.model_name, made.version)
+                return first
+        return ModelVersion(self.model_name, _number(made), sha256)
+
+    def _identity(self, found: MlflowVersion) -> ModelVersion:
+        return ModelVersion(self.model_name, _number(found), found.tags[SHA256_TAG])
+
+    def _aliases(self) -> dict[str, int]:
+        registered = self._client.get_registered_model(self.model_name)
+        return {alias: int(number) for alias, number in registered.aliases.items()}
+
+    def _row(self, found: MlflowVersion, aliases: dict[str, int]) -> VersionRow:
+        metrics = self._metrics(found.run_id)
+        return VersionRow(
+            version=_number(found),
+            aliases=tuple(sorted(alias for alias, number in aliases.items() if number == _number(found))),
+            sha256=found.tags.get(SHA256_TAG),
+            hdfs_uri=found.tags.get(HDFS_URI_TAG),
+            auc=metrics.get("test_auc"),
+            baseline_auc=metrics.get("baseline_test_auc"),
+            run_id=found.run_id or "",
+            created_at=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
+        )
+
+    def _metrics(self, run_id: str | None) -> dict[str, float]:
+        """Metrics of the training run; none when the run was deleted for good."""
+        if not run_id:
+            return {}
+        try:
+            return dict(self._client.get_run(run_id).data.metrics)
+        except MlflowException as error:
+            if is_missing(error):
+                return {}
+            raise
+
+
+def _number(found: MlflowVersion) -> int:
+    return int(found.version)

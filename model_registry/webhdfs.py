@@ -1,0 +1,185 @@
+"""The few things that the store asks of HDFS, each with short retries and named errors.
+
+In   absolute HDFS paths, a ready `hdfs.Client`
+Out  plain values; ModelRegistryError instead of the client's and requests' own errors
+"""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
+
+import hdfs
+import requests
+import tenacity
+
+from model_registry.errors import (
+    HdfsSafeModeError,
+    ModelFolderMissingError,
+    ModelRegistryError,
+    NoDataNodeError,
+    NoSpaceError,
+    PermissionDeniedError,
+    RemoteRequestError,
+    VersionExistsError,
+    WebHdfsDownError,
+)
+from model_registry.hashing import CHUNK_BYTES, chunks_sha256
+
+FOLDER_PERMISSION = "755"  # executors of any user read models; only the pusher writes
+FILE_PERMISSION = "644"
+
+LONGEST_REASON = 500  # characters: a web server that is no NameNode answers with a page
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# A restarted NameNode or a dropped connection; longer outages are the scheduler's to wait for.
+retry_briefly = tenacity.retry(
+    retry=tenacity.retry_if_exception_type(WebHdfsDownError),
+    stop=tenacity.stop_after_attempt(3),
+    wait=tenacity.wait_exponential(multiplier=0.5, max=4),  # seconds
+    reraise=True,
+)
+
+
+Operation: TypeAlias = Callable[Concatenate["WebHdfs", str, P], R]
+
+
+def with_named_errors(verb: str) -> Callable[[Operation[P, R]], Operation[P, R]]:
+    """Raise what a method meets on its path as a ModelRegistryError that says `verb` and path."""
+
+    def decorate(operation: Operation[P, R]) -> Operation[P, R]:
+        @functools.wraps(operation)
+        def call(self: "WebHdfs", path: str, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return operation(self, path, *args, **kwargs)
+            except hdfs.HdfsError as error:
+                raise named_error(error, f"{verb} {path}", self.client.url) from error
+            except requests.RequestException as error:
+                found = f"{type(error).__name__}: {error}"
+                raise webhdfs_down(found, f"{verb} {path}", self.client.url) from error
+
+        return call
+
+    return decorate
+
+
+class WebHdfs:
+    """Safe to call twice, except `rename`: that one is not retried."""
+
+    def __init__(self, client: hdfs.Client) -> None:
+        self.client = client
+
+    @retry_briefly
+    @with_named_errors("look for")
+    def exists(self, path: str) -> bool:
+        # Not status(strict=False): that takes every refusal, a denied one too, for absence.
+        try:
+            self.client.status(path)
+        except hdfs.HdfsError as error:
+            if error.exception == "FileNotFoundException":
+                return False
+            raise
+        return True
+
+    @retry_briefly
+    @with_named_errors("create the folder")
+    def make_folder(self, path: str) -> None:
+        self.client.makedirs(path, permission=FOLDER_PERMISSION)
+
+    @retry_briefly
+    @with_named_errors("write")
+    def upload_file(self, path: str, source: Path) -> None:
+        """Write one file, replacing what an interrupted attempt left there."""
+        with source.open("rb") as stream:
+            self.client.write(path, data=stream, overwrite=True, permission=FILE_PERMISSION)
+
+    @retry_briefly
+    @with_named_errors("read")
+    def download_file(self, path: str, target: Path) -> None:
+        with self.client.read(path, chunk_size=CHUNK_BYTES) as chunks, target.open("wb") as stream:
+            stream.writelines(chunks)
+
+    @retry_briefly
+    @with_named_errors("read")
+    def file_sha256(self, path: str) -> str:
+        with self.client.read(path, chunk_size=CHUNK_BYTES) as chunks:
+            return chunks_sha256(chunks)
+
+    @retry_briefly
+    @with_named_errors("list")
+    def list_files(self, path: str) -> list[str]:
+        """Relative paths of all files below the folder `path`."""
+        walked = self.client.walk(path)
+        return [f"{parent}/{name}"[len(path) + 1 :] for parent, _, names in walked for name in names]
+
+    @retry_briefly
+    @with_named_errors("list")
+    def list_folders(self, path: str) -> list[str]:
+        """Names of the folders directly below `path`."""
+        entries = self.client.list(path, status=True)
+        return [name for name, status in entries if status["type"] == "DIRECTORY"]
+
+    @with_named_errors("rename")
+    def rename(self, path: str, target: str) -> None:
+        """Move the folder `path` to `target` in one step.
+
+        Raises:
+            VersionExistsError: `target` exists, even as an empty folder.
+        """
+        # Client.rename would move `path` *into* an existing target. With rename options the NameNode
+        # uses its newer rename, which refuses one, under its own lock.
+        self.client._rename(path, destination=target, renameoptions="NONE")
+
+    @retry_briefly
+    @with_named_errors("delete")
+    def remove_folder(self, path: str) -> None:
+        """Delete `path` and all below it; nothing happens when it is gone already."""
+        self.client.delete(path, recursive=True)
+
+
+def named_error(error: hdfs.HdfsError, doing: str, url: str) -> ModelRegistryError:
+    """Choose the error for what HDFS answered, by the Java exception's name or its message."""
+    message = str(error.message).strip().split("\n\tat ")[0][:LONGEST_REASON]  # no Java stack
+    reason = f"{error.exception}: {message}" if error.exception else message
+    text = reason.lower()
+    if "safe mode" in text or "safemode" in text:
+        return HdfsSafeModeError(
+            f"HDFS to {doing}",
+            reason,
+            "wait until the NameNode leaves safe mode, or see its web page for why",
+        )
+    if error.exception == "StandbyException":
+        return webhdfs_down(reason, doing, url)
+    if "quota" in text or "could only be written to 0" in text or "no space left" in text:
+        return NoSpaceError(
+            f"room on HDFS to {doing}", reason, "free space or raise the quota of the folder, then repeat"
+        )
+    if "failed to find datanode" in text:
+        return NoDataNodeError(
+            f"a live DataNode with room to {doing}",
+            reason,
+            "see the NameNode's web page for live DataNodes and free space",
+        )
+    if error.exception in ("AccessControlException", "AuthorizationException") or "authentication" in text:
+        return PermissionDeniedError(
+            f"permission to {doing}", reason, "let the owner of the folder grant it, or set another HDFS user"
+        )
+    if error.exception == "FileAlreadyExistsException":
+        return VersionExistsError(
+            f"nothing yet where to {doing}", reason, "keep it: versions are immutable; verify it instead"
+        )
+    if error.exception == "FileNotFoundException":
+        return ModelFolderMissingError(f"HDFS to {doing}", reason, "push the version again")
+    return RemoteRequestError(
+        f"HDFS at {url} to {doing}", reason, "check that this is a NameNode's HTTP address, and its log"
+    )
+
+
+def webhdfs_down(found: str, doing: str, url: str) -> WebHdfsDownError:
+    return WebHdfsDownError(
+        f"an active NameNode's WebHDFS at {url} to {doing}",
+        found,
+        "start HDFS, or set the address of WebHDFS, then repeat",
+    )

@@ -1,0 +1,33 @@
+"""How well the best possible model could rank a simulation's users: `python -m simulator.truth DIR`.
+
+In   DIR/labels.csv, DIR/truth.csv
+Out  one line: AUC 0.872 of the true risk on 18,912 labels
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+from sklearn.metrics import roc_auc_score
+
+
+def best_reachable_auc(folder: Path) -> tuple[float, int]:
+    """AUC of the true risk on the labels, and how many there are.
+
+    No model that knows only what happened before `as_of` can expect to do better: labels are drawn from this risk.
+    """
+    labels = pd.read_csv(folder / "labels.csv")
+    truth = pd.read_csv(folder / "truth.csv")
+    both = labels.merge(truth, on="user_id", validate="one_to_one")
+    return float(roc_auc_score(both["label"], both["true_risk"])), len(both)
+
+
+def main(folder: Annotated[Path, typer.Argument(help="What `python -m simulator --output` wrote.")]) -> None:
+    """Print the best reachable AUC."""
+    auc, labels = best_reachable_auc(folder)
+    print(f"AUC {auc:.3f} of the true risk on {labels:,} labels")
+
+
+if __name__ == "__main__":
+    typer.run(main)

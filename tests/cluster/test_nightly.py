@@ -1,0 +1,180 @@
+"""From landed logs to published scores through Airflow, and what readers see on the way."""
+
+import re
+from datetime import date
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.audit_scores import AuditRefusedError, DuplicatePublishError
+from jobs.audit_scores import main as audit_scores
+from jobs.build_sequences import main as build_sequences
+from jobs.score_users import main as score_users
+from jobs.score_users import stage
+from jobs.tables import TablePartition
+from local_cluster.supervision import wait_until
+from local_cluster.watch import follow, last_events, task_log
+from model_registry.versions import PinnedModel
+from tests.cluster.conftest import Cluster
+
+
+@pytest.fixture(scope="module")
+def published(cluster: Cluster, landed: list[date], champion: PinnedModel) -> list[date]:  # noqa: ARG001
+    """The last three landed days, scored by one backfill through Airflow."""
+    days = landed[1:]
+    airflow = cluster.airflow
+    airflow.unpause("nightly_scoring")
+    airflow.backfill("nightly_scoring", days[0].isoformat(), days[-1].isoformat(), max_active_runs=3)
+    follow(airflow, cluster.layout, "nightly_scoring", lambda run: run["run_type"] == "backfill", 3, 580)
+    return days
+
+
+def partition(table: str, ds: date) -> TablePartition:
+    return TablePartition(f"risk.{table}", ds)
+
+
+def scores(spark: SparkSession, ds: date) -> DataFrame:
+    spark.catalog.refreshTable("lake.risk.risk_scores")
+    return partition("risk_scores", ds).read(spark)
+
+
+def score_again(champion: PinnedModel, ds: date, wap_id: str) -> None:
+    score_users(
+        sequences=str(partition("user_sequences", ds)),
+        scores=str(partition("risk_scores", ds)),
+        model=champion.to_json(),
+        wap_id=wap_id,
+        run_id=wap_id,
+    )
+
+
+def audit(champion: PinnedModel, ds: date, wap_id: str) -> None:
+    audit_scores(
+        sequences=str(partition("user_sequences", ds)),
+        scores=str(partition("risk_scores", ds)),
+        model=champion.to_json(),
+        wap_id=wap_id,
+    )
+
+
+def test_a_backfill_publishes_one_score_for_every_user_of_each_date(
+    spark: SparkSession, published: list[date], champion: PinnedModel
+) -> None:
+    for ds in published:
+        expected = partition("user_sequences", ds).read(spark).select("user_id", "sequence_length")
+        found = scores(spark, ds)
+        assert found.count() == expected.count() > 500
+        assert found.select("user_id", "sequence_length").exceptAll(expected).isEmpty()
+        assert found.where(~F.col("risk_score").between(0, 1)).isEmpty()
+        by = found.select("model_name", "model_version", "model_sha256").distinct().collect()
+        assert [tuple(row) for row in by] == [(champion.name, champion.version, champion.sha256)]
+
+
+def test_every_landed_row_is_accounted_for(spark: SparkSession, published: list[date]) -> None:
+    for ds in published:
+        (row,) = partition("extraction_counts", ds).read(spark).collect()
+        assert row.landed == row.accepted + row.duplicates + row.not_installs + row.rejected
+        assert row.rejected == partition("rejected_events", ds).read(spark).count() > 0
+
+
+def test_a_rerun_gives_the_same_rows(
+    cluster: Cluster, spark: SparkSession, published: list[date], champion: PinnedModel
+) -> None:
+    ds = published[-1]
+    before = scores(spark, ds).drop("run_id").collect()
+    rerun_sequences(cluster, ds)
+    score_again(champion, ds, "rerun-1")
+    audit(champion, ds, "rerun-1")
+    after = scores(spark, ds)
+    assert {row.run_id for row in after.select("run_id").distinct().collect()} == {"rerun-1"}
+    assert_same_scores(before, after.drop("run_id").collect())
+
+
+def assert_same_scores(before: list[Any], after: list[Any]) -> None:
+    """The same rows; a score may differ by the last digits of float32, since users meet in other batches."""
+    old, new = ({row.user_id: row.asDict() for row in rows} for rows in (before, after))
+    assert old.keys() == new.keys()
+    for user, row in old.items():
+        for exact in ("sequence_length", "unknown_apps", "model_sha256", "ds"):
+            assert new[user][exact] == row[exact]
+        assert new[user]["risk_score"] == pytest.approx(row["risk_score"], abs=1e-5)
+
+
+def rerun_sequences(cluster: Cluster, ds: date) -> None:
+    build_sequences(
+        sessions="risk.install_sessions",
+        sequences=partition("user_sequences", ds),
+        landing_root=cluster.hdfs_url + cluster.settings.landing_root,
+        receipts_root=cluster.hdfs_url + cluster.settings.receipts_root,
+    )
+
+
+def test_staged_scores_are_invisible_until_published(
+    cluster: Cluster, spark: SparkSession, published: list[date], champion: PinnedModel
+) -> None:
+    ds = published[0]
+    score_again(champion, ds, "staged-1")
+    assert scores(spark, ds).where("run_id = 'staged-1'").isEmpty()
+    audit(champion, ds, "staged-1")
+    assert scores(spark, ds).where("run_id != 'staged-1'").isEmpty()
+    with pytest.raises(DuplicatePublishError, match="staged-1"):
+        audit(champion, ds, "staged-1")
+
+
+def test_refused_scores_stay_staged_and_are_named(
+    spark: SparkSession, published: list[date], champion: PinnedModel
+) -> None:
+    ds = published[1]
+    before = scores(spark, ds).collect()
+    spoiled = scores(spark, ds).where("user_id > 'u0000100'").withColumn("risk_score", F.lit(1.5))
+    stage(spoiled.withColumn("run_id", F.lit("bad-1")), partition("risk_scores", ds), "bad-1")
+    with pytest.raises(AuditRefusedError, match=r"wap id 'bad-1'.*stays staged"):
+        audit(champion, ds, "bad-1")
+    assert sorted(scores(spark, ds).collect()) == sorted(before)
+
+
+def test_dates_run_backwards_give_what_dates_run_in_order_give(
+    cluster: Cluster, spark: SparkSession, published: list[date]
+) -> None:
+    in_order = {ds: sorted(partition("user_sequences", ds).read(spark).collect()) for ds in published}
+    for ds in reversed(published):
+        rerun_sequences(cluster, ds)
+    spark.catalog.refreshTable("lake.risk.user_sequences")
+    backwards = {ds: sorted(partition("user_sequences", ds).read(spark).collect()) for ds in published}
+    assert backwards == in_order
+
+
+def run_to_its_end(cluster: Cluster, partition_key: str | None) -> tuple[dict[str, Any], list[str], set[str]]:
+    """The first task of a run started by hand: itself, its log, and the states it went through."""
+    airflow = cluster.airflow
+    run_id = airflow.trigger("nightly_scoring", {}, partition_key)
+    states: set[str] = set()
+
+    def first_task() -> dict[str, Any]:
+        tasks = airflow.tasks("nightly_scoring", run_id)
+        return next(task for task in tasks if task["task_id"] == "wait_for_landing")
+
+    def has_ended() -> bool:
+        states.add(str(first_task()["state"]))
+        return bool({"failed", "success"} & states)
+
+    wait_until(has_ended, f"{run_id} did not end", timeout_seconds=120)
+    run = next(run for run in airflow.runs("nightly_scoring") if run["dag_run_id"] == run_id)
+    return first_task(), last_events(task_log(cluster.layout, run, first_task())), states
+
+
+@pytest.mark.usefixtures("published")
+def test_a_day_that_has_not_landed_is_waited_for_without_a_worker_then_fails(cluster: Cluster) -> None:
+    task, log, states = run_to_its_end(cluster, "2026-02-01")
+    assert task["state"] == "failed"
+    assert "deferred" in states
+    assert re.search(r"still missing: /landing/installs/ds=2026-02-01/_SUCCESS", "\n".join(log))
+
+
+@pytest.mark.usefixtures("published")
+def test_a_run_without_a_date_is_refused(cluster: Cluster) -> None:
+    task, log, _ = run_to_its_end(cluster, None)
+    assert (task["state"], task["try_number"]) == ("failed", 1)
+    assert "this run has no date" in "\n".join(log)

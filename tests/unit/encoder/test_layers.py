@@ -1,0 +1,193 @@
+"""Each layer against the battery, and against the paper's equations written in numpy."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jobs.encoder.encoder import TransformerEncoder
+from jobs.encoder.encoder_layer import EncoderLayer
+from jobs.encoder.masked_average_pooling import MaskedAveragePooling
+from jobs.encoder.multi_head_attention import MultiHeadAttention
+from jobs.encoder.point_wise_feed_forward import PointWiseFeedForward
+from jobs.encoder.scaled_dot_product_attention import ScaledDotProductAttention
+from jobs.encoder.sinusoidal_positional_encoding import SinusoidalPositionalEncoding
+from tests.unit.encoder.layer_battery import run_layer_battery
+
+BATCH, HEADS, SEQUENCE, HIDDEN = 3, 2, 5, 8
+
+
+@pytest.fixture
+def random() -> np.random.Generator:
+    return np.random.default_rng(1)
+
+
+@pytest.fixture
+def padding_mask() -> np.ndarray:
+    return np.arange(SEQUENCE) < np.array([[5], [3], [1]])  # users with 5, 3 and 1 installs
+
+
+def normal(random: np.random.Generator, *shape: int) -> np.ndarray:
+    return random.normal(size=shape).astype(np.float32)
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def attend_by_hand(query: np.ndarray, key: np.ndarray, value: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Equation 1, one user and one head at a time, over real installs only."""
+    result = np.empty_like(query)
+    for user, head in np.ndindex(query.shape[:2]):
+        real_keys, real_values = key[user, head][mask[user]], value[user, head][mask[user]]
+        scores = query[user, head] @ real_keys.T / np.sqrt(query.shape[-1])
+        result[user, head] = softmax(scores) @ real_values
+    return result
+
+
+def test_scaled_dot_product_attention_passes_the_battery(random, padding_mask, tmp_path: Path):
+    heads = normal(random, BATCH, HEADS, SEQUENCE, 4)
+    inputs = {"query": heads, "key": heads, "value": heads, "padding_mask": padding_mask}
+    run_layer_battery(ScaledDotProductAttention, {}, inputs, (BATCH, HEADS, SEQUENCE, 4), 0, tmp_path)
+
+
+def test_multi_head_attention_passes_the_battery(random, padding_mask, tmp_path: Path):
+    inputs = {"inputs": normal(random, BATCH, SEQUENCE, HIDDEN), "padding_mask": padding_mask}
+    settings = {"hidden_dim": HIDDEN, "num_heads": HEADS}
+    run_layer_battery(MultiHeadAttention, settings, inputs, (BATCH, SEQUENCE, HIDDEN), 8, tmp_path)
+
+
+def test_point_wise_feed_forward_passes_the_battery(random, tmp_path: Path):
+    inputs = {"inputs": normal(random, BATCH, SEQUENCE, HIDDEN)}
+    settings = {"hidden_dim": HIDDEN, "intermediate_dim": 16}
+    run_layer_battery(PointWiseFeedForward, settings, inputs, (BATCH, SEQUENCE, HIDDEN), 4, tmp_path)
+
+
+def test_sinusoidal_positional_encoding_passes_the_battery(random, tmp_path: Path):
+    inputs = {"inputs": normal(random, BATCH, SEQUENCE, HIDDEN)}
+    settings = {"max_wavelength": 1000.0}
+    run_layer_battery(SinusoidalPositionalEncoding, settings, inputs, (BATCH, SEQUENCE, HIDDEN), 0, tmp_path)
+
+
+def test_encoder_layer_passes_the_battery(random, padding_mask, tmp_path: Path):
+    inputs = {"inputs": normal(random, BATCH, SEQUENCE, HIDDEN), "padding_mask": padding_mask}
+    settings = {"hidden_dim": HIDDEN, "num_heads": HEADS, "intermediate_dim": 16, "dropout": 0.2}
+    run_layer_battery(EncoderLayer, settings, inputs, (BATCH, SEQUENCE, HIDDEN), 16, tmp_path)
+
+
+def test_transformer_encoder_passes_the_battery(random, padding_mask, tmp_path: Path):
+    token_ids = np.where(padding_mask, random.integers(1, 20, (BATCH, SEQUENCE)), 0).astype(np.int32)
+    settings = {
+        "vocabulary_size": 20,
+        "hidden_dim": HIDDEN,
+        "num_layers": 2,
+        "num_heads": HEADS,
+        "intermediate_dim": 16,
+        "dropout": 0.2,
+    }
+    expected_shape = (BATCH, SEQUENCE, HIDDEN)
+    run_layer_battery(TransformerEncoder, settings, {"token_ids": token_ids}, expected_shape, 33, tmp_path)
+
+
+def test_masked_average_pooling_passes_the_battery(random, padding_mask, tmp_path: Path):
+    inputs = {
+        "inputs": normal(random, BATCH, SEQUENCE, HIDDEN),
+        "token_ids": padding_mask.astype(np.int32),
+    }
+    run_layer_battery(MaskedAveragePooling, {}, inputs, (BATCH, HIDDEN), 0, tmp_path)
+
+
+def test_attention_is_equation_1_over_real_installs(random, padding_mask):
+    query, key, value = (normal(random, BATCH, HEADS, SEQUENCE, 4) for _ in range(3))
+    attended = ScaledDotProductAttention()(query, key, value, padding_mask=padding_mask)
+    by_hand = attend_by_hand(query, key, value, padding_mask)
+    np.testing.assert_allclose(attended, by_hand, rtol=1e-5, atol=1e-6)
+
+
+def test_attention_over_only_padding_is_finite(random):
+    heads = normal(random, 1, HEADS, SEQUENCE, 4)
+    nobody = np.zeros((1, SEQUENCE), dtype=bool)
+    for dtype in ("float32", "mixed_float16"):
+        attended = ScaledDotProductAttention(dtype=dtype)(heads, heads, heads, padding_mask=nobody)
+        assert np.isfinite(np.asarray(attended)).all()
+
+
+def test_each_head_attends_over_its_own_columns(random, padding_mask):
+    inputs = normal(random, BATCH, SEQUENCE, HIDDEN)
+    layer = MultiHeadAttention(HIDDEN, HEADS)
+    attended = layer(inputs, padding_mask=padding_mask)
+
+    def project(dense, x):
+        return x @ dense.kernel.numpy() + dense.bias.numpy()
+
+    def heads_of(dense):
+        projected = project(dense, inputs)  # the first head takes the first half of the columns
+        return np.stack(np.split(projected, HEADS, axis=-1), axis=1)
+
+    heads = attend_by_hand(
+        heads_of(layer.query_dense), heads_of(layer.key_dense), heads_of(layer.value_dense), padding_mask
+    )
+    by_hand = project(layer.output_dense, np.concatenate(list(heads.swapaxes(0, 1)), axis=-1))
+    np.testing.assert_allclose(attended, by_hand, rtol=1e-5, atol=1e-5)
+
+
+def test_heads_that_do_not_divide_the_width_are_refused():
+    with pytest.raises(ValueError, match="num_heads=3, hidden_dim=8"):
+        MultiHeadAttention(hidden_dim=8, num_heads=3)
+
+
+def test_feed_forward_is_equation_2(random):
+    inputs = normal(random, BATCH, SEQUENCE, HIDDEN)
+    layer = PointWiseFeedForward(HIDDEN, 16)
+    layer.build(inputs.shape)
+    layer.set_weights([normal(random, *weight.shape) for weight in layer.weights])  # biases are not 0 now
+    w1, b1, w2, b2 = layer.get_weights()
+    np.testing.assert_allclose(layer(inputs), np.maximum(inputs @ w1 + b1, 0) @ w2 + b2, rtol=1e-4, atol=1e-4)
+
+
+def test_positions_are_the_papers_sines_and_cosines():
+    encoded = SinusoidalPositionalEncoding()(np.zeros((1, 130, HIDDEN), dtype=np.float32))
+    for position in (0, 1, 7, 129):
+        for i in range(HIDDEN // 2):
+            angle = position / 10_000 ** (2 * i / HIDDEN)
+            expected = [np.sin(angle), np.cos(angle)]
+            np.testing.assert_allclose(encoded[0, position, 2 * i : 2 * i + 2], expected, atol=2e-5)
+
+
+def test_layer_norm_comes_after_the_residual_sum(random, padding_mask):
+    # Far from normal inputs: a layer that normalised before its sublayers would pass them through.
+    inputs = 100.0 + 50.0 * normal(random, BATCH, SEQUENCE, HIDDEN)
+    output = np.asarray(EncoderLayer(HIDDEN, HEADS, 16)(inputs, padding_mask=padding_mask))
+    np.testing.assert_allclose(output.mean(axis=-1), 0.0, atol=1e-4)
+    np.testing.assert_allclose(output.std(axis=-1), 1.0, atol=1e-3)
+
+
+def test_dropout_is_on_in_training_only(random, padding_mask):
+    inputs = normal(random, BATCH, SEQUENCE, HIDDEN)
+    layer = EncoderLayer(HIDDEN, HEADS, 16, dropout=0.5)
+    scored = layer(inputs, padding_mask=padding_mask)
+    np.testing.assert_array_equal(scored, layer(inputs, padding_mask=padding_mask, training=False))
+    assert not np.allclose(scored, layer(inputs, padding_mask=padding_mask, training=True))
+
+
+def test_what_padded_positions_hold_does_not_reach_real_ones(random, padding_mask):
+    inputs = normal(random, BATCH, SEQUENCE, HIDDEN)
+    other_padding = np.where(padding_mask[:, :, None], inputs, 99.0).astype(np.float32)
+    layer = EncoderLayer(HIDDEN, HEADS, 16)
+    first = np.asarray(layer(inputs, padding_mask=padding_mask))
+    second = np.asarray(layer(other_padding, padding_mask=padding_mask))
+    np.testing.assert_allclose(first[padding_mask], second[padding_mask], atol=1e-6)
+
+
+def test_pooling_averages_real_installs_alone():
+    vectors = np.array([[[1.0, 10.0], [3.0, 30.0], [99.0, 99.0]]], dtype=np.float32)
+    pooled = MaskedAveragePooling()(vectors, token_ids=np.array([[7, 4, 0]]))
+    np.testing.assert_allclose(pooled, [[2.0, 20.0]])
+
+
+def test_pooling_over_only_padding_is_zero():
+    pooled = MaskedAveragePooling()(
+        np.ones((1, 2, 2), dtype=np.float32), token_ids=np.zeros((1, 2), np.int32)
+    )
+    np.testing.assert_array_equal(pooled, [[0.0, 0.0]])

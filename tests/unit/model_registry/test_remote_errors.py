@@ -1,0 +1,142 @@
+"""What WebHDFS and MLflow answer, as named errors. The answers were copied from the real services."""
+
+import os
+
+import pytest
+import requests
+from hdfs import HdfsError
+from mlflow.exceptions import MlflowException, RestException
+
+from model_registry import errors, mlflow_errors, webhdfs
+
+URL = "http://127.0.0.1:9870"
+
+
+@pytest.mark.parametrize(
+    ("exception", "message", "expected"),
+    [
+        (
+            "AccessControlException",
+            'Permission denied: user=mallory, access=WRITE, inode="/models":root:supergroup:drwxr-xr-x\n\tat org.x',
+            errors.PermissionDeniedError,
+        ),
+        (None, "Authentication failure. Check your credentials.", errors.PermissionDeniedError),
+        (
+            "SafeModeException",
+            "Cannot create directory /models. Name node is in safe mode.",
+            errors.HdfsSafeModeError,
+        ),
+        ("RetriableException", "NameNode still not started: SafeMode is ON", errors.HdfsSafeModeError),
+        (
+            "StandbyException",
+            "Operation category READ is not supported in state standby.",
+            errors.WebHdfsDownError,
+        ),
+        (
+            "DSQuotaExceededException",
+            "The DiskSpace quota of /models is exceeded: quota = 1000000 B",
+            errors.NoSpaceError,
+        ),
+        (
+            "NSQuotaExceededException",
+            "The NameSpace quota (directories and files) of directory /models is exceeded",
+            errors.NoSpaceError,
+        ),
+        (
+            "IOException",
+            "File /models/x could only be written to 0 of the 1 minReplication nodes.",
+            errors.NoSpaceError,
+        ),
+        (
+            "IOException",
+            "Failed to find datanode, suggest to check cluster health. excludeDatanodes=null",
+            errors.NoDataNodeError,
+        ),
+        ("FileNotFoundException", "File does not exist: /models/x", errors.ModelFolderMissingError),
+        (
+            "FileAlreadyExistsException",
+            "rename destination /models/x already exists",
+            errors.VersionExistsError,
+        ),
+        ("IllegalArgumentException", "Invalid operation GETFILESTATUS", errors.RemoteRequestError),
+        (None, b"<!doctype html>\n<title>404 Not Found</title>", errors.RemoteRequestError),
+    ],
+)
+def test_an_answer_of_hdfs_gets_its_own_error(exception, message, expected):
+    error = webhdfs.named_error(HdfsError(message, exception=exception), "write /models/x", URL)
+    assert type(error) is expected
+    assert "write /models/x" in str(error)
+
+
+def test_the_java_stack_stays_out_of_the_message():
+    answer = HdfsError("Permission denied\n\tat org.apache.hadoop.X", exception="AccessControlException")
+    assert "org.apache" not in str(webhdfs.named_error(answer, "write /models/x", URL))
+
+
+def test_a_page_instead_of_an_answer_is_cut():
+    error = webhdfs.named_error(HdfsError(b"<html>" + b"x" * 10_000), "write /models/x", URL)
+    assert len(str(error)) < 1000
+
+
+def test_only_a_service_that_may_come_back_is_retried():
+    retried = {name for name, value in vars(errors).items() if getattr(value, "retryable", False)}
+    assert retried == {
+        "ServiceDownError",
+        "WebHdfsDownError",
+        "NoDataNodeError",
+        "HdfsSafeModeError",
+        "MlflowDownError",
+        "RemoteRequestError",
+    }
+
+
+def test_the_tree_in_the_docstring_names_every_error():
+    named = [name for name, value in vars(errors).items() if isinstance(value, type)]
+    drawn = errors.__doc__ or ""
+    assert [name for name in named if name not in drawn] == []
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MlflowException("API request to http://x failed with exception refused"), errors.MlflowDownError),
+        (requests.ConnectionError("connection reset"), errors.MlflowDownError),
+        (
+            RestException({"error_code": "PERMISSION_DENIED", "message": "no"}),
+            errors.PermissionDeniedError,
+        ),
+        (RestException({"error_code": "UNAUTHENTICATED", "message": "no"}), errors.PermissionDeniedError),
+        (
+            RestException({"error_code": "ENDPOINT_NOT_FOUND", "message": "<html>"}),
+            errors.RemoteRequestError,
+        ),
+    ],
+)
+def test_an_answer_of_mlflow_gets_its_own_error(error, expected):
+    named = mlflow_errors.named_mlflow_errors("find the champion", "http://127.0.0.1:5000")
+    with pytest.raises(expected, match="find the champion"), named:
+        raise error
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "Registered Model with name=m not found"},
+        {"error_code": "INVALID_PARAMETER_VALUE", "message": "Registered model alias champion not found."},
+    ],
+)
+def test_both_of_mlflows_ways_to_say_that_an_alias_is_missing_are_understood(answer):
+    missing = errors.AliasMissingError("alias champion", "none", "promote")
+    named = mlflow_errors.named_mlflow_errors("find the champion", "http://127.0.0.1:5000", missing)
+    with pytest.raises(errors.AliasMissingError), named:
+        raise RestException(answer)
+
+
+def test_mlflow_is_given_up_after_seconds_unless_the_environment_says_otherwise(monkeypatch):
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    mlflow_errors.fail_within_seconds()
+    mlflow_errors.fail_within_seconds()
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
+    mlflow_errors.fail_within_seconds()
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "5"

@@ -1,0 +1,56 @@
+"""A SavedModel small enough to read: its logit is a line through a user's mean token id.
+
+It has the contract of a trained encoder: signature `score_token_ids`, padding without effect, and
+`assets.extra/` with the vocabulary and the sizes.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+APPS = ("chat", "maps", "bank", "game")  # tokens 3, 4, 5, 6
+MAX_SEQUENCE_LENGTH = 4
+
+
+def plain_logit(token_ids: Sequence[int]) -> float:
+    """What the model computes for one user, without TensorFlow."""
+    return 0.5 * float(np.mean(token_ids)) - 2.0
+
+
+def sigmoid(logit: float) -> float:
+    return float(1 / (1 + np.exp(-logit)))
+
+
+def save_tiny_model(
+    path: Path, signature: str = "score_token_ids", vocabulary_size: int | None = None
+) -> Path:
+    """Write the SavedModel folder; the options make a folder that breaks the contract."""
+    import tensorflow as tf
+
+    class TinyModel(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.slope = tf.Variable(0.5)
+
+        @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32, name="token_ids")])
+        def score(self, token_ids):
+            is_real = tf.cast(token_ids != 0, tf.float32)
+            total = tf.reduce_sum(tf.cast(token_ids, tf.float32), axis=1)
+            logit = self.slope * total / tf.reduce_sum(is_real, axis=1) - 2.0
+            return {"risk_score": tf.sigmoid(logit), "logit": logit}
+
+    model = TinyModel()
+    tf.saved_model.save(model, str(path), signatures={signature: model.score})
+    extra = path / "assets.extra"
+    extra.mkdir()
+    (extra / "vocabulary.txt").write_text("".join(f"{app}\n" for app in APPS))
+    sizes = {
+        "max_sequence_length": MAX_SEQUENCE_LENGTH,
+        "vocabulary_size": vocabulary_size or len(APPS) + 3,
+        "pad_token_id": 0,
+        "unknown_token_id": 1,
+    }
+    (extra / "model.json").write_text(json.dumps(sizes))
+    return path

@@ -1,0 +1,67 @@
+"""The end of every job: exit status and last line."""
+
+from typing import Annotated
+
+import pytest
+import typer
+
+from jobs.command import EXIT_FAILED, EXIT_REFUSED, DataError, failure_line, run_job
+
+
+class DayRefusedError(DataError):
+    pass
+
+
+def exit_of(monkeypatch, main, *arguments):
+    monkeypatch.setattr("sys.argv", ["/somewhere/extract_sessions.py", *arguments])
+    monkeypatch.setattr("jobs.command.stop_spark", lambda **_: None)  # other tests go on using the session
+    with pytest.raises(SystemExit) as stopped:
+        run_job(main)
+    return stopped.value.code
+
+
+def refuse(message: Annotated[str, typer.Option()]) -> None:
+    raise DayRefusedError(message)
+
+
+def break_down() -> None:
+    raise ConnectionError("HDFS is\ndown")
+
+
+def test_a_job_that_returns_exits_with_0(monkeypatch):
+    assert exit_of(monkeypatch, lambda: None) == 0
+
+
+def test_a_data_error_exits_with_65_and_its_line_comes_last(monkeypatch, capsys):
+    assert exit_of(monkeypatch, refuse, "--message", "61 rows\n  are bad") == EXIT_REFUSED
+    assert (
+        capsys.readouterr().err.splitlines()[-1]
+        == "extract_sessions failed: DayRefusedError: 61 rows are bad"
+    )
+
+
+def test_any_other_error_exits_with_1_after_its_traceback(monkeypatch, capsys):
+    assert exit_of(monkeypatch, break_down) == EXIT_FAILED
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[-1] == "extract_sessions failed: ConnectionError: HDFS is down"
+
+
+def test_an_error_of_another_package_may_say_that_a_retry_cannot_help(monkeypatch):
+    class HashMismatchError(Exception):
+        retryable = False
+
+    def main() -> None:
+        raise HashMismatchError("ab12… is not cd34…")
+
+    assert exit_of(monkeypatch, main) == EXIT_REFUSED
+
+
+def test_a_missing_option_exits_with_2_and_is_named_last(monkeypatch, capsys):
+    assert exit_of(monkeypatch, refuse) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "Error: Missing option '--message'."
+
+
+def test_a_refusal_is_told_in_full_and_an_unexpected_error_is_cut():
+    assert failure_line("job", DayRefusedError("day " * 1000)).endswith("day")
+    assert failure_line("job", ConnectionError("frame " * 1000)).endswith(" …")

@@ -1,0 +1,108 @@
+"""Settings: what `.env.example` tells a reader is what `settings.py` does."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from settings import REPOSITORY, Ports, Settings
+
+EXAMPLE = REPOSITORY / ".env.example"
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("RISK_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setitem(Settings.model_config, "env_file", None)
+
+
+def documented_defaults() -> dict[str, str]:
+    """Variable → value of every line such as `#RISK_PORT_OFFSET=0`."""
+    lines = EXAMPLE.read_text().splitlines()
+    variables = (line.removeprefix("#").split("=", 1) for line in lines if line.startswith("#RISK_"))
+    return {name: value for name, value in variables}
+
+
+def defaults_in_code() -> dict[str, str]:
+    """The same from the classes: a path relative to the repository, nothing for what is made at run time."""
+    fields = {
+        f"RISK_{name.upper()}": as_text("" if field.default_factory else field.default)
+        for name, field in Settings.model_fields.items()
+        if name != "base_ports"
+    }
+    ports = {f"RISK_PORTS__{name.upper()}": str(port) for name, port in Ports().model_dump().items()}
+    return fields | ports
+
+
+def as_text(default: Any) -> str:
+    return str(default.relative_to(REPOSITORY) if isinstance(default, Path) else default)
+
+
+def uncommented(folder: Path) -> Path:
+    """An .env that changes every line: ports one up, so that each name is seen to be read."""
+    changed = folder / ".env"
+    lines = [
+        f"{name}={int(value) + 1}" if name.startswith("RISK_PORTS__") else f"{name}={value}"
+        for name, value in documented_defaults().items()
+        if value
+    ]
+    changed.write_text("\n".join(lines))
+    return changed
+
+
+def test_the_example_names_every_setting_with_its_default_and_no_other() -> None:
+    assert documented_defaults() == defaults_in_code()
+
+
+def test_every_default_of_the_example_is_accepted_from_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_default = Settings()
+    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.setitem(Settings.model_config, "env_file", uncommented(tmp_path))
+    from_file = Settings()
+    assert from_file.ports == by_default.ports.shifted(1)
+    assert from_file.cluster_home.resolve() == by_default.cluster_home
+    elsewhere = {"base_ports", "cluster_home", "jars_dir"}
+    assert from_file.model_dump(exclude=elsewhere) == by_default.model_dump(exclude=elsewhere)
+
+
+def test_one_port_is_changed_by_its_own_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RISK_PORTS__AIRFLOW", "8181")
+    monkeypatch.setenv("RISK_PORT_OFFSET", "1000")
+    ports = Settings().ports
+    assert (ports.airflow, ports.mlflow) == (9181, 6000)
+
+
+def test_no_two_services_share_a_default_port() -> None:
+    ports = list(Ports().model_dump().values())
+    assert len(set(ports)) == len(ports)
+
+
+def test_addresses_are_the_one_machine_clusters_until_others_are_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RISK_PORT_OFFSET", "1000")
+    assert Settings().hdfs_url == "hdfs://127.0.0.1:9020"
+    monkeypatch.setenv("RISK_HDFS_URI", "hdfs://lake")
+    assert Settings().hdfs_url == "hdfs://lake"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("RISK_MAX_BAD_SHARE", "5"),  # a percentage where a share is meant
+        ("RISK_SPARK_DEPLOY_MODE", "local"),
+        ("RISK_LOOKBACK_DAYS", "0"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_by_name(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ValidationError, match=variable.removeprefix("RISK_").lower()):
+        Settings()

@@ -1,0 +1,54 @@
+"""A small made-up training set: users who install gambling apps late in their history tend to be label 1."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs.training.dataset import FACTS_FILE, Examples
+
+APPS = [f"app {i}" for i in range(300)]  # a space in each: app ids hold any characters
+RISKY_APPS = 10  # the first ones
+FACTS = {
+    "table": "risk.install_sessions",
+    "snapshot_id": "8124559012",
+    "first_landing_day": "2026-01-01",
+    "last_landing_day": "2026-01-31",
+    "training_date": "2026-01-31",
+}
+
+
+def made_up_examples(users: int, mean_length: float = 12.0, seed: int = 0) -> Examples:
+    """Users `u0`, `u1`, …, one example each."""
+    random = np.random.default_rng(seed)
+    lengths = np.clip(random.lognormal(np.log(mean_length) - 0.18, 0.6, users), 1, 128).astype(int)
+    popularity = 1.0 / (10.0 + np.arange(len(APPS)))
+    sequences = [random.choice(len(APPS), length, p=popularity / popularity.sum()) for length in lengths]
+    weights = [np.linspace(0.0, 2.0, length) for length in lengths]
+    risk = np.array(
+        [(weight * (apps < RISKY_APPS)).mean() for weight, apps in zip(weights, sequences, strict=True)]
+    )
+    chance = 1.0 / (1.0 + np.exp(-8.0 * (risk - np.quantile(risk, 0.7))))
+    return Examples(
+        user_ids=np.array([f"u{i}" for i in range(users)], dtype=object),
+        labels=(random.random(users) < chance).astype(np.int8),
+        app_ids=pa.array([[APPS[app] for app in apps] for apps in sequences], pa.list_(pa.string())),
+    )
+
+
+def write_training_set(examples: Examples, folder: Path) -> None:
+    """Write what build_training_set would."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = pa.table(
+        {
+            "user_id": pa.array(examples.user_ids, pa.string()),
+            "label": pa.array(examples.labels, pa.int32()),
+            "as_of": pa.array([datetime(2026, 1, 31, tzinfo=UTC)] * len(examples), pa.timestamp("us", "UTC")),
+            "app_ids": examples.app_ids,
+        }
+    )
+    pq.write_table(table, folder / "part-00000.snappy.parquet")
+    (folder / FACTS_FILE).write_text(json.dumps(FACTS))

@@ -1,0 +1,125 @@
+"""Reading a training set, and splitting it by user."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.training.dataset import (
+    FACTS_FILE,
+    Examples,
+    SplitError,
+    TrainingSetError,
+    read_training_set,
+    split_by_user,
+)
+from tests.unit.training.synthetic import FACTS, made_up_examples, write_training_set
+
+
+def labelled(*users: tuple[str, int]) -> Examples:
+    """Examples of one install each."""
+    return Examples(
+        user_ids=np.array([user for user, _ in users], dtype=object),
+        labels=np.array([label for _, label in users], dtype=np.int8),
+        app_ids=pa.array([["maps"]] * len(users), pa.list_(pa.string())),
+    )
+
+
+def users_of(part: Examples) -> set[str]:
+    return set(part.user_ids)
+
+
+def test_a_written_training_set_is_read_back_in_order_of_user(tmp_path):
+    examples = labelled(("u2", 1), ("u1", 0))
+    write_training_set(examples, tmp_path)
+    read = read_training_set(tmp_path)
+    assert list(read.examples.user_ids) == ["u1", "u2"]
+    assert list(read.examples.labels) == [0, 1]
+    assert read.examples.app_ids.to_pylist() == [["maps"], ["maps"]]
+    assert read.facts == FACTS
+
+
+def test_a_user_without_installs_is_left_out(tmp_path):
+    examples = labelled(("u1", 0), ("u2", 1))
+    write_training_set(
+        Examples(examples.user_ids, examples.labels, pa.array([[], ["maps"]], pa.list_(pa.string()))),
+        tmp_path,
+    )
+    assert list(read_training_set(tmp_path).examples.user_ids) == ["u2"]
+
+
+def test_a_folder_without_facts_is_refused(tmp_path):
+    write_training_set(labelled(("u1", 0)), tmp_path)
+    (tmp_path / FACTS_FILE).unlink()
+    with pytest.raises(TrainingSetError, match=r"_training_set\.json is missing"):
+        read_training_set(tmp_path)
+
+
+def test_a_folder_without_parquet_is_refused(tmp_path):
+    (tmp_path / FACTS_FILE).write_text(json.dumps(FACTS))
+    with pytest.raises(TrainingSetError, match=r"no \*\.parquet file"):
+        read_training_set(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("label", pa.array([0, 2]), r"labels .* must be 0 or 1, found \[0, 2\]"),
+        ("label", pa.array([0, None]), "column label .* holds 1 nulls"),
+        ("app_ids", pa.array([["maps"], [None]]), "column app_ids .* holds 1 nulls"),
+        ("as_of", None, r"lacks the columns \['as_of'\]"),
+    ],
+)
+def test_a_malformed_column_is_named(tmp_path, column, values, message):
+    write_training_set(labelled(("u1", 0), ("u2", 1)), tmp_path)
+    (path,) = tmp_path.glob("*.parquet")
+    table = pq.read_table(path).drop_columns(column)
+    pq.write_table(table if values is None else table.append_column(column, values), path)
+    with pytest.raises(TrainingSetError, match=message):
+        read_training_set(tmp_path)
+
+
+def test_users_are_split_60_20_20_with_the_same_share_of_each_label():
+    users = [(f"u{i}", int(i % 10 == 0)) for i in range(1000)]
+    split = split_by_user(labelled(*users))
+    assert [(len(part), int(part.labels.sum())) for part in (split.train, split.validation, split.test)] == [
+        (600, 60),
+        (200, 20),
+        (200, 20),
+    ]
+
+
+def test_all_examples_of_a_user_are_in_one_part():
+    users = [(f"u{i % 50}", int(i % 7 == 0)) for i in range(200)]  # four examples each, of both labels
+    split = split_by_user(labelled(*users))
+    parts = [users_of(split.train), users_of(split.validation), users_of(split.test)]
+    assert len(set.union(*parts)) == sum(len(part) for part in parts) == 50
+
+
+def test_the_order_of_rows_does_not_change_the_split():
+    examples = made_up_examples(200)
+    turned = examples.take(np.arange(200)[::-1])
+    for part in ("train", "validation", "test"):
+        assert users_of(getattr(split_by_user(examples), part)) == users_of(
+            getattr(split_by_user(turned), part)
+        )
+
+
+def test_three_users_of_each_label_are_enough():
+    split = split_by_user(labelled(*[(f"u{i}", i % 2) for i in range(6)]))
+    assert [set(part.labels) for part in (split.train, split.validation, split.test)] == [{0, 1}] * 3
+
+
+@pytest.mark.parametrize("positives", [0, 1, 2, 100])
+def test_a_part_of_one_label_only_is_refused_with_what_was_found(positives):
+    users = [(f"u{i}", int(i < positives)) for i in range(100)]
+    message = f"has 100 users with {positives} examples of label 1 and {100 - positives} of label 0"
+    with pytest.raises(SplitError, match=message):
+        split_by_user(labelled(*users))
+
+
+def test_a_training_set_without_examples_is_refused():
+    with pytest.raises(SplitError, match="no example with an install"):
+        split_by_user(labelled())
