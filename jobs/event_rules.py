@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs.event_time import parse_event_time
+from jobs.event_time import EARLIEST_EVENT, parse_event_time
 from jobs.landing_files import Fields
 
 FIELDS = Fields(required=("user_id", "app_id", "event_time"), optional=("event_type",))
@@ -23,8 +23,6 @@ LONGEST_USER_ID = 128  # characters
 LONGEST_APP_ID = 255  # characters
 # Line and paragraph separators too: app ids become lines of a model's vocabulary file.
 CONTROL_CHARACTERS = r"[\p{Cc}\p{Zl}\p{Zp}]"
-# Epoch seconds taken for milliseconds all lie in 1970.
-EARLIEST_EVENT = datetime(1971, 1, 1, tzinfo=UTC)
 LONGEST_AHEAD = timedelta(hours=24)  # of the landing day's end, for phones whose clock is ahead of ours
 
 

@@ -4,6 +4,8 @@ In   "2026-01-31T10:00:00.5+02:00"  or  "1769853600500", milliseconds since 1970
 Out  2026-01-31 08:00:00.5 UTC; null for anything else, such as "2026-01-31T10:00:00", which names no instant
 """
 
+from datetime import UTC, datetime
+
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
@@ -12,6 +14,8 @@ MILLISECONDS = r"^-?\d+$"
 # Keeps a number of any length a time, so that microseconds are called out of range rather than no time at all.
 MOST_DIGITS = 15
 FAR_FUTURE_MILLISECONDS = 10**MOST_DIGITS
+# Epoch seconds taken for milliseconds all lie in 1970.
+EARLIEST_EVENT = datetime(1971, 1, 1, tzinfo=UTC)
 
 
 def parse_event_time(text: Column) -> Column:

@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.command import DataError
-from jobs.event_time import parse_event_time
+from jobs.event_time import EARLIEST_EVENT, parse_event_time
 from jobs.landing_files import Fields
 
 LABEL_FIELDS = Fields(required=("user_id", "label", "as_of", "observed_at"))
@@ -64,6 +64,10 @@ def first_flaw() -> Column:
         .when(F.col("label").isNull(), "label is neither 0 nor 1")
         .when(F.col("as_of").isNull(), "as_of is no date and no time with zone")
         .when(F.col("observed_at").isNull(), "observed_at is no date and no time with zone")
+        .when(
+            F.col("as_of") < F.lit(EARLIEST_EVENT),
+            "as_of is before 1971; are these seconds, not milliseconds?",
+        )
         # Else a training set of today could hold what lands tomorrow.
         .when(F.to_date("observed_at") < F.to_date("as_of"), "observed_at is before the day of as_of")
     )
@@ -89,7 +93,12 @@ def keep_last_observed(labels: DataFrame) -> DataFrame:
     observations = labels.groupBy("user_id", "as_of", "observed_at").agg(
         F.max("label").alias("label"), (F.min("label") != F.max("label")).alias("is_conflict")
     )
-    conflict = observations.where("is_conflict").orderBy("user_id", "as_of").first()
+    conflict = (
+        observations.where("is_conflict")
+        .select("user_id", F.col("as_of").cast("string"), F.col("observed_at").cast("string"))
+        .orderBy("user_id", "as_of")
+        .first()
+    )
     if conflict is not None:
         raise ConflictingLabelsError(
             f"user {conflict.user_id} has label 0 and label 1 as of {conflict.as_of} UTC, "

@@ -115,7 +115,6 @@ def spark_defaults(layout: Layout) -> dict[str, str]:
         "spark.driver.extraClassPath": str(layout.iceberg_jar),
         "spark.executor.extraClassPath": str(layout.iceberg_jar),
         "spark.pyspark.python": python,
-        "spark.local.dir": str(layout.tmp / "spark"),
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.session.timeZone": "UTC",
         # Two cores; adaptive execution merges these further.

@@ -157,10 +157,10 @@ def training_result(settings: Settings) -> str:
     """The champion's figures on held-out users, as its training run logged them."""
     client = MlflowClient(settings.mlflow_tracking_uri)
     version = client.get_model_version_by_alias(settings.model_name, "champion")
-    metrics = client.get_run(str(version.run_id)).data.metrics
+    run = client.get_run(str(version.run_id)).data
     return (
-        f"AUC {metrics['test_auc']:.3f} (bag-of-apps baseline {metrics['baseline_test_auc']:.3f})"
-        f" on {metrics['test_users']:,.0f} held-out users"
+        f"AUC {run.metrics['test_auc']:.3f} (bag-of-apps baseline {run.metrics['baseline_test_auc']:.3f})"
+        f" on {int(run.params['test_users']):,} held-out users"
     )
 
 

@@ -19,10 +19,12 @@ def client_environment(layout: Layout) -> dict[str, str]:
         "SPARK_CONF_DIR": str(layout.conf),
         "SPARK_HOME": str(layout.spark_home),
         "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_LOCAL_DIRS": str(layout.tmp / "spark"),
         # pyspark's own Python files are on every node already: nothing to upload.
         "PYSPARK_ARCHIVES_PATH": ",".join(f"local:{path}" for path in _python_archives(layout)),
         "PYSPARK_PYTHON": str(layout.python_bin / "python"),
         "MLFLOW_TRACKING_URI": layout.settings.mlflow_tracking_uri,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "PATH": f"{layout.python_bin}:{os.environ['PATH']}",
     }

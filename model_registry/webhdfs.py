@@ -179,7 +179,7 @@ def named_error(error: hdfs.HdfsError, doing: str, url: str) -> ModelRegistryErr
 
 def webhdfs_down(found: str, doing: str, url: str) -> WebHdfsDownError:
     return WebHdfsDownError(
-        f"an active NameNode's WebHDFS at {url} to {doing}",
+        f"WebHDFS at {url}, an active NameNode and its DataNodes, to {doing}",
         found,
-        "start HDFS, or set the address of WebHDFS, then repeat",
+        "start the service that is named here, or set the address of WebHDFS, then repeat",
     )

@@ -16,7 +16,7 @@ from simulator.behaviour import MS_PER_DAY, NIGHT_HOURS, Installs, number_sessio
 SOON = 3
 
 INTERCEPT = -3.0
-# Log-odds per unit of each measure: about two thirds of the log-odds' variance comes from order and rhythm, and the
+# Log-odds per unit of each measure: about half of the log-odds' variance comes from order and rhythm, and the
 # best reachable AUC stays below 0.9.
 WEIGHTS = {
     "lending": 7.0,

@@ -98,7 +98,7 @@ def landed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> list[d
 
 
 @pytest.fixture(scope="session")
-def champion(cluster: Cluster, landed: list[date]) -> PinnedModel:
+def champion(cluster: Cluster, landed: list[date]) -> PinnedModel:  # noqa: ARG001 (on HDFS)
     """An encoder that the DAG `train_encoder` trained, registered, pushed and promoted."""
     airflow = cluster.airflow
     airflow.unpause("train_encoder")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+
 def uri(path: Path) -> str:
     """As Hadoop writes it: Path.as_uri would percent-encode the = of ds=2026-01-31."""
     return f"file:{path}"

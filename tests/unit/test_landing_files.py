@@ -32,7 +32,9 @@ def test_hidden_names_are_not_data(files, tmp_path):
 
 
 def test_the_name_says_format_and_compression(files, tmp_path):
-    folder = land(tmp_path, a__csv="x", b__csv__gz=gz("x"), c__jsonl="", d__parquet="x", e__parquet__gz=gz("x"))
+    folder = land(
+        tmp_path, a__csv="x", b__csv__gz=gz("x"), c__jsonl="", d__parquet="x", e__parquet__gz=gz("x")
+    )
     assert [(file.format, file.is_gzip) for file in list_data_files(files, folder)] == [
         ("csv", False),
         ("csv", True),
@@ -51,7 +53,7 @@ def test_any_other_extension_is_named_and_refused(files, tmp_path, name):
 
 def test_a_folder_among_the_files_is_refused(files, tmp_path):
     land(tmp_path / "hour=03.jsonl", part__jsonl="")
-    with pytest.raises(UnreadableFileError, match="hour=03.jsonl: .*got a folder"):
+    with pytest.raises(UnreadableFileError, match=r"hour=03\.jsonl: .*got a folder"):
         list_data_files(files, uri(tmp_path))
 
 

@@ -152,8 +152,14 @@ def test_a_parquet_row_is_kept_as_json_with_its_further_columns(spark, tmp_path)
 @pytest.mark.parametrize(
     ("table", "wrong"),
     [
-        (pa.table({"user_id": ["u1"], "app": ["maps"]}), "has no column app_id, event_time; found: user_id, app"),
-        (parquet(pa.array([TEN], pa.timestamp("us"))), r"column event_time is timestamp_ntz .*timestamp with zone"),
+        (
+            pa.table({"user_id": ["u1"], "app": ["maps"]}),
+            "has no column app_id, event_time; found: user_id, app",
+        ),
+        (
+            parquet(pa.array([TEN], pa.timestamp("us"))),
+            r"column event_time is timestamp_ntz .*timestamp with zone",
+        ),
         (parquet(pa.array([TEN], pa.timestamp("ns"))), r"column event_time is bigint .*timestamp with zone"),
         (parquet(pa.array([[1]])), r"column event_time is array<bigint>"),
     ],
