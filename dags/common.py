@@ -1,6 +1,7 @@
 """What the DAGs share: settings, defaults, how a job is submitted and when a retry helps."""
 
 import re
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -114,4 +115,6 @@ def _environment_conf() -> dict[str, str]:
     if SETTINGS.spark_python:
         conf["spark.pyspark.python"] = SETTINGS.spark_python
         conf["spark.yarn.appMasterEnv.PYSPARK_PYTHON"] = SETTINGS.spark_python
+        if SETTINGS.spark_deploy_mode == "client":  # the driver runs here, where the archive is not unpacked
+            conf["spark.pyspark.driver.python"] = sys.executable
     return conf

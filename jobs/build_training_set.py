@@ -116,6 +116,27 @@ def build_examples(
     return sequences.select("user_id", "label", "as_of", "app_ids", "event_times")
 
 
+def count_labels(
+    labels: DataFrame, observed: DataFrame, usable: DataFrame, examples: DataFrame
+) -> dict[str, int]:
+    """Count what became of the labels: each frame is made of the one before it."""
+    landed, known, current, used = (frame.count() for frame in (labels, observed, usable, examples))
+    return {
+        "examples": used,
+        "positives": examples.where(F.col("label") == 1).count(),
+        "labels": landed,
+        "labels_not_yet_observed": landed - known,
+        "labels_superseded": known - current,
+        "labels_without_installs": current - used,
+    }
+
+
+def find_landing_days(sessions: DataFrame) -> dict[str, date | None]:
+    """The first and the last landing day that has sessions."""
+    days = sessions.agg(F.min("ds").alias("first"), F.max("ds").alias("last")).collect()[0]
+    return {"first_landing_day": days.first, "last_landing_day": days.last}
+
+
 def current_snapshot(spark: SparkSession, table: str) -> str:
     """The id of the table's current snapshot.
 
@@ -193,22 +214,16 @@ def main(
     seen = landed_in(at_snapshot, window)
     examples = build_examples(seen, usable, lookback_days, max_sequence_length).persist()
 
-    landed = seen.agg(F.min("ds").alias("first"), F.max("ds").alias("last")).collect()[0]
-    positives = examples.where("label = 1").count()
     facts = Facts(
         table=sessions,
         snapshot_id=snapshot_id,
-        first_landing_day=landed.first,
-        last_landing_day=landed.last,
         training_date=training_date,
-        examples=examples.count(),
-        positives=positives,
-        labels=all_labels.count(),
-        labels_not_yet_observed=all_labels.count() - observed.count(),
-        labels_superseded=observed.count() - usable.count(),
-        labels_without_installs=usable.count() - examples.count(),
+        **count_labels(all_labels, observed, usable, examples),
+        **find_landing_days(seen),
     )
     facts.check(as_of_days)
+    # Spark's default, INT96, loses the zone for every reader but Spark.
+    spark.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
     examples.write.parquet(output)
     files.write(f"{output}/{FACTS_FILE}", json.dumps(asdict(facts), indent=2, default=str))
     logger.info("%s: %s", output, facts)

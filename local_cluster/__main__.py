@@ -10,7 +10,12 @@ import typer
 
 from local_cluster.airflow_api import AirflowApi
 from local_cluster.configuration import write_configuration
-from local_cluster.environment import client_environment, service_environment
+from local_cluster.environment import (
+    airflow_environment,
+    client_environment,
+    pipeline_settings,
+    service_environment,
+)
 from local_cluster.layout import ClusterError, Layout
 from local_cluster.progress import step
 from local_cluster.services import (
@@ -66,7 +71,7 @@ def status() -> None:
         print(f"{name:24}{state}")
     print(f"memory of all processes: {memory_gb(layout):.1f} GB")
     print("\n".join(web_pages(layout)))
-    if not all(state.startswith("RUNNING") for state in current.values()):
+    if set(current.values()) != {"RUNNING"}:
         raise typer.Exit(1)
 
 
@@ -77,6 +82,20 @@ def sql() -> None:
     environment = {**os.environ, **client_environment(layout)}
     command = [str(layout.python_bin / "spark-sql"), "--master", "local[2]"]
     os.execvpe(command[0], command, environment)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def airflow(context: typer.Context) -> None:
+    """Airflow's own command line on this cluster: `airflow backfill create --help`."""
+    layout = Layout(Settings())
+    environment = {
+        **os.environ,
+        **client_environment(layout),
+        **pipeline_settings(layout),
+        **airflow_environment(layout),
+    }
+    command = str(layout.python_bin / "airflow")
+    os.execvpe(command, [command, *context.args], environment)
 
 
 def start(layout: Layout) -> None:
@@ -98,7 +117,7 @@ def start(layout: Layout) -> None:
 
 def bring_up(layout: Layout, services: list[Service]) -> None:
     """Databases are made while the services that do not need them start."""
-    stopped = {name for name, state in states(layout).items() if not state.startswith("RUNNING")}
+    stopped = {name for name, state in states(layout).items() if state != "RUNNING"}
     waiting = [service for service in services if service.name in stopped]
     airflow = [service for service in waiting if service.name.startswith("airflow")]
     format_namenode(layout)

@@ -7,8 +7,11 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from xmlrpc.client import ServerProxy
 
 import psutil
+from supervisor.xmlrpc import SupervisorTransport
 
 from local_cluster.environment import OWNER, service_environment
 from local_cluster.layout import ClusterError, Layout
@@ -30,7 +33,6 @@ def write_supervisor_configuration(layout: Layout, services: list[Service]) -> N
     }
     rpc = "supervisor.rpcinterface:make_main_rpcinterface"
     config["rpcinterface:supervisor"] = {"supervisor.rpcinterface_factory": rpc}
-    config["supervisorctl"] = {"serverurl": f"unix://{_socket(layout)}"}
     for service in services:
         config[f"program:{service.name}"] = _program(layout, service)
     with (layout.conf / "supervisord.conf").open("w") as file:
@@ -89,21 +91,21 @@ def start_supervisor(layout: Layout) -> None:
     wait_until(lambda: _socket(layout).exists(), f"no socket at {_socket(layout)}", timeout_seconds=20)
 
 
-def control(layout: Layout, *words: str) -> str:
-    """Run one `supervisorctl` command and return what it printed."""
-    command = [str(layout.python_bin / "supervisorctl"), "-c", str(layout.conf / "supervisord.conf"), *words]
-    return subprocess.run(command, cwd=layout.home, capture_output=True, text=True).stdout
+def supervisor_api(layout: Layout) -> Any:
+    """The supervisor's XML-RPC interface (http://supervisord.org/api.html), over its socket."""
+    transport = SupervisorTransport(None, None, f"unix://{_socket(layout)}")
+    return ServerProxy("http://127.0.0.1", transport=transport).supervisor
 
 
 def states(layout: Layout) -> dict[str, str]:
-    """Service name → the supervisor's word for its state and what it adds, such as `RUNNING pid 7, uptime …`."""
-    lines = (line.split(maxsplit=1) for line in control(layout, "status").splitlines())
-    return {parts[0]: parts[1] for parts in lines if len(parts) == 2}
+    """Service name → the supervisor's word for its state, such as `RUNNING`."""
+    return {info["name"]: info["statename"] for info in supervisor_api(layout).getAllProcessInfo()}
 
 
 def start_services(layout: Layout, services: list[Service]) -> None:
-    """Start those that do not run; does not wait until they are ready."""
-    control(layout, "start", *(service.name for service in services))
+    """Start services that do not run; does not wait until they are ready."""
+    for service in services:
+        supervisor_api(layout).startProcess(service.name, False)
 
 
 def await_ready(layout: Layout, service: Service) -> None:
@@ -114,8 +116,8 @@ def await_ready(layout: Layout, service: Service) -> None:
     """
 
     def is_ready() -> bool:
-        state = states(layout).get(service.name, "unknown")
-        if state.startswith(("FATAL", "EXITED", "unknown")):
+        state = states(layout)[service.name]
+        if state in ("FATAL", "EXITED"):
             raise ClusterError(
                 f"{service.name} does not run ({state})\n{end_of_log(log_file(layout, service.name))}"
             )

@@ -11,7 +11,7 @@ from local_cluster.airflow_api import AirflowApi
 from local_cluster.layout import ClusterError, Layout
 from local_cluster.progress import say
 
-POLL_SECONDS = 2
+POLL_SECONDS = 4
 LOG_LINES_SHOWN = 15
 
 

@@ -29,7 +29,7 @@ class EncoderConfig:
     num_layers: int = 2
     num_heads: int = 4
     intermediate_dim: int = 128
-    dropout: float = 0.1
+    dropout: float = 0.2
 
     def __post_init__(self) -> None:
         for setting, smallest in (

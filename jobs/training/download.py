@@ -16,6 +16,8 @@ import hdfs
 
 from jobs.training.dataset import TrainingSetError
 
+TIMEOUT_SECONDS = (5, 60)  # to connect, to wait for bytes
+
 
 @contextmanager
 def local_folder(location: str, webhdfs_url: str) -> Iterator[Path]:
@@ -30,7 +32,8 @@ def local_folder(location: str, webhdfs_url: str) -> Iterator[Path]:
         yield Path(location)
         return
     # The names that Hadoop's own clients go by, in their order.
-    client = hdfs.InsecureClient(webhdfs_url, user=os.environ.get("HADOOP_USER_NAME", getpass.getuser()))
+    user = os.environ.get("HADOOP_USER_NAME") or getpass.getuser()
+    client = hdfs.InsecureClient(webhdfs_url, user=user, timeout=TIMEOUT_SECONDS)
     with TemporaryDirectory(prefix="training_set_") as scratch:
         yield download(client, urlsplit(location).path, Path(scratch))
 

@@ -85,7 +85,7 @@ def keep_last_installs(token_ids: tf.Tensor, max_sequence_length: int) -> tf.Ten
 def write_extra_assets(vocabulary: Vocabulary, max_sequence_length: int, folder: Path) -> None:
     """Write the vocabulary and the sizes where an engine without TensorFlow strings finds them."""
     folder.mkdir()
-    (folder / "vocabulary.txt").write_text("".join(f"{app}\n" for app in vocabulary.apps), newline="\n")
+    (folder / "vocabulary.txt").write_bytes("".join(f"{app}\n" for app in vocabulary.apps).encode())
     sizes = {
         "max_sequence_length": max_sequence_length,
         "vocabulary_size": vocabulary.size,

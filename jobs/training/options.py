@@ -16,7 +16,7 @@ class TrainingOptions:
     learning_rate: float = 1e-3  # at the end of the warm-up, falls with the square root of steps after it
     warmup_epochs: float = 1.0  # post-layer-norm diverges when it starts at full speed
     max_epochs: int = 20
-    patience: int = 4  # epochs without a better validation AUC before training stops
+    patience: int = 3  # epochs without a better validation AUC before training stops
 
     def __post_init__(self) -> None:
         for setting in ("batch_size", "max_epochs", "patience"):

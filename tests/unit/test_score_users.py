@@ -9,7 +9,6 @@ from jobs.score_users import (
     StagingOffError,
     WapIdTakenError,
     check_can_stage,
-    count_tasks,
     count_users,
     score_users,
     spread_over,
@@ -144,16 +143,3 @@ def test_one_file_is_spread_over_all_tasks_and_many_files_stay_as_they_are(spark
     users = sequence_rows(spark, USERS).select("user_id", "app_ids")
     assert spread_over(users.coalesce(1), 4).rdd.getNumPartitions() == 4
     assert spread_over(users.repartition(5), 4).rdd.getNumPartitions() == 5
-
-
-@pytest.mark.parametrize(
-    ("users", "cores", "tasks"),
-    [
-        (1, 16, 1),
-        (2_001, 16, 2),  # one more user than is worth one import of TensorFlow
-        (1_000_000, 16, 40),  # several short waves
-        (1_000_000, 200, 200),  # every core busy
-    ],
-)
-def test_tasks_keep_all_cores_busy_but_none_for_a_handful_of_users(users, cores, tasks):
-    assert count_tasks(users, cores) == tasks

@@ -155,12 +155,16 @@ def test_positions_are_the_papers_sines_and_cosines():
             np.testing.assert_allclose(encoded[0, position, 2 * i : 2 * i + 2], expected, atol=2e-5)
 
 
-def test_layer_norm_comes_after_the_residual_sum(random, padding_mask):
-    # Far from normal inputs: a layer that normalised before its sublayers would pass them through.
-    inputs = 100.0 + 50.0 * normal(random, BATCH, SEQUENCE, HIDDEN)
-    output = np.asarray(EncoderLayer(HIDDEN, HEADS, 16)(inputs, padding_mask=padding_mask))
-    np.testing.assert_allclose(output.mean(axis=-1), 0.0, atol=1e-4)
-    np.testing.assert_allclose(output.std(axis=-1), 1.0, atol=1e-3)
+def test_layer_norm_comes_after_each_residual_sum(random, padding_mask):
+    def norm(x):
+        return (x - x.mean(axis=-1, keepdims=True)) / x.std(axis=-1, keepdims=True)
+
+    inputs = 10.0 + 5.0 * normal(random, BATCH, SEQUENCE, HIDDEN)  # far from normal
+    layer = EncoderLayer(HIDDEN, HEADS, 16)
+    output = layer(inputs, padding_mask=padding_mask)
+    x = norm(inputs + layer.attention(inputs, padding_mask=padding_mask).numpy())
+    by_hand = norm(x + layer.feed_forward(x).numpy())
+    np.testing.assert_allclose(output, by_hand, atol=1e-4)
 
 
 def test_dropout_is_on_in_training_only(random, padding_mask):

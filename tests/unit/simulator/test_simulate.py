@@ -62,6 +62,11 @@ def test_the_same_seed_writes_the_same_bytes_whatever_the_processes(tmp_path):
     assert (tmp_path / "serial/installs/ds=2026-01-01/part-00001.jsonl.gz").exists()
 
 
+def test_every_chunk_and_purpose_has_random_numbers_of_its_own():
+    draws = [SIMULATION.random(1, chunk, purpose).random() for chunk in range(3) for purpose in range(4)]
+    assert len({*draws}) == len(draws)
+
+
 def test_another_seed_writes_other_users(simulated, tmp_path):
     simulate(replace(SIMULATION, seed=12), tmp_path)
     assert (tmp_path / "truth.csv").read_bytes() != (simulated[0] / "truth.csv").read_bytes()
