@@ -21,7 +21,8 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	@echo "install the Python environment into $(VENV) …"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@$(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	@# Where PYTHONDONTWRITEBYTECODE is set, every process would compile Airflow or MLflow anew: 19 s instead of 3 s.
+	@$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode requirements.lock
 	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 

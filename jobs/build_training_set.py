@@ -49,23 +49,18 @@ class NothingToLearnError(DataError):
 
 
 @dataclass(frozen=True)
-class Facts:
-    """Where a training set comes from, and what became of every label: an example, or one of the last three counts."""
+class LabelCounts:
+    """What became of the labels: each is an example or in one of the last three counts."""
 
-    table: str
-    snapshot_id: str
-    first_landing_day: date | None  # of the sessions that were looked at; None when there were none
-    last_landing_day: date | None
-    training_date: date
     examples: int
-    positives: int
+    positives: int  # examples of label 1
     labels: int
     labels_not_yet_observed: int
     labels_superseded: int  # by one observed later, for the same user and as_of
-    labels_without_installs: int
+    labels_without_installs: int  # none that was known at as_of
 
-    def check(self, as_of_days: Window) -> None:
-        """Raise NothingToLearnError unless there are examples of label 0 and of label 1."""
+    def check(self, days: str) -> None:
+        """Raise NothingToLearnError, telling `days`, unless there are examples of label 0 and of label 1."""
         if 0 < self.positives < self.examples:
             return
         found = (
@@ -73,10 +68,9 @@ class Facts:
         )
         raise NothingToLearnError(
             f"expected examples of label 0 and of label 1, but {found}: of {self.labels} labels "
-            f"{self.labels_not_yet_observed} were observed after {self.training_date}, "
-            f"{self.labels_superseded} were superseded by a later observation, {self.labels_without_installs} have no "
-            "install that happened before as_of and had landed by the end of that day; "
-            f"as_of is {as_of_days}, sessions landed {self.first_landing_day} to {self.last_landing_day}"
+            f"{self.labels_not_yet_observed} were observed after the training date, {self.labels_superseded} were "
+            f"superseded by a later observation, {self.labels_without_installs} have no install that happened before "
+            f"as_of and had landed by the end of that day; {days}"
         )
 
 
@@ -118,23 +112,23 @@ def build_examples(
 
 def count_labels(
     labels: DataFrame, observed: DataFrame, usable: DataFrame, examples: DataFrame
-) -> dict[str, int]:
-    """Count what became of the labels: each frame is made of the one before it."""
+) -> LabelCounts:
+    """Count what became of the labels: each frame was made of the one before it."""
     landed, known, current, used = (frame.count() for frame in (labels, observed, usable, examples))
-    return {
-        "examples": used,
-        "positives": examples.where(F.col("label") == 1).count(),
-        "labels": landed,
-        "labels_not_yet_observed": landed - known,
-        "labels_superseded": known - current,
-        "labels_without_installs": current - used,
-    }
+    return LabelCounts(
+        examples=used,
+        positives=examples.where(F.col("label") == 1).count(),
+        labels=landed,
+        labels_not_yet_observed=landed - known,
+        labels_superseded=known - current,
+        labels_without_installs=current - used,
+    )
 
 
 def find_landing_days(sessions: DataFrame) -> dict[str, date | None]:
-    """The first and the last landing day that has sessions."""
-    days = sessions.agg(F.min("ds").alias("first"), F.max("ds").alias("last")).collect()[0]
-    return {"first_landing_day": days.first, "last_landing_day": days.last}
+    """The first and the last landing day that has sessions; None without sessions."""
+    days = sessions.agg(F.min("ds").alias("first_landing_day"), F.max("ds").alias("last_landing_day"))
+    return days.collect()[0].asDict()
 
 
 def current_snapshot(spark: SparkSession, table: str) -> str:
@@ -214,19 +208,24 @@ def main(
     seen = landed_in(at_snapshot, window)
     examples = build_examples(seen, usable, lookback_days, max_sequence_length).persist()
 
-    facts = Facts(
-        table=sessions,
-        snapshot_id=snapshot_id,
-        training_date=training_date,
-        **count_labels(all_labels, observed, usable, examples),
-        **find_landing_days(seen),
+    landing_days = find_landing_days(seen)
+    counts = count_labels(all_labels, observed, usable, examples)
+    counts.check(
+        f"training date {training_date}, as_of {as_of_days}, sessions landed "
+        f"{landing_days['first_landing_day']} to {landing_days['last_landing_day']}"
     )
-    facts.check(as_of_days)
+    facts = {
+        "table": sessions,
+        "snapshot_id": snapshot_id,
+        **landing_days,
+        "training_date": training_date,
+        **asdict(counts),
+    }
     # Spark's default, INT96, loses the zone for every reader but Spark.
     spark.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
     examples.write.parquet(output)
-    files.write(f"{output}/{FACTS_FILE}", json.dumps(asdict(facts), indent=2, default=str))
-    logger.info("%s: %s", output, facts)
+    files.write(f"{output}/{FACTS_FILE}", json.dumps(facts, indent=2, default=str))
+    logger.info("%s: %s", output, counts)
 
 
 if __name__ == "__main__":

