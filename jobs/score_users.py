@@ -9,6 +9,7 @@ The rows make one Iceberg snapshot that carries the write-audit-publish id; `aud
 
 import logging
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,12 +18,18 @@ from typing import Annotated
 import pyarrow as pa
 import typer
 from pyspark import SparkFiles, TaskContext
+from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.command import DataError, run_job
+from jobs.scoring.batching import TokenBudgetError
+from jobs.scoring.engine import UnusableModelError, load_once
 from jobs.scoring.snapshots import snapshots_with_wap_id
+from jobs.scoring.stream import score_stream
+from jobs.scoring.tokens import EmptySequenceError
 from jobs.tables import CATALOG, TablePartition, ensure_tables
+from model_registry.errors import HashMismatchError, InvalidModelFolderError
 from model_registry.versions import PinnedModel
 
 logger = logging.getLogger(__name__)
@@ -32,6 +39,15 @@ SCORED_COLUMNS = "user_id string, risk_score double, logit double, sequence_leng
 # workers that spend longer importing TensorFlow (4 to 16 s) than scoring.
 USERS_PER_TASK = 25_000
 WAP_ID_SETTING = "spark.wap.id"
+# What every other worker would raise too; Spark has tried the task several times when it gives up.
+REFUSALS = (
+    EmptySequenceError,
+    HashMismatchError,
+    InvalidModelFolderError,
+    TokenBudgetError,
+    UnusableModelError,
+)
+WORKER_ERROR = re.compile(r"^(?:\w+\.)*(?P<name>\w+): .+$", re.MULTILINE)  # last line of a Python traceback
 
 
 class NoUsersError(DataError):
@@ -50,15 +66,20 @@ class StagingOffError(DataError):
     """The table would show the scores to readers at once."""
 
 
+class WorkerRefusedError(DataError):
+    """The Python workers refused the model or the rows."""
+
+
+class WorkerFailedError(Exception):
+    """A Python worker failed for a reason that may pass."""
+
+
 def score_with(
     model: PinnedModel, max_tokens_per_batch: int
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
     """Build the function that executors run; `model.dirname` is what SparkFiles resolves."""
 
     def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from jobs.scoring.engine import load_once
-        from jobs.scoring.stream import score_stream
-
         task = TaskContext.get()
         num_threads = task.cpus() if task else 1
         loaded = load_once(Path(SparkFiles.get(model.dirname)), model.sha256, num_threads)
@@ -143,10 +164,29 @@ def staging_as(spark: SparkSession, wap_id: str) -> Iterator[None]:
 
 
 def stage(frame: DataFrame, scores: TablePartition, wap_id: str) -> None:
-    """Write the day's scores as a hidden snapshot, which replaces the day once it is published."""
-    with staging_as(frame.sparkSession, wap_id):
-        # Only dynamic overwrites and appends can be published after other dates were; see DESIGN.
-        frame.withColumn("ds", F.lit(scores.ds)).writeTo(f"{CATALOG}.{scores.table}").overwritePartitions()
+    """Write the day's scores as a hidden snapshot, which replaces the day once it is published.
+
+    Raises:
+        WorkerRefusedError, WorkerFailedError: scoring failed on an executor; nothing is staged.
+    """
+    try:
+        with staging_as(frame.sparkSession, wap_id):
+            # Only dynamic overwrites and appends can be published after other dates were.
+            frame.withColumn("ds", F.lit(scores.ds)).writeTo(
+                f"{CATALOG}.{scores.table}"
+            ).overwritePartitions()
+    except PythonException as error:
+        raise named_worker_error(str(error)) from error
+
+
+def named_worker_error(report: str) -> WorkerRefusedError | WorkerFailedError:
+    """Take the reason from Spark's report, in which two stack traces surround it."""
+    python_part = report.split("JVM stacktrace:")[0]
+    reasons = list(WORKER_ERROR.finditer(python_part))
+    if not reasons:
+        return WorkerFailedError(python_part)
+    refused = reasons[-1]["name"] in {refusal.__name__ for refusal in REFUSALS}
+    return (WorkerRefusedError if refused else WorkerFailedError)(reasons[-1][0])
 
 
 def main(

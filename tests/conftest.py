@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """One local session in UTC with an Iceberg catalog `lake` in a temporary folder, as spark-defaults has on HDFS."""
+    os.environ["PYSPARK_PYTHON"] = sys.executable
     (iceberg_jar,) = ICEBERG_JARS.glob("iceberg-spark-runtime-*.jar")
     session = (
         SparkSession.builder.master("local[2]")
@@ -24,7 +26,6 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         .config("spark.driver.bindAddress", "127.0.0.1")
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.driver.extraClassPath", str(iceberg_jar))
-        .config("spark.pyspark.python", sys.executable)
         .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
         .config("spark.ui.enabled", "false")
         .config("spark.sql.shuffle.partitions", "2")

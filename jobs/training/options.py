@@ -12,8 +12,8 @@ class TrainingOptions:
     """
 
     seed: int = 7
-    batch_size: int = 64  # examples
-    learning_rate: float = 1e-3  # at the end of the warm-up, falls with the square root of steps after it
+    batch_size: int = 128  # examples; 64 ranks no better and costs a quarter more time on a CPU
+    learning_rate: float = 1.5e-3  # at the end of the warm-up, falls with the square root of steps after it
     warmup_epochs: float = 1.0  # post-layer-norm diverges when it starts at full speed
     max_epochs: int = 20
     patience: int = 3  # epochs without a better validation AUC before training stops

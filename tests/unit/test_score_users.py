@@ -1,15 +1,17 @@
 """The whole scoring job on a local Spark, a real Iceberg table and a tiny real SavedModel."""
 
 import pytest
-from pyspark.errors import PythonException
 
 from jobs.score_users import (
     EmptySequencesError,
     NoUsersError,
     StagingOffError,
     WapIdTakenError,
+    WorkerFailedError,
+    WorkerRefusedError,
     check_can_stage,
     count_users,
+    named_worker_error,
     score_users,
     spread_over,
     stage,
@@ -100,7 +102,9 @@ def test_a_model_of_other_bytes_fails_the_job_by_name_and_stages_nothing(lake, t
     lake.sparkContext.addFile(folder.as_uri(), recursive=True)
     model = PinnedModel(other.name, other.version, other.sha256, folder.as_uri())
     scores = score_users(sequence_rows(lake, USERS), model, "night", num_tasks=1, max_tokens_per_batch=8)
-    with pytest.raises(PythonException, match="HashMismatchError"):
+    with pytest.raises(
+        WorkerRefusedError, match=rf"HashMismatchError: expected SHA-256 {other.sha256} .* found \w+"
+    ):
         stage(scores, SCORES, "try-1")
     assert snapshots_with_wap_id(lake, SCORES.table, "try-1") == []
     assert lake.conf.get("spark.wap.id", None) is None
@@ -143,3 +147,35 @@ def test_one_file_is_spread_over_all_tasks_and_many_files_stay_as_they_are(spark
     users = sequence_rows(spark, USERS).select("user_id", "app_ids")
     assert spread_over(users.coalesce(1), 4).rdd.getNumPartitions() == 4
     assert spread_over(users.repartition(5), 4).rdd.getNumPartitions() == 5
+
+
+@pytest.mark.parametrize(
+    ("last_line", "error", "reason"),
+    [
+        (
+            "jobs.scoring.batching.TokenBudgetError: 5 tokens: too many",
+            WorkerRefusedError,
+            "jobs.scoring.batching.TokenBudgetError: 5 tokens: too many",
+        ),
+        ("MemoryError: no room", WorkerFailedError, "MemoryError: no room"),
+    ],
+)
+def test_a_workers_report_is_cut_down_to_its_reason(last_line, error, reason):
+    report = f"""
+  An exception was thrown from the Python worker. Please see the stack trace below.
+Traceback (most recent call last):
+  File "/jobs/scoring/engine.py", line 7, in score
+    raise ValueError("first")
+ValueError: first
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "/jobs/scoring/engine.py", line 9, in score
+{last_line}
+
+JVM stacktrace:
+org.apache.spark.SparkException: Job aborted
+"""
+    named = named_worker_error(report)
+    assert (type(named), str(named)) == (error, reason)

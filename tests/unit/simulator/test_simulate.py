@@ -15,6 +15,7 @@ from simulator.truth import best_reachable_auc
 from simulator.writer import FileFormat
 
 SIMULATION = Simulation(users=400, days=3, first_day=date(2026, 1, 1), seed=11, bad_share=0.02)
+TWO_CHUNKS = replace(SIMULATION, users=USERS_PER_CHUNK + 50, days=2, bad_share=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +55,27 @@ def instant(time: str | int) -> datetime:
     )
 
 
-def test_the_same_seed_writes_the_same_bytes_whatever_the_processes(tmp_path):
-    simulation = replace(SIMULATION, users=USERS_PER_CHUNK + 50, days=2)
-    simulate(simulation, tmp_path / "serial", processes=1)
-    simulate(simulation, tmp_path / "parallel", processes=2)
-    assert contents(tmp_path / "serial") == contents(tmp_path / "parallel")
-    assert (tmp_path / "serial/installs/ds=2026-01-01/part-00001.jsonl.gz").exists()
+@pytest.fixture(scope="module")
+def two_chunks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One full chunk of users and one of 50."""
+    output = tmp_path_factory.mktemp("two_chunks")
+    simulate(TWO_CHUNKS, output, processes=1)
+    return output
+
+
+def test_the_same_seed_writes_the_same_bytes_whatever_the_processes(two_chunks, tmp_path):
+    simulate(TWO_CHUNKS, tmp_path, processes=2)
+    assert contents(tmp_path) == contents(two_chunks)
+
+
+def test_each_chunk_writes_a_part_of_its_own_users(two_chunks):
+    part = two_chunks / "installs/ds=2026-01-01/part-00001.jsonl.gz"
+    lines = gzip.decompress(part.read_bytes()).decode().splitlines()
+    assert {json.loads(line)["user_id"] for line in lines} == {f"u{user:07d}" for user in range(5_000, 5_050)}
+    for name in ("labels.csv", "truth.csv"):
+        users = pd.read_csv(two_chunks / name)["user_id"]
+        assert users.is_unique
+        assert users.max() >= "u0005000"
 
 
 def test_every_chunk_and_purpose_has_random_numbers_of_its_own():
