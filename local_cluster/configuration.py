@@ -73,8 +73,9 @@ def yarn_site(layout: Layout) -> dict[str, str]:
         "yarn.nodemanager.local-dirs": str(layout.tmp / "yarn"),
         "yarn.nodemanager.log-dirs": str(layout.logs / "yarn"),
         "yarn.nodemanager.env-whitelist": f"JAVA_HOME,HADOOP_CONF_DIR,PATH,LANG,TZ,{OWNER}",
-        # Two applications at a time: a driver's application master and one executor each.
-        "yarn.nodemanager.resource.memory-mb": "5120",
+        # Three applications at a time, each an application master (768 MB) and one executor (2,048 MB): with
+        # less, several masters start, no executor fits beside them, and all wait for each other for ever.
+        "yarn.nodemanager.resource.memory-mb": "9216",
         "yarn.nodemanager.resource.cpu-vcores": "8",
         "yarn.scheduler.minimum-allocation-mb": "256",
         # A full disk is for the person at the machine to see, not a reason to drop the only node.
@@ -105,7 +106,7 @@ def spark_defaults(layout: Layout) -> dict[str, str]:
         "spark.executor.cores": "2",
         "spark.executor.memory": "768m",
         # TensorFlow's two Python workers live outside the JVM's heap.
-        "spark.executor.memoryOverhead": "1024m",
+        "spark.executor.memoryOverhead": "1280m",
         "spark.executorEnv.SPARK_LOCAL_IP": "127.0.0.1",
         "spark.yarn.appMasterEnv.SPARK_LOCAL_IP": "127.0.0.1",
         "spark.executorEnv.TF_CPP_MIN_LOG_LEVEL": "2",

@@ -103,7 +103,7 @@ def champion(cluster: Cluster, landed: list[date]) -> PinnedModel:  # noqa: ARG0
     airflow = cluster.airflow
     airflow.unpause("train_encoder")
     run_id = airflow.trigger("train_encoder", {"training_date": TRAINING_DATE, "promote": True})
-    follow(airflow, cluster.layout, "train_encoder", lambda run: run["dag_run_id"] == run_id, 1, 500)
+    follow(airflow, cluster.layout, "train_encoder", lambda run: run["dag_run_id"] == run_id, 1, 900)
     return pin(connect_tracking(cluster.settings), connect_store(cluster.settings))
 
 

@@ -19,6 +19,9 @@ from local_cluster.watch import follow, last_events, task_log
 from model_registry.versions import PinnedModel
 from tests.cluster.conftest import Cluster
 
+# The first test waits for a training and a backfill of three dates.
+pytestmark = pytest.mark.timeout(2400)
+
 
 @pytest.fixture(scope="module")
 def published(cluster: Cluster, landed: list[date], champion: PinnedModel) -> list[date]:  # noqa: ARG001
@@ -27,7 +30,7 @@ def published(cluster: Cluster, landed: list[date], champion: PinnedModel) -> li
     airflow = cluster.airflow
     airflow.unpause("nightly_scoring")
     airflow.backfill("nightly_scoring", days[0].isoformat(), days[-1].isoformat(), max_active_runs=3)
-    follow(airflow, cluster.layout, "nightly_scoring", lambda run: run["run_type"] == "backfill", 3, 580)
+    follow(airflow, cluster.layout, "nightly_scoring", lambda run: run["run_type"] == "backfill", 3, 1200)
     return days
 
 
