@@ -22,6 +22,9 @@ from tests.cluster.conftest import Cluster
 # The first test waits for a training and a backfill of three dates.
 pytestmark = pytest.mark.timeout(2400)
 
+# The first test waits for a training and a backfill of three dates.
+pytestmark = pytest.mark.timeout(2400)
+
 
 @pytest.fixture(scope="module")
 def published(cluster: Cluster, landed: list[date], champion: PinnedModel) -> list[date]:  # noqa: ARG001
