@@ -27,6 +27,7 @@ def run_layer_battery(
     assert tuple(output.shape) == expected_shape
     assert keras.backend.standardize_dtype(output.dtype) == "float32"
     assert len(layer.weights) == expected_weights
+    assert layer.get_config().items() >= dict(settings).items()
     _check_config(layer, inputs)
     _check_symbolic_shape(layer, inputs, expected_shape)
     _check_mixed_precision(layer_class, settings, inputs)
