@@ -166,7 +166,7 @@ def run_to_its_end(cluster: Cluster, partition_key: str | None) -> tuple[dict[st
         states.add(str(first_task()["state"]))
         return bool({"failed", "success"} & states)
 
-    wait_until(has_ended, f"{run_id} did not end", timeout_seconds=120)
+    wait_until(has_ended, f"{run_id} did not end", timeout_seconds=300)
     run = next(run for run in airflow.runs("nightly_scoring") if run["dag_run_id"] == run_id)
     return first_task(), last_events(task_log(cluster.layout, run, first_task())), states
 
