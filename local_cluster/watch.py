@@ -82,7 +82,11 @@ def last_events(log: Path) -> list[str]:
     """The last messages of a task's log, which holds one JSON object per line."""
     if not log.exists():
         return [f"{log} was not written"]
-    events = (
-        json.loads(line) for line in log.read_text(errors="replace").splitlines() if line.startswith("{")
-    )
-    return [str(event.get("event", "")) for event in events][-LOG_LINES_SHOWN:]
+    entries = [json.loads(line) for line in log.read_text(errors="replace").splitlines() if line[:1] == "{"]
+    return [describe_entry(entry) for entry in entries][-LOG_LINES_SHOWN:]
+
+
+def describe_entry(entry: dict[str, Any]) -> str:
+    """A log entry's message, with the exceptions that it carries beside it."""
+    raised = [f"{error['exc_type']}: {error['exc_value']}" for error in entry.get("error_detail", [])]
+    return ": ".join([str(entry.get("event", "")), *raised])
