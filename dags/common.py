@@ -13,6 +13,7 @@ from dags.waiting import HdfsDays
 from settings import REPOSITORY, Settings
 
 SETTINGS = Settings()
+Arguments = dict[str, str | list[str]]
 
 # One attempt of one run: what an orphaned driver of an earlier attempt stages can never be mistaken for this.
 WAP_ID = "{{ run_id }}-{{ ti.try_number }}"
@@ -61,42 +62,50 @@ DEFAULT_ARGS: dict[str, Any] = {
 }
 
 
-def spark_job(task_id: str, arguments: dict[str, str], **options: Any) -> SparkSubmitOperator:
+def spark_job(task_id: str, arguments: Any, **options: Any) -> SparkSubmitOperator:
     """Submit `jobs/<task_id>.py`; a task and its script share one name.
 
     Args:
         task_id: name of the task and of the script.
-        arguments: option of the script's command line, without `--`, to its value (templated).
+        arguments: options of the script (templated), or a task that returns its command line.
         options: further arguments of the operator.
     """
-    return SparkSubmitOperator(**submission(task_id), application_args=command_line(arguments), **options)
+    return SparkSubmitOperator(
+        task_id=task_id,
+        application=str(REPOSITORY / "jobs" / f"{task_id}.py"),
+        name=f"{task_id} {{{{ run_id }}}}",
+        conf=_environment_conf(),
+        pool="spark",
+        application_args=command_line(arguments) if isinstance(arguments, dict) else arguments,
+        **options,
+    )
 
 
-def submission(task_id: str) -> dict[str, Any]:
-    """Arguments of the operator that are the same for every job."""
+def command_line(arguments: Arguments) -> list[str]:
+    """Write options, given without `--`, with their values; one with several values is repeated.
+
+    >>> command_line({"scores": "risk.risk_scores", "day": ["2026-01-30", "2026-01-31"]})
+    ['--scores', 'risk.risk_scores', '--day', '2026-01-30', '--day', '2026-01-31']
+    """
+    pairs = [
+        (name, value)
+        for name, values in arguments.items()
+        for value in ([values] if isinstance(values, str) else values)
+    ]
+    return [part for name, value in pairs for part in (f"--{name}", value)]
+
+
+def extraction_arguments(days: list[str]) -> Arguments:
+    """Of `jobs/extract_sessions.py` for landing days."""
     return {
-        "task_id": task_id,
-        "application": str(REPOSITORY / "jobs" / f"{task_id}.py"),
-        "name": f"{task_id} {{{{ run_id }}}}",
-        "conf": _environment_conf(),
-        "pool": "spark",
-    }
-
-
-def command_line(arguments: dict[str, str]) -> list[str]:
-    return [part for name, value in arguments.items() for part in (f"--{name}", value)]
-
-
-def extraction_arguments(day: str) -> dict[str, str]:
-    """Of `jobs/extract_sessions.py` for one landing day."""
-    return {
-        "landing": f"{SETTINGS.hdfs_url}{SETTINGS.landing_root}/ds={day}",
-        "sessions": f"risk.install_sessions/ds={day}",
-        "rejected": f"risk.rejected_events/ds={day}",
-        "counts": f"risk.extraction_counts/ds={day}",
-        "receipt": f"{SETTINGS.hdfs_url}{SETTINGS.receipts_root}/ds={day}.json",
+        "landing-root": f"{SETTINGS.hdfs_url}{SETTINGS.landing_root}",
+        "receipts-root": f"{SETTINGS.hdfs_url}{SETTINGS.receipts_root}",
+        "sessions": "risk.install_sessions",
+        "rejected": "risk.rejected_events",
+        "counts": "risk.extraction_counts",
         "max-bad-share": str(SETTINGS.max_bad_share),
         "session-gap-seconds": str(SETTINGS.session_gap_seconds),
+        "day": days,
     }
 
 

@@ -72,7 +72,7 @@ with DAG(
     )
     extract = spark_job(
         "extract_sessions",
-        extraction_arguments(DAY),
+        extraction_arguments([DAY]),
         outlets=[Asset("lake/risk/install_sessions")],
     )
     wait_for_extraction = WaitForHdfsDays(

@@ -1,6 +1,6 @@
 """Train an encoder on the labels known by a date, register it in MLflow and push it to HDFS.
 
-`find_unextracted_days` → `extract_sessions` (one for each such day) → `build_training_set` → `train_encoder` → `register` → `push` → `promote` (only with the param `promote`).
+`find_unextracted_days` → `extract_sessions` → `build_training_set` → `train_encoder` → `register` → `push` → `promote` (only with the param `promote`).
 
 | task | does |
 |---|---|
@@ -19,9 +19,9 @@ setting `RISK_GPU_QUEUE`.
 import json
 from datetime import timedelta
 
-from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.providers.standard.operators.python import ShortCircuitOperator
 from airflow.sdk import DAG, Param, TriggerRule, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 from dags.common import (
     DEFAULT_ARGS,
@@ -32,7 +32,6 @@ from dags.common import (
     command_line,
     extraction_arguments,
     spark_job,
-    submission,
 )
 
 TRAINING_DATE = "{{ params.training_date }}"
@@ -42,10 +41,16 @@ VERSION = "{{ ti.xcom_pull(task_ids='register')['version'] }}"
 
 
 @task
-def find_unextracted_days(training_date: str) -> list[list[str]]:
-    """Command lines of `extract_sessions`, one per day."""
+def find_unextracted_days(training_date: str) -> list[str]:
+    """Command line of `extract_sessions`.
+
+    Raises:
+        AirflowSkipException: nothing is left to extract.
+    """
     days = HDFS_DAYS.unextracted(training_date)
-    return [command_line(extraction_arguments(day)) for day in days]
+    if not days:
+        raise AirflowSkipException(f"every day landed by {training_date} is extracted")
+    return command_line(extraction_arguments(days))
 
 
 with DAG(
@@ -67,9 +72,7 @@ with DAG(
     },
     tags=["risk"],
 ) as dag:
-    extract = SparkSubmitOperator.partial(**submission("extract_sessions")).expand(
-        application_args=find_unextracted_days(TRAINING_DATE)
-    )
+    extract = spark_job("extract_sessions", find_unextracted_days(TRAINING_DATE))
     build = spark_job(
         "build_training_set",
         {
@@ -82,7 +85,7 @@ with DAG(
             "receipts-root": f"{SETTINGS.hdfs_url}{SETTINGS.receipts_root}",
             "output": TRAINING_SET,
         },
-        # With nothing left to extract the mapped task is skipped.
+        # With nothing left to extract the task before is skipped.
         trigger_rule=TriggerRule.NONE_FAILED,
     )
     train = command(

@@ -1,4 +1,4 @@
-"""Turn one landing day of raw install logs into sessions, and account for every row.
+"""Turn landing days of raw install logs into sessions, each by itself, and account for every row.
 
 In   landing/installs/ds=…        {"user_id": "u1", "app_id": "maps", "event_time": "2026-01-31T10:00:00Z"}
 Out  risk.install_sessions ds=…   u1, 0, 10:00:00, 10:04:10, ["maps", "chat"], [10:00:00, 10:04:10]; one row per session
@@ -12,6 +12,7 @@ Out  risk.install_sessions ds=…   u1, 0, 10:00:00, 10:04:10, ["maps", "chat"],
 import json
 import logging
 from dataclasses import asdict, dataclass
+from datetime import date
 from typing import Annotated
 
 import typer
@@ -32,16 +33,23 @@ MAX_BAD_SHARE = 0.05
 EXAMPLE_LENGTH = 200  # characters of a bad row that an error shows
 
 
-class DayMismatchError(DataError):
-    """The options name more than one day."""
-
-
 class TooManyBadRowsError(DataError):
     """More rows are bad than allowed, so the delivery as a whole is suspect."""
 
 
 class CountsDisagreeError(DataError):
     """Rows appeared or disappeared on the way from landed files to sessions."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where landing days and receipts lie, and the tables that are written to."""
+
+    landing_root: str
+    receipts_root: str
+    sessions: str
+    rejected: str
+    counts: str
 
 
 @dataclass(frozen=True)
@@ -155,40 +163,21 @@ def check_bad_share(rejected: DataFrame, landed: int, max_bad_share: float) -> N
     )
 
 
-def check_same_day(landing: str, *partitions: TablePartition) -> None:
-    """Raise DayMismatchError unless the landing folder and all partitions are of one day."""
-    days = {f"ds={partition.ds}" for partition in partitions}
-    if days != {landing.rsplit("/", 1)[-1]}:
-        raise DayMismatchError(f"expected one day, got {landing} and {', '.join(map(str, partitions))}")
+def extract_day(
+    spark: SparkSession, places: Places, ds: date, max_bad_share: float, session_gap_seconds: int
+) -> Counts:
+    """Extract one landing day; a rerun replaces what it wrote.
 
-
-PartitionOption = Annotated[TablePartition, typer.Option(parser=TablePartition.parse, metavar="TABLE/ds=DAY")]
-
-
-def main(
-    landing: Annotated[
-        str, typer.Option(help="folder of the landing day: hdfs://…/landing/installs/ds=2026-01-31")
-    ],
-    sessions: PartitionOption,
-    rejected: PartitionOption,
-    counts: PartitionOption,
-    receipt: Annotated[str, typer.Option(help="hdfs://…/receipts/extract_sessions/ds=2026-01-31.json")],
-    max_bad_share: Annotated[float, typer.Option(min=0, max=1, help="of the landed rows")] = MAX_BAD_SHARE,
-    session_gap_seconds: Annotated[
-        int, typer.Option(min=1, help="idle time that ends a session")
-    ] = SESSION_GAP_SECONDS,
-) -> None:
-    """Validate, deduplicate and sessionize one landing day; a rerun replaces what it wrote."""
-    landing = landing.rstrip("/")
-    check_same_day(landing, sessions, rejected, counts)
-    spark = SparkSession.builder.appName(f"extract_sessions {sessions.ds}").getOrCreate()
-    ensure_tables(spark)
-    files = HadoopFiles(spark)
+    Raises:
+        DayNotCompleteError: the day has not landed wholly.
+        UnreadableFileError, TooManyBadRowsError, CountsDisagreeError: nothing is published, the receipt is gone.
+    """
+    files, receipt = HadoopFiles(spark), f"{places.receipts_root}/ds={ds}.json"
     files.delete(receipt)
-    landed = list_complete_day(files, landing)
+    landed = list_complete_day(files, f"{places.landing_root}/ds={ds}")
 
     with naming_unreadable_files(landed):
-        judged = judge_events(read_rows(spark, landed, FIELDS), sessions.ds).persist()
+        judged = judge_events(read_rows(spark, landed, FIELDS), ds).persist()
         bad_rows = select_rejected(judged)
         check_bad_share(bad_rows, judged.count(), max_bad_share)
 
@@ -196,14 +185,44 @@ def main(
         user_sessions = collect_sessions(
             assign_sessions(only_installs(events), session_gap_seconds)
         ).persist()
-        day = count_rows(judged, bad_rows, events, user_sessions, files=len(landed))
-        day.check()
-        logger.info("ds=%s: %s", sessions.ds, day)
+        counts = count_rows(judged, bad_rows, events, user_sessions, files=len(landed))
+        counts.check()
 
-        rejected.overwrite_with(bad_rows)
-        sessions.overwrite_with(user_sessions)
-    counts.overwrite_with(spark.range(1).select(*(F.lit(n).alias(name) for name, n in asdict(day).items())))
-    files.write(receipt, json.dumps({"ds": str(sessions.ds), **asdict(day)}))
+        TablePartition(places.rejected, ds).overwrite_with(bad_rows)
+        TablePartition(places.sessions, ds).overwrite_with(user_sessions)
+    counted = spark.range(1).select(*(F.lit(n).alias(name) for name, n in asdict(counts).items()))
+    TablePartition(places.counts, ds).overwrite_with(counted)
+    files.write(receipt, json.dumps({"ds": str(ds), **asdict(counts)}))
+    user_sessions.unpersist()
+    judged.unpersist()
+    return counts
+
+
+def main(
+    landing_root: Annotated[str, typer.Option(help="folder of the landing days: hdfs://…/landing/installs")],
+    receipts_root: Annotated[
+        str, typer.Option(help="folder of receipts: hdfs://…/receipts/extract_sessions")
+    ],
+    sessions: Annotated[str, typer.Option(help="table written to: risk.install_sessions")],
+    rejected: Annotated[str, typer.Option(help="table written to: risk.rejected_events")],
+    counts: Annotated[str, typer.Option(help="table written to: risk.extraction_counts")],
+    day: Annotated[
+        list[date],
+        typer.Option(parser=date.fromisoformat, metavar="DATE", help="landing day; may be given repeatedly"),
+    ],
+    max_bad_share: Annotated[
+        float, typer.Option(min=0, max=1, help="of a day's landed rows")
+    ] = MAX_BAD_SHARE,
+    session_gap_seconds: Annotated[
+        int, typer.Option(min=1, help="idle time that ends a session")
+    ] = SESSION_GAP_SECONDS,
+) -> None:
+    """Validate, deduplicate and sessionize landing days, one after another; the first bad one ends the job."""
+    places = Places(landing_root, receipts_root, sessions, rejected, counts)
+    spark = SparkSession.builder.appName(f"extract_sessions {min(day)}").getOrCreate()
+    ensure_tables(spark)
+    for ds in sorted(day):
+        logger.info("ds=%s: %s", ds, extract_day(spark, places, ds, max_bad_share, session_gap_seconds))
 
 
 if __name__ == "__main__":

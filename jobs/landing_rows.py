@@ -36,8 +36,9 @@ def read_rows(spark: SparkSession, landed: Sequence[LandedFile], fields: Fields)
     csv_files = [file for file in landed if file.format == "csv"]
     jsonl = [file for file in landed if file.format == "jsonl"]
 
-    text_columns = "".join(f", {name} STRING" for name in fields.names)
-    frames = [spark.createDataFrame([], f"file STRING, raw STRING, readable BOOLEAN{text_columns}")]
+    nothing = spark.range(0)  # createDataFrame([]) would start a Python worker: 5 s of a small job's 40
+    text = [F.lit(None).cast("string").alias(name) for name in ("file", "raw", *fields.names)]
+    frames = [nothing.select(*text, F.lit(None).cast("boolean").alias("readable"))]
     if jsonl:
         frames.append(read_jsonl(spark, jsonl, fields))
     if packed:

@@ -41,13 +41,13 @@ def deliver(cluster: Cluster, spark: SparkSession) -> Deliver:  # noqa: ARG001 (
             cluster.hdfs.write(f"{folder}/{name}", content)
         if complete:
             cluster.hdfs.write(f"{folder}/_SUCCESS", b"")
-        ds = date.fromisoformat(day)
         extract_sessions(
-            landing=f"{cluster.hdfs_url}{folder}",
-            sessions=TablePartition("risk.install_sessions", ds),
-            rejected=TablePartition("risk.rejected_events", ds),
-            counts=TablePartition("risk.extraction_counts", ds),
-            receipt=receipt(cluster, day),
+            landing_root=f"{cluster.hdfs_url}{ROOT}",
+            receipts_root=f"{cluster.hdfs_url}{ROOT}_receipts",
+            sessions="risk.install_sessions",
+            rejected="risk.rejected_events",
+            counts="risk.extraction_counts",
+            day=[date.fromisoformat(day)],
             max_bad_share=max_bad_share,
         )
 

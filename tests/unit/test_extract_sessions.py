@@ -1,7 +1,7 @@
 """From landed files to sessions, with every row accounted for."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -10,11 +10,9 @@ from hypothesis import strategies as st
 from jobs.extract_sessions import (
     Counts,
     CountsDisagreeError,
-    DayMismatchError,
     TooManyBadRowsError,
     assign_sessions,
     check_bad_share,
-    check_same_day,
     collect_sessions,
     count_copies,
     main,
@@ -141,26 +139,30 @@ def test_exactly_the_allowed_share_of_bad_rows_passes(spark):
         check_bad_share(rejected, landed=99, max_bad_share=0.05)
 
 
-def test_options_of_different_days_are_refused():
-    partition = TablePartition.parse("risk.install_sessions/ds=2026-01-31")
-    with pytest.raises(DayMismatchError, match=r"ds=2026-01-30 and risk\.install_sessions/ds=2026-01-31"):
-        check_same_day("hdfs://h/landing/installs/ds=2026-01-30", partition)
-
-
 class Day:
     """One landing day in a temporary folder, and what its extraction wrote."""
 
     def __init__(self, spark, root, ds):
         self.spark = spark
+        self.root = root
+        self.ds = date.fromisoformat(ds)
         self.folder = root / "landing" / f"ds={ds}"
         self.receipt = root / "receipts" / f"ds={ds}.json"
         self.sessions, self.rejected, self.counts = (
-            TablePartition.parse(f"risk.{table}/ds={ds}")
+            TablePartition(f"risk.{table}", self.ds)
             for table in ("install_sessions", "rejected_events", "extraction_counts")
         )
 
-    def extract(self, max_bad_share=1.0):
-        main(uri(self.folder), self.sessions, self.rejected, self.counts, uri(self.receipt), max_bad_share)
+    def extract(self, *further_days, max_bad_share=1.0):
+        main(
+            landing_root=uri(self.root / "landing"),
+            receipts_root=uri(self.root / "receipts"),
+            sessions=self.sessions.table,
+            rejected=self.rejected.table,
+            counts=self.counts.table,
+            day=[self.ds, *further_days],
+            max_bad_share=max_bad_share,
+        )
 
     def rows(self, partition):
         return sorted(tuple(row) for row in partition.read(self.spark).drop("ds").collect())
@@ -241,6 +243,21 @@ def test_an_empty_day_with_success_is_extracted(day):
     assert day.rows(day.counts) == [(0, 0, 0, 0, 0, 2)]
     assert day.rows(day.sessions) == []
     assert day.receipt.exists()
+
+
+def test_days_of_one_job_are_extracted_in_order_and_each_by_itself(spark, tmp_path):
+    later, earlier = (Day(spark, tmp_path, ds) for ds in ("2026-02-02", "2026-02-01"))
+    for day, app in ((later, "chat"), (earlier, "maps")):
+        land_complete(day.folder, a__jsonl=jsonl(event(app=app)))
+    later.extract(earlier.ds)
+    assert [day.rows(day.sessions)[0][4] for day in (earlier, later)] == [["maps"], ["chat"]]
+    assert earlier.receipt.exists()
+    assert later.receipt.exists()
+
+    (earlier.folder / "_SUCCESS").unlink()
+    with pytest.raises(DayNotCompleteError, match="ds=2026-02-01"):
+        later.extract(earlier.ds)
+    assert later.receipt.exists()  # the job had not come to it
 
 
 def test_a_day_without_success_is_not_extracted(day):

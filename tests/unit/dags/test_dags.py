@@ -126,10 +126,10 @@ def test_every_task_has_a_timeout_and_the_operator_a_page(dag: DAG) -> None:
 
 
 def test_extraction_of_the_night_and_of_training_is_the_same_job() -> None:
-    """The mapped task of training submits what the night would."""
+    """Training submits what the night would."""
     task = nightly_scoring.dag.get_task("extract_sessions")
     task.render_template_fields(context(model_version=None))
-    assert task.application_args == command_line(extraction_arguments("2026-11-05"))
+    assert task.application_args == command_line(extraction_arguments(["2026-11-05"]))
 
 
 def test_a_data_error_is_not_retried_and_its_last_line_is_the_reason() -> None:
