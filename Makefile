@@ -14,7 +14,7 @@ export PYTHONWARNINGS ?= ignore::FutureWarning,ignore::DeprecationWarning
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
-install: $(VENV)/installed $(JARS)/installed ## Python environment and jars; the other verbs call it
+install: $(VENV)/installed $(JARS)/installed $(JARS)/spark-classes.jsa ## Python environment and jars; the other verbs call it
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	@sh local_cluster/check_prerequisites.sh $(PYTHON)
@@ -32,6 +32,10 @@ $(JARS)/installed: local_cluster/pom.xml
 	@rm -rf $(JARS)
 	@mvn --batch-mode --quiet -Dstyle.color=never --file local_cluster/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(JARS)
 	@touch $@
+
+$(JARS)/spark-classes.jsa: $(VENV)/installed $(JARS)/installed
+	@echo "archive Spark's classes, so that jobs start faster …"
+	@$(BIN)/python -m local_cluster.class_archive
 
 up: install ## start the one-machine cluster and wait until it answers
 	@$(BIN)/python -m local_cluster up

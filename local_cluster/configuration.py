@@ -3,6 +3,7 @@
 from pathlib import Path
 from xml.etree import ElementTree
 
+from local_cluster.class_archive import class_path, jvm_options
 from local_cluster.environment import OWNER
 from local_cluster.layout import Layout
 
@@ -21,8 +22,6 @@ logger.native.level = error
 logger.utils.name = org.apache.spark.util.Utils
 logger.utils.level = error
 """
-
-SHORT_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 # YARN's own 10 % for application masters would let one application run at a time.
 CAPACITY_SCHEDULER = {
@@ -73,9 +72,9 @@ def yarn_site(layout: Layout) -> dict[str, str]:
         "yarn.nodemanager.local-dirs": str(layout.tmp / "yarn"),
         "yarn.nodemanager.log-dirs": str(layout.logs / "yarn"),
         "yarn.nodemanager.env-whitelist": f"JAVA_HOME,HADOOP_CONF_DIR,PATH,LANG,TZ,{OWNER}",
-        # Three applications at a time, each an application master (768 MB) and one executor (2,048 MB): with
-        # less, several masters start, no executor fits beside them, and all wait for each other for ever.
-        "yarn.nodemanager.resource.memory-mb": "9216",
+        # Three applications at a time even in cluster mode, each a driver (1,152 MB) and one executor (2,048 MB):
+        # with less, several drivers start, no executor fits beside them, and all wait for each other for ever.
+        "yarn.nodemanager.resource.memory-mb": "9728",
         "yarn.nodemanager.resource.cpu-vcores": "8",
         "yarn.scheduler.minimum-allocation-mb": "256",
         # A full disk is for the person at the machine to see, not a reason to drop the only node.
@@ -95,11 +94,15 @@ def spark_defaults(layout: Layout) -> dict[str, str]:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.memory": "768m",
-        # A job here lives for seconds. The quick compiler alone took 25 s of processor time for a small job
-        # where both compilers took 44 s; where jobs run for minutes, leave these three out.
-        "spark.driver.extraJavaOptions": SHORT_JVM,
-        "spark.executor.extraJavaOptions": SHORT_JVM,
-        "spark.yarn.am.extraJavaOptions": SHORT_JVM,
+        # Where jobs run for minutes, leave these two out.
+        "spark.driver.extraJavaOptions": jvm_options(layout),
+        "spark.executor.extraJavaOptions": jvm_options(layout),
+        "spark.driver.extraClassPath": class_path(layout),
+        "spark.executor.extraClassPath": class_path(layout),
+        # In client mode the application master lives in the driver: one JVM less, 4 s of processor time.
+        "spark.yarn.unmanagedAM.enabled": "true",
+        # The driver plans while its executor starts.
+        "spark.scheduler.minRegisteredResourcesRatio": "0",
         # Nobody can open the page of a job that has ended before one looks.
         "spark.ui.enabled": "false",
         "spark.executor.instances": "1",
@@ -110,11 +113,8 @@ def spark_defaults(layout: Layout) -> dict[str, str]:
         "spark.executorEnv.SPARK_LOCAL_IP": "127.0.0.1",
         "spark.yarn.appMasterEnv.SPARK_LOCAL_IP": "127.0.0.1",
         "spark.executorEnv.TF_CPP_MIN_LOG_LEVEL": "2",
-        "spark.yarn.am.memory": "256m",
         # Every node is this machine: nothing to upload or to unpack (33 s of a cold start otherwise).
         "spark.yarn.jars": f"local:{layout.spark_home}/jars/*",
-        "spark.driver.extraClassPath": str(layout.iceberg_jar),
-        "spark.executor.extraClassPath": str(layout.iceberg_jar),
         "spark.pyspark.python": python,
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.session.timeZone": "UTC",
