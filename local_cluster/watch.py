@@ -29,7 +29,7 @@ def follow(
         ClusterError: a run failed (with the failed task's log path and last lines), or the time is up.
     """
     deadline = time.monotonic() + timeout_seconds
-    told: set[tuple[str, str, int]] = set()
+    told: set[tuple[str, str]] = set()
     while True:
         runs = [run for run in airflow.runs(dag_id) if select(run)]
         for run in reversed(runs):
@@ -44,9 +44,9 @@ def follow(
         time.sleep(POLL_SECONDS)
 
 
-def tell_finished_tasks(airflow: AirflowApi, run: dict[str, Any], told: set[tuple[str, str, int]]) -> None:
+def tell_finished_tasks(airflow: AirflowApi, run: dict[str, Any], told: set[tuple[str, str]]) -> None:
     for task in airflow.tasks(run["dag_id"], run["dag_run_id"]):
-        key = (run["dag_run_id"], task["task_id"], task["map_index"])
+        key = (run["dag_run_id"], task["task_id"])
         if task["state"] in ("success", "failed", "up_for_retry") and key not in told and task["end_date"]:
             told.add(key)
             date = f"{run['partition_key']}  " if run.get("partition_key") else ""
@@ -72,10 +72,7 @@ def describe_failure(airflow: AirflowApi, layout: Layout, run: dict[str, Any]) -
 
 def task_log(layout: Layout, run: dict[str, Any], task: dict[str, Any]) -> Path:
     folder = layout.logs / "airflow-tasks" / f"dag_id={run['dag_id']}" / f"run_id={run['dag_run_id']}"
-    folder = folder / f"task_id={task['task_id']}"
-    if task["map_index"] >= 0:
-        folder = folder / f"map_index={task['map_index']}"
-    return folder / f"attempt={task['try_number']}.log"
+    return folder / f"task_id={task['task_id']}" / f"attempt={task['try_number']}.log"
 
 
 def last_events(log: Path) -> list[str]:

@@ -22,9 +22,6 @@ from tests.cluster.conftest import Cluster
 # The first test waits for a training and a backfill of three dates.
 pytestmark = pytest.mark.timeout(2400)
 
-# The first test waits for a training and a backfill of three dates.
-pytestmark = pytest.mark.timeout(2400)
-
 
 @pytest.fixture(scope="module")
 def published(cluster: Cluster, landed: list[date], champion: PinnedModel) -> list[date]:  # noqa: ARG001
@@ -152,28 +149,30 @@ def test_dates_run_backwards_give_what_dates_run_in_order_give(
     assert backwards == in_order
 
 
-def run_to_its_end(cluster: Cluster, partition_key: str | None) -> tuple[dict[str, Any], list[str], set[str]]:
-    """The first task of a run started by hand: itself, its log, and the states it went through."""
+def run_until(
+    cluster: Cluster, task_id: str, partition_key: str | None
+) -> tuple[dict[str, Any], list[str], set[str]]:
+    """A run started by hand until one of its tasks has ended: that task, its log, the states it went through."""
     airflow = cluster.airflow
     run_id = airflow.trigger("nightly_scoring", {}, partition_key)
     states: set[str] = set()
 
-    def first_task() -> dict[str, Any]:
+    def find_task() -> dict[str, Any]:
         tasks = airflow.tasks("nightly_scoring", run_id)
-        return next(task for task in tasks if task["task_id"] == "wait_for_landing")
+        return next(task for task in tasks if task["task_id"] == task_id)
 
     def has_ended() -> bool:
-        states.add(str(first_task()["state"]))
-        return bool({"failed", "success"} & states)
+        states.add(str(find_task()["state"]))
+        return bool({"failed", "success", "up_for_retry"} & states)
 
-    wait_until(has_ended, f"{run_id} did not end", timeout_seconds=300)
+    wait_until(has_ended, f"{task_id} of {run_id} did not end", timeout_seconds=300)
     run = next(run for run in airflow.runs("nightly_scoring") if run["dag_run_id"] == run_id)
-    return first_task(), last_events(task_log(cluster.layout, run, first_task())), states
+    return find_task(), last_events(task_log(cluster.layout, run, find_task())), states
 
 
 @pytest.mark.usefixtures("published")
 def test_a_day_that_has_not_landed_is_waited_for_without_a_worker_then_fails(cluster: Cluster) -> None:
-    task, log, states = run_to_its_end(cluster, "2026-02-01")
+    task, log, states = run_until(cluster, "wait_for_landing", "2026-02-01")
     assert task["state"] == "failed"
     assert "deferred" in states
     assert re.search(r"still missing: /landing/installs/ds=2026-02-01/_SUCCESS", "\n".join(log))
@@ -181,6 +180,16 @@ def test_a_day_that_has_not_landed_is_waited_for_without_a_worker_then_fails(clu
 
 @pytest.mark.usefixtures("published")
 def test_a_run_without_a_date_is_refused(cluster: Cluster) -> None:
-    task, log, _ = run_to_its_end(cluster, None)
+    task, log, _ = run_until(cluster, "wait_for_landing", None)
     assert (task["state"], task["try_number"]) == ("failed", 1)
     assert "this run has no date" in "\n".join(log)
+
+
+@pytest.mark.usefixtures("published")
+def test_a_night_of_bad_rows_is_not_tried_again_and_its_log_ends_with_the_reason(cluster: Cluster) -> None:
+    folder = f"{cluster.settings.landing_root}/ds=2026-02-02"
+    cluster.hdfs.write(f"{folder}/a.jsonl", b"no json\n")
+    cluster.hdfs.write(f"{folder}/_SUCCESS", b"")
+    task, log, _ = run_until(cluster, "extract_sessions", "2026-02-02")
+    assert (task["state"], task["try_number"]) == ("failed", 1)
+    assert "TooManyBadRowsError: 1 of 1 rows (100.0%) are bad, allowed are 5.0%" in log[-1]
