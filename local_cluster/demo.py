@@ -48,7 +48,7 @@ def demo(
     own_files = find_delivery(installs, labels) if installs and labels else None
     start(layout)
     delivery = own_files or simulate(layout, users)
-    with step(f"land {len(delivery.days)} days on HDFS"):
+    with step(f"land {describe_days(delivery.days)} on HDFS"):
         clear_landing(layout.settings)
         land(delivery, layout.settings)
     airflow = AirflowApi.login(layout)
@@ -56,6 +56,15 @@ def demo(
     train(airflow, layout, delivery)
     days = backfill(airflow, layout, delivery)
     print_summary(layout, days)
+
+
+def describe_days(days: list[date]) -> str:
+    """Say which days, in order, are there.
+
+    >>> describe_days([date(2026, 1, 1), date(2026, 1, 5)])
+    '2 days, 2026-01-01 to 2026-01-05,'
+    """
+    return str(days[0]) if len(days) == 1 else f"{len(days)} days, {days[0]} to {days[-1]},"
 
 
 def refuse_foreign_cluster(settings: Settings) -> None:

@@ -38,6 +38,8 @@ def service_environment(layout: Layout) -> dict[str, str]:
         **pipeline_settings(layout),
         **airflow_environment(layout),
         OWNER: str(layout.home),
+        # Airflow's processes rename themselves, by default in the memory that held their environment and the mark.
+        "SPT_NOENV": "1",
     }
 
 

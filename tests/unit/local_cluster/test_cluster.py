@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from local_cluster.__main__ import refuse_taken_ports
-from local_cluster.environment import OWNER
+from local_cluster.environment import service_environment
 from local_cluster.layout import ClusterError, Layout
 from local_cluster.supervision import end_of_log, owned_processes, stop_everything
 from settings import Ports, Settings
@@ -24,9 +24,16 @@ def layout(tmp_path: Path) -> Layout:
 
 @pytest.fixture
 def sleeper(layout: Layout) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that carries the cluster's mark, as what a crash leaves behind."""
-    command = [sys.executable, "-c", "import time; time.sleep(60)"]
-    process = subprocess.Popen(command, env={**os.environ, OWNER: str(layout.home)})
+    """What a crash leaves behind: it carries the cluster's mark, and has renamed itself as Airflow's processes do."""
+    layout.make_folders()
+    program = (
+        "import time, setproctitle; setproctitle.setproctitle('worker'); print(flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], env=service_environment(layout), stdout=subprocess.PIPE
+    )
+    assert process.stdout
+    process.stdout.readline()
     yield process
     process.kill()
     process.wait()
