@@ -76,6 +76,8 @@ def spark_job(task_id: str, arguments: Any, **options: Any) -> SparkSubmitOperat
         name=f"{task_id} {{{{ run_id }}}}",
         conf=_environment_conf(),
         pool="spark",
+        # A retry then finds an application of the earlier try again, instead of starting a second one.
+        yarn_track_via_rm_api=SETTINGS.spark_deploy_mode == "cluster",
         application_args=command_line(arguments) if isinstance(arguments, dict) else arguments,
         **options,
     )

@@ -21,6 +21,9 @@ logger.native.name = org.apache.hadoop.util.NativeCodeLoader
 logger.native.level = error
 logger.utils.name = org.apache.spark.util.Utils
 logger.utils.level = error
+# One line of each submit: "Submitted application application_…". Airflow's operator reads it in cluster mode.
+logger.submitted.name = org.apache.hadoop.yarn.client.api.impl.YarnClientImpl
+logger.submitted.level = info
 """
 
 # YARN's own 10 % for application masters would let one application run at a time.

@@ -87,8 +87,7 @@ def spark_connection(layout: Layout) -> dict[str, object]:
     settings = layout.settings
     extra = {
         "deploy-mode": settings.spark_deploy_mode,
-        # In cluster mode a retried task finds its application again through these.
-        "yarn_track_via_rm_api": True,
+        # In cluster mode Airflow asks it what became of an application.
         "yarn_resourcemanager_webapp_address": f"127.0.0.1:{settings.ports.resourcemanager_web}",
     }
     return {"conn_type": "spark", "host": settings.spark_master, "extra": extra}
