@@ -3,9 +3,9 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 
 import hdfs
+import psutil
 import typer
 
 from local_cluster.airflow_api import AirflowApi
@@ -180,12 +180,14 @@ def make_airflow_pools(layout: Layout) -> None:
 
 def memory_gb(layout: Layout) -> float:
     """Memory of all the cluster's processes, each shared page counted once per its sharers (PSS), in GB."""
-    return sum(_pss_bytes(process.memory_full_info) for process in owned_processes(layout)) / 1e9
+    return sum(_pss_bytes(process) for process in owned_processes(layout)) / 1e9
 
 
-def _pss_bytes(memory_full_info: Callable[[], object]) -> int:
-    info = memory_full_info()
-    return int(getattr(info, "pss", 0) or getattr(info, "rss", 0))
+def _pss_bytes(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.NoSuchProcess:  # ended since it was listed
+        return 0
 
 
 def web_pages(layout: Layout) -> list[str]:

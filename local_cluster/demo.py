@@ -7,6 +7,8 @@ Out  tables on HDFS, a model in MLflow, runs in Airflow, and a summary on the te
 import os
 import shutil
 import sys
+import threading
+import time
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -47,6 +49,7 @@ def demo(
         raise ClusterError("INSTALLS and LABELS go together: give both, or none to simulate them")
     own_files = find_delivery(installs, labels) if installs and labels else None
     start(layout)
+    memory = PeakMemory(layout)
     delivery = own_files or simulate(layout, users)
     with step(f"land {describe_days(delivery.days)} on HDFS"):
         clear_landing(layout.settings)
@@ -56,6 +59,22 @@ def demo(
     train(airflow, layout, delivery)
     days = backfill(airflow, layout, delivery)
     print_summary(layout, days)
+    say(f"memory of the whole stack: {memory.gb:.1f} GB at most, {memory_gb(layout):.1f} GB now")
+    say("\n".join(web_pages(layout)))
+    say("Stop it all with: make down")
+
+
+class PeakMemory:
+    """The most memory that the stack has held since, looked at every few seconds."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.gb = 0.0
+        threading.Thread(target=self._watch, args=(layout,), daemon=True).start()
+
+    def _watch(self, layout: Layout) -> None:
+        while True:
+            self.gb = max(self.gb, memory_gb(layout))
+            time.sleep(5)
 
 
 def describe_days(days: list[date]) -> str:
@@ -142,9 +161,6 @@ def print_summary(layout: Layout, days: list[date]) -> None:
     for row in riskiest:
         say(f"    {row.user_id:40} {row.risk_score:.4f}  by {row.model_name} v{row.model_version}")
     say(training_result(layout.settings))
-    say(f"memory of the whole stack: {memory_gb(layout):.1f} GB now")
-    say("\n".join(web_pages(layout)))
-    say("Stop it all with: make down")
 
 
 def read_scores(layout: Layout, days: list[date]) -> tuple[list[Row], list[Row]]:
