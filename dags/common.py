@@ -113,8 +113,10 @@ def extraction_arguments(days: list[str]) -> Arguments:
 
 def command(task_id: str, bash_command: str, **options: Any) -> BashOperator:
     """Run a command of this environment; its last line of output is the task's result."""
+    # By its path: bash, whose input is Airflow's socket here, takes itself for a remote shell and reads ~/.bashrc,
+    # where tools such as pyenv put another python first.
     return BashOperator(
-        task_id=task_id, bash_command=f"exec python -m {bash_command}", append_env=True, **options
+        task_id=task_id, bash_command=f"exec {sys.executable} -m {bash_command}", append_env=True, **options
     )
 
 
