@@ -128,7 +128,7 @@ def select_rejected(judged: DataFrame) -> DataFrame:
 
 
 def count_rows(
-    judged: DataFrame, rejected: DataFrame, events: DataFrame, sessions: DataFrame, files: int
+    landed: int, files: int, rejected: DataFrame, events: DataFrame, sessions: DataFrame
 ) -> Counts:
     """Count each part of a day in the frame that holds it, so that `Counts.check` can notice a lost row."""
     repeated = events.agg(
@@ -137,7 +137,7 @@ def count_rows(
     ).collect()[0]
     accepted = sessions.agg(F.coalesce(F.sum(F.size("app_ids")), F.lit(0)).alias("installs")).collect()[0]
     return Counts(
-        landed=judged.count(),
+        landed=landed,
         accepted=accepted.installs,
         duplicates=repeated.duplicates,
         not_installs=repeated.not_installs,
@@ -174,18 +174,19 @@ def extract_day(
     """
     files, receipt = HadoopFiles(spark), f"{places.receipts_root}/ds={ds}.json"
     files.delete(receipt)
-    landed = list_complete_day(files, f"{places.landing_root}/ds={ds}")
+    landed_files = list_complete_day(files, f"{places.landing_root}/ds={ds}")
 
-    with naming_unreadable_files(landed):
-        judged = judge_events(read_rows(spark, landed, FIELDS), ds).persist()
+    with naming_unreadable_files(landed_files):
+        judged = judge_events(read_rows(spark, landed_files, FIELDS), ds).persist()
+        landed = judged.count()
         bad_rows = select_rejected(judged)
-        check_bad_share(bad_rows, judged.count(), max_bad_share)
+        check_bad_share(bad_rows, landed, max_bad_share)
 
         events = count_copies(judged)
         user_sessions = collect_sessions(
             assign_sessions(only_installs(events), session_gap_seconds)
         ).persist()
-        counts = count_rows(judged, bad_rows, events, user_sessions, files=len(landed))
+        counts = count_rows(landed, len(landed_files), bad_rows, events, user_sessions)
         counts.check()
 
         TablePartition(places.rejected, ds).overwrite_with(bad_rows)

@@ -35,8 +35,8 @@ from model_registry.versions import PinnedModel
 logger = logging.getLogger(__name__)
 
 SCORED_COLUMNS = "user_id string, risk_score double, logit double, sequence_length int, unknown_apps int"
-# About 6 s of one core at 4,000 users/s: more would keep cores idle at the end, fewer would start Python
-# workers that spend longer importing TensorFlow (4 to 16 s) than scoring.
+# Some seconds of one core: more users would keep cores idle at the end, fewer would start Python workers that
+# spend longer importing TensorFlow than scoring.
 USERS_PER_TASK = 25_000
 WAP_ID_SETTING = "spark.wap.id"
 # What every other worker would raise too; Spark has tried the task several times when it gives up.
@@ -197,7 +197,7 @@ def main(
     run_id: Annotated[str, typer.Option(help="the Airflow run, kept in every row")],
     max_tokens_per_batch: Annotated[
         int, typer.Option(min=1, help="users times the longest of them, in one call of the model")
-    ] = 8_192,  # 4,700 users/s of one core; 3,600 with 16,384, 3,400 with 2,048
+    ] = 8_192,
 ) -> None:
     """Score one day's users with a pinned model; the scores stay staged until audit_scores publishes them."""
     source, target = TablePartition.parse(sequences), TablePartition.parse(scores)

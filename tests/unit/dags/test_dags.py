@@ -77,7 +77,7 @@ def test_training_set_job_is_submitted_as_checked_in(rebuild: bool) -> None:
 def test_training_command_is_as_checked_in(task_id: str, rebuild: bool) -> None:
     task = train_encoder.dag.get_task(task_id)
     task.render_template_fields(context(training_date="2026-11-05", seed=7, promote=True))
-    line = task.bash_command.replace(sys.executable, "python")
+    line = task.bash_command.replace(sys.executable, "THIS_PYTHON")
     assert_expected(f"train_encoder.{task_id}", line + "\n", rebuild)
 
 
