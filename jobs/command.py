@@ -15,14 +15,18 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import typer
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import CliApp
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 65  # EX_DATAERR of sysexits.h
 # Characters. A Java error's text holds its whole stack, which is printed above the line already.
 LONGEST_UNEXPECTED_MESSAGE = 1000
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class DataError(Exception):
@@ -31,15 +35,27 @@ class DataError(Exception):
     retryable = False
 
 
-def run_job(main: Callable[..., None]) -> NoReturn:
-    """Run `main` with the options of the command line, stop Spark if it was started, and exit."""
+class WrongArgumentsError(DataError):
+    """Values on the command line that cannot work."""
+
+
+def run_job(main: Callable[..., None], arguments: type[BaseModel] | None = None) -> NoReturn:
+    """Run `main` with the options of the command line, stop Spark if it was started, and exit.
+
+    Args:
+        arguments: where `main` takes one argument of this type, whose fields are the options. Without it they are
+            the parameters of `main`.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("py4j").setLevel(logging.WARNING)
-    # Without rich markup a wrong option is told in a plain last line, too.
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    app.command()(main)
     try:
-        app(standalone_mode=True)  # exits by SystemExit: 0 when done, 2 on wrong options
+        if arguments is None:
+            # Without rich markup a wrong option is told in a plain last line, too.
+            app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+            app.command()(main)
+            app(standalone_mode=True)  # exits by SystemExit: 0 when done, 2 on wrong options
+        else:
+            main(parse(arguments))
     except Exception as error:
         refused = is_refused(error)
         if not refused:
@@ -50,6 +66,24 @@ def run_job(main: Callable[..., None]) -> NoReturn:
     finally:
         stop_spark()
     raise SystemExit(0)
+
+
+def parse(arguments: type[Model], command_line: list[str] | None = None) -> Model:
+    """Read options `--encoder.hidden-dim 32` into a model's fields; `--help` prints them and exits.
+
+    Raises:
+        WrongArgumentsError: values that the model refuses, each named.
+        SystemExit: 2 on options that it does not have.
+    """
+    try:
+        return CliApp.run(arguments, command_line)
+    except ValidationError as error:
+        told = (
+            f"{'.'.join(map(str, one['loc']))} {one['msg'].removeprefix('Value error, ')}"
+            + (f", got {one['input']!r}" if isinstance(one["input"], str | int | float) else "")
+            for one in error.errors()
+        )
+        raise WrongArgumentsError("; ".join(told)) from error
 
 
 def is_refused(error: Exception) -> bool:

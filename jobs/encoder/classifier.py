@@ -4,13 +4,15 @@ In   token ids, padded at the end with zeros   int32 (batch, sequence)
 Out  one logit per user                        float32 (batch,)
 """
 
-from dataclasses import dataclass
-
 import keras
 from keras import ops
+from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass
 
 from jobs.encoder.encoder import TransformerEncoder
-from jobs.encoder.masked_average_pooling import MaskedAveragePooling
+from jobs.encoder.keep_last_installs import KeepLastInstalls
+from jobs.encoder.place_pooling import PlacePooling
+from jobs.encoder.tokens import FIRST_APP_TOKEN_ID, PAD_TOKEN_ID
 
 
 @dataclass(frozen=True)
@@ -18,54 +20,56 @@ class EncoderConfig:
     """Sizes of the classifier, checked when built.
 
     Raises:
-        ValueError: naming the setting, what it may be, and what it was.
+        pydantic.ValidationError: a ValueError that names the setting, what it may be, and what it was.
     """
 
-    vocabulary_size: int  # special tokens included
-    max_sequence_length: int = (
-        128  # installs; the model itself has no limit, training and scoring keep the last ones
+    vocabulary_size: int = Field(
+        default=20_000, ge=FIRST_APP_TOKEN_ID, description="Tokens at most, special ones included"
     )
-    hidden_dim: int = 64
-    num_layers: int = 2
-    num_heads: int = 4
-    intermediate_dim: int = 128
-    dropout: float = 0.2
+    max_sequence_length: int = Field(
+        default=128, ge=1, description="Installs of a user that the encoder reads, the last ones"
+    )
+    hidden_dim: int = Field(
+        default=64, ge=1, description="Width of embeddings and layers; a multiple of num_heads"
+    )
+    num_layers: int = Field(default=2, ge=1, description="Encoder layers")
+    num_heads: int = Field(default=4, ge=1, description="Attentions in each layer")
+    intermediate_dim: int = Field(default=128, ge=1, description="Width inside the feed-forward networks")
+    context_width: int = Field(
+        default=5, ge=1, description="Installs that the convolution before the attention sees; odd"
+    )
+    dropout: float = Field(default=0.2, ge=0.0, lt=1.0, description="Share dropped in training")
 
-    def __post_init__(self) -> None:
-        for setting, smallest in (
-            ("vocabulary_size", 3),  # padding, unknown app, pretraining mask
-            ("max_sequence_length", 1),
-            ("hidden_dim", 1),
-            ("num_layers", 1),
-            ("num_heads", 1),
-            ("intermediate_dim", 1),
-        ):
-            value = getattr(self, setting)
-            if value < smallest:
-                raise ValueError(f"{setting} must be at least {smallest}, got {value}")
+    @model_validator(mode="after")
+    def check_sizes(self) -> "EncoderConfig":
+        """Hold sizes to each other."""
         if self.hidden_dim % self.num_heads:
             sizes = f"num_heads={self.num_heads} and hidden_dim={self.hidden_dim}"
             raise ValueError(f"num_heads must divide hidden_dim, got {sizes}")
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
+        if self.context_width % 2 == 0:
+            raise ValueError(f"context_width must be odd, got {self.context_width}")
+        return self
 
 
 def build_classifier(config: EncoderConfig) -> keras.Model:
     """Build the untrained classifier: token ids int32 `(batch, sequence)` to logit float32 `(batch,)`.
 
-    Follows Keras' global dtype policy, except for the logit, which is float32 also under mixed precision.
+    Of a longer row the last `max_sequence_length` installs count. Follows Keras' global dtype policy, except for the
+    logit, which is float32 also under mixed precision.
     """
     token_ids = keras.Input(shape=(None,), dtype="int32", name="token_ids")
+    last = KeepLastInstalls(config.max_sequence_length, name="last_installs")(token_ids)
     encoded = TransformerEncoder(
         vocabulary_size=config.vocabulary_size,
         hidden_dim=config.hidden_dim,
         num_layers=config.num_layers,
         num_heads=config.num_heads,
         intermediate_dim=config.intermediate_dim,
+        context_width=config.context_width,
         dropout=config.dropout,
         name="encoder",
-    )(token_ids)
-    pooled = MaskedAveragePooling(name="pooling")(encoded, token_ids=token_ids)
+    )(last)
+    pooled = PlacePooling(name="pooling")(encoded, padding_mask=ops.not_equal(last, PAD_TOKEN_ID))
     pooled = keras.layers.Dropout(config.dropout, name="head_dropout")(pooled)
     logit = keras.layers.Dense(1, dtype="float32", name="head")(pooled)  # (batch, 1)
     return keras.Model(token_ids, ops.squeeze(logit, axis=-1), name="risk_classifier")

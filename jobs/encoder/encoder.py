@@ -13,19 +13,21 @@ import keras
 from keras import ops
 
 from jobs.encoder.encoder_layer import EncoderLayer
+from jobs.encoder.local_context import LocalContext
+from jobs.encoder.relative_place_encoding import RelativePlaceEncoding
 from jobs.encoder.sinusoidal_positional_encoding import SinusoidalPositionalEncoding
 from jobs.encoder.tensor import Shape, Tensor
-
-PAD_TOKEN_ID = 0
+from jobs.encoder.tokens import PAD_TOKEN_ID
 
 
 @keras.saving.register_keras_serializable(package="risk_encoder")
 class TransformerEncoder(keras.layers.Layer):
-    """Embeddings, positions and a stack of encoder layers (Vaswani et al., 2017, §3.1, §3.4).
+    """Embeddings, positions, neighbours and a stack of encoder layers (Vaswani et al., 2017, §3.1, §3.4).
 
     Embeddings are scaled by `sqrt(hidden_dim)` (§3.4) and start with standard deviation
-    `1 / sqrt(hidden_dim)`, so that they weigh as much as the positional waves. The padding mask is derived
-    from the token ids inside the call; no Keras mask is read or passed on.
+    `1 / sqrt(hidden_dim)`, so that they weigh as much as the positional waves. Beyond the paper, each install also gets
+    its relative place in the history, and a convolution over its neighbours comes before the attention. The padding
+    mask is derived from the token ids inside the call; no Keras mask is read or passed on.
 
     Args:
         vocabulary_size: number of token ids, special tokens included.
@@ -33,6 +35,7 @@ class TransformerEncoder(keras.layers.Layer):
         num_layers: number of encoder layers.
         num_heads: number of attentions in each layer.
         intermediate_dim: width inside the feed-forward networks.
+        context_width: installs that the convolution sees, itself in the middle; odd.
         dropout: share dropped in training, of the embeddings' sum and of each sublayer's output (§5.4).
 
     Call arguments:
@@ -58,6 +61,7 @@ class TransformerEncoder(keras.layers.Layer):
         num_layers: int,
         num_heads: int,
         intermediate_dim: int,
+        context_width: int = 5,
         dropout: float = 0.1,
         **kwargs: Any,
     ) -> None:
@@ -67,6 +71,7 @@ class TransformerEncoder(keras.layers.Layer):
         self.num_layers = num_layers
         self.num_heads = num_heads
         self.intermediate_dim = intermediate_dim
+        self.context_width = context_width
         self.dropout = dropout
         policy = self.dtype_policy
         self.token_embedding = keras.layers.Embedding(
@@ -77,7 +82,9 @@ class TransformerEncoder(keras.layers.Layer):
             name="token_embedding",
         )
         self.positional_encoding = SinusoidalPositionalEncoding(dtype=policy, name="positional_encoding")
+        self.place_encoding = RelativePlaceEncoding(dtype=policy, name="place_encoding")
         self.embedding_dropout = keras.layers.Dropout(dropout, dtype=policy, name="embedding_dropout")
+        self.local_context = LocalContext(context_width, dropout, dtype=policy, name="local_context")
         self.encoder_layers = [
             EncoderLayer(
                 hidden_dim, num_heads, intermediate_dim, dropout, dtype=policy, name=f"encoder_layer_{i}"
@@ -88,13 +95,23 @@ class TransformerEncoder(keras.layers.Layer):
     def build(self, input_shape: Shape) -> None:
         """Build the sublayers here, so that saved weights find their variables."""
         self.token_embedding.build(input_shape)
-        for layer in self.encoder_layers:
+        layers: list[Any] = [self.place_encoding, self.local_context, *self.encoder_layers]
+        for layer in layers:
             layer.build((*input_shape, self.hidden_dim))
 
     def call(self, token_ids: Tensor, training: bool | None = None) -> Tensor:
         padding_mask = ops.not_equal(token_ids, PAD_TOKEN_ID)
-        x = self.token_embedding(token_ids) * math.sqrt(self.hidden_dim)  # (batch, sequence, hidden_dim)
-        x = self.embedding_dropout(self.positional_encoding(x), training=training)
+        return self.encode(self.token_embedding(token_ids), padding_mask, training)
+
+    def encode(self, embeddings: Tensor, padding_mask: Tensor, training: bool | None = None) -> Tensor:
+        """What `call` does after the embedding: `(batch, sequence, hidden_dim)` to the same shape.
+
+        Explanations start here, since gradients reach embeddings but not token ids.
+        """
+        x = self.positional_encoding(embeddings * math.sqrt(self.hidden_dim))
+        x = self.place_encoding(x, padding_mask=padding_mask)
+        x = self.embedding_dropout(x, training=training)
+        x = self.local_context(x, padding_mask=padding_mask, training=training)
         for layer in self.encoder_layers:
             x = layer(x, padding_mask=padding_mask, training=training)
         return x
@@ -112,5 +129,6 @@ class TransformerEncoder(keras.layers.Layer):
             "num_layers": self.num_layers,
             "num_heads": self.num_heads,
             "intermediate_dim": self.intermediate_dim,
+            "context_width": self.context_width,
             "dropout": self.dropout,
         }

@@ -35,18 +35,18 @@ class UnusableModelError(Exception):
 class ScoringModel:
     """A SavedModel with its vocabulary; `predict` and `encode` are all that scoring needs of it."""
 
-    def __init__(self, saved_model: Any, vocabulary: Vocabulary, max_sequence_length: int) -> None:
+    def __init__(self, saved_model: Any, vocabulary: Vocabulary, max_history: int) -> None:
         if SIGNATURE not in saved_model.signatures:
             found = ", ".join(sorted(saved_model.signatures)) or "none"
             raise UnusableModelError(f"expected a SavedModel with signature {SIGNATURE}, found: {found}")
         self._saved_model = saved_model  # a signature alone does not keep the variables alive
         self._signature = saved_model.signatures[SIGNATURE]
         self.vocabulary = vocabulary
-        self.max_sequence_length = max_sequence_length
+        self.max_history = max_history
 
     def encode(self, app_ids: pa.ListArray) -> TokenSequences:
-        """Map app ids, one list per user, to the last `max_sequence_length` token ids of each user."""
-        return encode_app_ids(app_ids, self.vocabulary, self.max_sequence_length)
+        """Map app ids, one list per user, to the last `max_history` token ids of each user."""
+        return encode_app_ids(app_ids, self.vocabulary, self.max_history)
 
     def predict(self, token_ids: NDArray[np.int32]) -> tuple[FloatArray, FloatArray]:
         """Score a dense batch `(batch, sequence)`: risk scores and logits, `(batch,)` each."""
@@ -95,7 +95,7 @@ def load(path: Path) -> ScoringModel:
         )
     import tensorflow as tf
 
-    return ScoringModel(tf.saved_model.load(str(path)), vocabulary, description["max_sequence_length"])
+    return ScoringModel(tf.saved_model.load(str(path)), vocabulary, description["max_history"])
 
 
 def read_vocabulary(path: Path) -> Vocabulary:
@@ -109,7 +109,7 @@ def read_description(path: Path) -> dict[str, int]:
     """Read the sizes that the model was built with."""
     try:
         description = json.loads(read_text(path))
-        return {key: int(description[key]) for key in ("vocabulary_size", "max_sequence_length")}
+        return {key: int(description[key]) for key in ("vocabulary_size", "max_history")}
     except (ValueError, KeyError, TypeError) as error:
         raise UnusableModelError(f"cannot use {DESCRIPTION_FILE}: {type(error).__name__}: {error}") from error
 

@@ -20,8 +20,8 @@ class EmptySequenceError(ValueError):
     """A user has no installs, so a score would be a guess at best and NaN at worst."""
 
 
-def encode_app_ids(app_ids: pa.ListArray, vocabulary: Vocabulary, max_sequence_length: int) -> TokenSequences:
-    """Map the last `max_sequence_length` app ids of each user to token ids.
+def encode_app_ids(app_ids: pa.ListArray, vocabulary: Vocabulary, max_history: int) -> TokenSequences:
+    """Map the last `max_history` app ids of each user to token ids.
 
     Raises:
         EmptySequenceError: a list is empty or null.
@@ -33,7 +33,7 @@ def encode_app_ids(app_ids: pa.ListArray, vocabulary: Vocabulary, max_sequence_l
             f"expected at least one install for every user, got {empty} of {len(lengths)} users without any, "
             f"the first in row {int(np.argmin(lengths))} of the batch; build_sequences must leave them out"
         )
-    return vocabulary.encode(app_ids, max_sequence_length)
+    return vocabulary.encode(app_ids, max_history)
 
 
 def count_token(sequences: TokenSequences, token: int) -> NDArray[np.int32]:

@@ -1,51 +1,51 @@
-"""Bag-of-apps baseline: what the apps say without their order.
+"""Baselines: tf-idf and logistic regression by scikit-learn alone, on the app ids themselves.
 
-In   each user's app ids, and labels of training and validation users
-Out  a scikit-learn pipeline, app ids -> probability
+In   each training user's app ids and label
+Out  pipelines, app ids -> probability
+
+The recipe has linear members of its own (`linear.py`), on tokens and hashed n-grams. These pipelines know nothing of them,
+so they also tell whether those lose anything.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 
-import numpy as np
-from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from jobs.training.dataset import Examples
+from jobs.training.linear import MAX_ITERATIONS, MIN_USERS
 
-REGULARISATION_CS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
-MAX_ITERATIONS = 1000
-
-
-@dataclass(frozen=True)
-class BagOfAppsModel:
-    """Tf-idf of a user's apps, then logistic regression."""
-
-    vectorizer: Any
-    regression: Any
-    regularisation_c: float
-    validation_auc: float
-
-    def predict(self, examples: Examples) -> NDArray[np.float64]:
-        """Probability of label 1, `(examples,)`."""
-        features = self.vectorizer.transform(examples.app_ids.to_pylist())
-        probabilities: NDArray[np.float64] = self.regression.predict_proba(features)[:, 1]
-        return probabilities
+BASELINE_ORDERS = {"bag of apps baseline": 1, "3-grams baseline": 3}  # longest n-gram, in installs
 
 
-def fit_bag_of_apps(train: Examples, validation: Examples) -> BagOfAppsModel:
-    """Fit on the training users, with the C of the highest AUC on the validation users."""
-    # `analyzer=list` takes app ids as they are: they may hold spaces and capitals.
-    vectorizer = TfidfVectorizer(analyzer=list, sublinear_tf=True)
-    train_features = vectorizer.fit_transform(train.app_ids.to_pylist())
-    validation_features = vectorizer.transform(validation.app_ids.to_pylist())
-    candidates = []
-    for c in REGULARISATION_CS:
-        regression = LogisticRegression(C=c, max_iter=MAX_ITERATIONS).fit(train_features, train.labels)
-        auc = roc_auc_score(validation.labels, regression.decision_function(validation_features))
-        candidates.append(BagOfAppsModel(vectorizer, regression, c, float(auc)))
-    return max(
-        candidates, key=lambda model: model.validation_auc
-    )  # the first of equals: the stronger penalty
+def fit_baselines(train: Examples, cs: Mapping[int, float]) -> dict[str, Pipeline]:
+    """Fit the baselines on all training users.
+
+    Args:
+        cs: inverse strength of the penalty by longest n-gram, as the recipe chose it on held-out users.
+    """
+    sequences = train.app_ids.to_pylist()
+    return {
+        name: make_pipeline(
+            TfidfVectorizer(
+                analyzer=NgramAnalyzer(order), sublinear_tf=True, min_df=1 if order == 1 else MIN_USERS
+            ),
+            LogisticRegression(C=cs[order], max_iter=MAX_ITERATIONS),
+        ).fit(sequences, train.labels)
+        for name, order in BASELINE_ORDERS.items()
+    }
+
+
+class NgramAnalyzer:
+    """All n-grams of a list of app ids, as tuples: app ids may hold spaces and capitals."""
+
+    def __init__(self, max_order: int) -> None:
+        self.max_order = max_order
+
+    def __call__(self, app_ids: list[str]) -> list[tuple[str, ...]]:
+        return [
+            tuple(app_ids[start : start + order])
+            for order in range(1, self.max_order + 1)
+            for start in range(len(app_ids) - order + 1)
+        ]

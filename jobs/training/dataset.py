@@ -2,12 +2,14 @@
 
 In   folder of Parquet files       user_id string, label int, as_of timestamp (UTC), app_ids array<string>
      _training_set.json beside     {"table": "risk.install_sessions", "snapshot_id": "812…", "training_date": "2026-01-31", …}
-Out  train, validation and test examples, no user in two of them
+Out  training and test examples, no user in both
 """
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,6 @@ from jobs.command import DataError
 
 FACTS_FILE = "_training_set.json"
 COLUMNS = ("user_id", "label", "as_of", "app_ids")
-VALIDATION_SHARE = 0.2
 TEST_SHARE = 0.2
 
 
@@ -40,6 +41,7 @@ class Examples:
 
     user_ids: NDArray[np.object_]
     labels: NDArray[np.int8]
+    as_of: NDArray[np.datetime64]  # UTC
     app_ids: pa.ListArray  # of strings; first install first
 
     def __len__(self) -> int:
@@ -47,7 +49,12 @@ class Examples:
 
     def take(self, indices: NDArray[np.int64]) -> "Examples":
         """The examples at `indices`."""
-        return Examples(self.user_ids[indices], self.labels[indices], self.app_ids.take(pa.array(indices)))
+        return Examples(
+            self.user_ids[indices],
+            self.labels[indices],
+            self.as_of[indices],
+            self.app_ids.take(pa.array(indices)),
+        )
 
     @property
     def users(self) -> int:
@@ -68,8 +75,8 @@ class Split:
     """Examples by use; no user is in two parts."""
 
     train: Examples
-    validation: Examples
     test: Examples
+    method: str
 
 
 def read_training_set(folder: Path) -> TrainingSet:
@@ -84,11 +91,12 @@ def read_training_set(folder: Path) -> TrainingSet:
             f"{facts_path} is missing: it says which table and snapshot the examples are from. "
             'build_training_set writes it; for a set of your own, {"table": "where it is from"} is enough'
         )
-    if not list(folder.glob("*.parquet")):
+    files = sorted(folder.glob("*.parquet"))
+    if not files:
         raise TrainingSetError(
             f"no *.parquet file in {folder}: expected the output folder of build_training_set"
         )
-    table = pq.read_table(folder, partitioning=None)
+    table = pq.read_table(files, partitioning=None)
     _check_columns(table, folder)
     # Spark's files come in any order; a fixed one makes runs repeatable.
     table = table.select(COLUMNS).sort_by([("user_id", "ascending"), ("as_of", "ascending")])
@@ -96,6 +104,7 @@ def read_training_set(folder: Path) -> TrainingSet:
     examples = Examples(
         user_ids=table["user_id"].to_numpy(),
         labels=table["label"].to_numpy().astype(np.int8),
+        as_of=table["as_of"].to_numpy().astype("datetime64[us]"),
         app_ids=table["app_ids"].combine_chunks().cast(pa.list_(pa.string())),
     )
     return TrainingSet(examples, json.loads(facts_path.read_text()))
@@ -116,43 +125,81 @@ def _check_columns(table: pa.Table, folder: Path) -> None:
 
 
 def split_by_user(examples: Examples) -> Split:
-    """Give 60% of the users to training, 20% to validation, 20% to the test.
-
-    Users who ever had label 1 and the others are each ordered by a hash of the user id and cut, so a
-    split depends on nothing but the users themselves: runs with other seeds or sizes are measured on
-    the same users, and a small set still has both labels in each part.
+    """Give 80% of the users to training and 20% to the test.
 
     Raises:
         SplitError: a part would lack one of the labels.
     """
+    part = assign_users(examples, (1.0 - TEST_SHARE, TEST_SHARE))
+    return _checked(
+        examples,
+        Split(
+            examples.take(np.flatnonzero(part == 0)),
+            examples.take(np.flatnonzero(part == 1)),
+            "by a hash of the user id",
+        ),
+    )
+
+
+def split_by_time(examples: Examples, test_from: date) -> Split:
+    """Train on labels with `as_of` before `test_from` (UTC), test on the later ones.
+
+    A user with labels on both sides belongs to the test alone: no user is in both parts.
+
+    Raises:
+        SplitError: a part would lack one of the labels.
+    """
+    is_test = examples.as_of >= np.datetime64(test_from)
+    is_tested_user = np.isin(examples.user_ids.astype(str), examples.user_ids[is_test].astype(str))
+    return _checked(
+        examples,
+        Split(
+            examples.take(np.flatnonzero(~is_tested_user)),
+            examples.take(np.flatnonzero(is_test)),
+            f"by time: tested on labels as of {test_from} or later, and not trained on their users",
+        ),
+    )
+
+
+def assign_users(examples: Examples, shares: Sequence[float]) -> NDArray[np.int64]:
+    """Assign each example to a part, `(examples,)`, so that all examples of a user are in one.
+
+    Users who ever had label 1 and the others are each ordered by a hash of the user id and cut, so an
+    assignment depends on nothing but the users themselves: runs with other seeds or sizes are measured on
+    the same users, and a small set still has both labels in each part.
+
+    Args:
+        shares: of the users that each part gets, adding up to 1.
+
+    Raises:
+        SplitError: there is no example.
+    """
     if len(examples) == 0:
         raise SplitError("the training set has no example with an install: nothing to train on")
     users = pd.Series(examples.labels).groupby(examples.user_ids).max()  # user_id -> ever positive
-    parts = pd.concat([_assign_parts(group.index) for _, group in users.groupby(users)])
-    part_of_example = parts.loc[examples.user_ids].to_numpy()
-    split = Split(
-        *(examples.take(np.flatnonzero(part_of_example == name)) for name in ("train", "validation", "test"))
-    )
-    _check_labels(examples, split)
-    return split
+    parts = pd.concat([_cut(group.index, shares) for _, group in users.groupby(users)])
+    assigned: NDArray[np.int64] = parts.loc[examples.user_ids].to_numpy()
+    return assigned
 
 
-def _assign_parts(user_ids: pd.Index) -> pd.Series:
+def _cut(user_ids: pd.Index, shares: Sequence[float]) -> pd.Series:
+    """Part of each user; every part but the first gets at least one user while there are any."""
     hashes = [hashlib.sha256(user_id.encode()).digest() for user_id in user_ids]
     ordered = [user_id for _, user_id in sorted(zip(hashes, user_ids, strict=True))]
-    validation, test = (max(1, round(len(ordered) * share)) for share in (VALIDATION_SHARE, TEST_SHARE))
-    parts = ["test"] * test + ["validation"] * validation
-    parts = parts[: len(ordered)] + ["train"] * (len(ordered) - validation - test)
-    return pd.Series(parts, index=ordered)
+    sizes = [max(1, round(len(ordered) * share)) for share in shares[1:]]
+    later = np.repeat(np.arange(1, len(shares)), sizes)[: len(ordered)]
+    first = np.zeros(len(ordered) - len(later), dtype=np.int64)
+    return pd.Series(np.concatenate([later, first]), index=ordered)
 
 
-def _check_labels(examples: Examples, split: Split) -> None:
-    for name, part in (("training", split.train), ("validation", split.validation), ("test", split.test)):
+def _checked(examples: Examples, split: Split) -> Split:
+    for name, part in (("training", split.train), ("test", split.test)):
         if set(part.labels) != {0, 1}:
             raise SplitError(
                 f"the {name} part of the split needs users of both labels, but {_describe(part)}; the whole "
                 f"training set {_describe(examples)}: at least 3 users of each label are needed"
             )
+    return split
 
 
 def _describe(examples: Examples) -> str:

@@ -1,23 +1,22 @@
-"""Export of a trained classifier as a self-contained TensorFlow SavedModel.
+"""Export of a trained model as a self-contained TensorFlow SavedModel.
 
-In   classifier (token ids -> logit), its vocabulary, the longest sequence it was trained on
+In   model (token ids -> logit), its vocabulary, the longest history that it reads
 Out  SavedModel folder with the signatures
        score_token_ids   token_ids int32 (batch, sequence), 0 is padding
        score_app_ids     app_ids string (batch, sequence), "" is padding; also `serving_default`
      both to {"risk_score": float32 (batch,), "logit": float32 (batch,)}; and, for engines that map app ids themselves,
        assets.extra/vocabulary.txt   one app id per line, the first is token 3
-       assets.extra/model.json       {"max_sequence_length": 128, "vocabulary_size": 4003, …}
+       assets.extra/model.json       {"max_history": 2048, "vocabulary_size": 4003, …}
 """
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from jobs.encoder.encoder import PAD_TOKEN_ID
-from jobs.training.vocabulary import FIRST_APP_TOKEN_ID, UNKNOWN_TOKEN_ID, Vocabulary
+from jobs.encoder.tokens import FIRST_APP_TOKEN_ID, PAD_TOKEN_ID, UNKNOWN_TOKEN_ID
+from jobs.training.vocabulary import Vocabulary
 
 PAD_APP_ID = ""
 EXTRA_ASSETS = "assets.extra"  # TensorFlow's own name for files that travel with a SavedModel
@@ -25,16 +24,13 @@ EXTRA_ASSETS = "assets.extra"  # TensorFlow's own name for files that travel wit
 Scores = dict[str, tf.Tensor]
 
 
-def export_saved_model(
-    model: keras.Model, vocabulary: Vocabulary, max_sequence_length: int, path: Path
-) -> None:
-    """Write the SavedModel folder `path`.
-
-    Of a sequence longer than `max_sequence_length` the last installs count, as in training: both
-    signatures cut it inside the graph.
-    """
+def export_saved_model(model: keras.Model, vocabulary: Vocabulary, max_history: int, path: Path) -> None:
+    """Write the SavedModel folder `path`."""
     token_table = build_token_table(vocabulary)
-    score_token_ids = _scorer(model, max_sequence_length)
+
+    def score_token_ids(token_ids: tf.Tensor) -> Scores:
+        logit = model(token_ids, training=False)
+        return {"risk_score": tf.sigmoid(logit), "logit": tf.identity(logit)}
 
     def score_app_ids(app_ids: tf.Tensor) -> Scores:
         return score_token_ids(token_table.lookup(app_ids))
@@ -48,15 +44,7 @@ def export_saved_model(
         "score_token_ids", score_token_ids, [tf.TensorSpec((None, None), tf.int32, "token_ids")]
     )
     archive.write_out(str(path), verbose=False)
-    write_extra_assets(vocabulary, max_sequence_length, path / EXTRA_ASSETS)
-
-
-def _scorer(model: keras.Model, max_sequence_length: int) -> Callable[[tf.Tensor], Scores]:
-    def score(token_ids: tf.Tensor) -> Scores:
-        logit = model(keep_last_installs(token_ids, max_sequence_length), training=False)
-        return {"risk_score": tf.sigmoid(logit), "logit": tf.identity(logit)}
-
-    return score
+    write_extra_assets(vocabulary, max_history, path / EXTRA_ASSETS)
 
 
 def build_token_table(vocabulary: Vocabulary) -> tf.lookup.StaticHashTable:
@@ -69,25 +57,12 @@ def build_token_table(vocabulary: Vocabulary) -> tf.lookup.StaticHashTable:
     return tf.lookup.StaticHashTable(entries, default_value=UNKNOWN_TOKEN_ID)
 
 
-def keep_last_installs(token_ids: tf.Tensor, max_sequence_length: int) -> tf.Tensor:
-    """Cut each row to its last `max_sequence_length` real tokens, padding still at the end.
-
-    Rows end at different places, so each has its own first column.
-    """
-    longest = tf.shape(token_ids)[1]
-    columns = tf.range(longest)
-    row_ends = tf.reduce_max(tf.where(token_ids != PAD_TOKEN_ID, columns + 1, 0), axis=1)  # (batch,)
-    first_columns = tf.maximum(row_ends - max_sequence_length, 0)  # (batch,)
-    kept_columns = first_columns[:, None] + tf.range(tf.minimum(longest, max_sequence_length))
-    return tf.gather(token_ids, kept_columns, batch_dims=1)
-
-
-def write_extra_assets(vocabulary: Vocabulary, max_sequence_length: int, folder: Path) -> None:
+def write_extra_assets(vocabulary: Vocabulary, max_history: int, folder: Path) -> None:
     """Write the vocabulary and the sizes where an engine without TensorFlow strings finds them."""
     folder.mkdir()
     (folder / "vocabulary.txt").write_bytes("".join(f"{app}\n" for app in vocabulary.apps).encode())
     sizes = {
-        "max_sequence_length": max_sequence_length,
+        "max_history": max_history,
         "vocabulary_size": vocabulary.size,
         "pad_token_id": PAD_TOKEN_ID,
         "unknown_token_id": UNKNOWN_TOKEN_ID,

@@ -1,165 +1,201 @@
 """Train one classifier on one split.
 
 In   sizes, recipe, token sequences and labels of training and validation users
-Out  the classifier with the weights of its best epoch, and what each epoch reached
+Out  the classifier with the weights of its best evaluation, and what each evaluation found
 """
 # mypy: allow-subclassing-any
 # Keras ships no types.
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
-from numpy.typing import NDArray
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
+from jobs.training.batches import LabelledSequences as LabelledSequences  # others know it from here
+from jobs.training.batches import Length, class_weights, measure_length, training_batches
+from jobs.training.checkpoint import Checkpoint, digest
+from jobs.training.devices import repeat_to_the_last_bit, training_precision, training_strategy
 from jobs.training.evaluate import measure, to_probabilities
+from jobs.training.initial_weights import NamedWeights, set_initial_weights
+from jobs.training.optimizer import compile_classifier
 from jobs.training.options import TrainingOptions
 from jobs.training.predict import predict_logits
-from jobs.training.schedule import WarmUpInverseSquareRoot
-from jobs.training.token_sequences import TokenSequences, shuffle_into_batches
+from jobs.training.schedule import HalveOnPlateau, ScaledSchedule, make_schedule
 
-
-@dataclass(frozen=True)
-class LabelledSequences:
-    """Token sequences and their labels, in one order."""
-
-    tokens: TokenSequences
-    labels: NDArray[np.int8]
+BuildModel = Callable[[EncoderConfig], keras.Model]
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training users reached."""
+    """What the steps up to one evaluation reached: one pass over the training users, or so many steps."""
 
     number: int  # 1-based
-    training_loss: float  # log loss with dropout on, mean over the epoch
-    validation_loss: float
-    validation_auc: float
+    steps: int  # since training began
+    training_loss: float  # log loss with dropout and class weights, mean since the evaluation before
+    validation_loss: float  # NaN without validation users
+    validation_auc: float  # NaN without validation users
     seconds: float  # training and validation
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A trained classifier in float32, and its epochs."""
+    """A trained classifier in float32, and its evaluations."""
 
     model: keras.Model
     epochs: list[Epoch]
 
     @property
     def best_epoch(self) -> Epoch:
-        """The epoch whose weights the model has."""
+        """The evaluation whose weights the model has: the last one where there are no validation users."""
+        if math.isnan(self.epochs[-1].validation_auc):
+            return self.epochs[-1]
         return max(self.epochs, key=lambda epoch: epoch.validation_auc)  # the first of equals
+
+    @property
+    def best_steps(self) -> int:
+        """Steps that led to the model's weights: `stop_after_steps` of a training that repeats them."""
+        return self.best_epoch.steps
 
 
 def fit_classifier(
     config: EncoderConfig,
     options: TrainingOptions,
     train: LabelledSequences,
-    validation: LabelledSequences,
+    validation: LabelledSequences | None,
     report: Callable[[Epoch], None],
+    *,
+    build: BuildModel = build_classifier,
+    initial_weights: NamedWeights | None = None,
+    checkpoint_folder: Path | None = None,
+    stop_after_steps: int | None = None,
 ) -> Fit:
-    """Train until validation AUC stops rising; `report` is called after each epoch."""
-    keras.utils.set_random_seed(options.seed)
-    with training_precision():
-        model = build_classifier(config)
-        compile_classifier(model, options, steps_per_epoch(train, options))
-        epochs = _Epochs(validation, report)
+    """Train until validation AUC stops rising; `report` is called after each evaluation.
+
+    Two trainings of the same arguments end with the same weights, on a CPU to the last bit.
+
+    Args:
+        validation: without it, all epochs or steps are trained, the rate is never halved, and the last
+            weights are kept.
+        build: makes the untrained model, token ids int32 `(batch, sequence)` to logit `(batch,)`.
+        initial_weights: to start from; weights that it does not name start at random.
+        checkpoint_folder: where the state is written after each evaluation. A training that finds its own
+            state there goes on from it, and a finished one is given back at once; neither reports again
+            what was reported before.
+        stop_after_steps: train so many steps at most, on the schedule of the full length.
+
+    Raises:
+        CheckpointError: `checkpoint_folder` holds the state of another training.
+        ValueError: `initial_weights` do not fit the model.
+    """
+    length = measure_length(len(train.labels), options, stop_after_steps)
+    repeat_to_the_last_bit(options.seed)
+    with training_precision(), training_strategy().scope():
+        model = build(config)
+        set_initial_weights(model, initial_weights or {})
+        schedule = make_schedule(options, length.epoch_steps, length.total_steps)
+        epochs = _Epochs(validation, report, length)
+        stopping = plateau = checkpoint = None
+        if validation is not None:
+            stopping = _best_weights(options.patience)
+            if options.reduce_on_plateau_patience is not None:
+                schedule = ScaledSchedule(schedule)
+                plateau = HalveOnPlateau(schedule, options.reduce_on_plateau_patience)
+        compile_classifier(model, options, schedule)
+        if checkpoint_folder is not None:
+            identity = _identify(config, options, train, validation, model)
+            identity["stop_after_steps"] = stop_after_steps
+            checkpoint = Checkpoint(checkpoint_folder, identity, epochs.finished, stopping, plateau)
+            epochs.finished.extend(Epoch(**evaluation) for evaluation in checkpoint.evaluations)
+        done = len(epochs.finished)
         model.fit(
-            training_batches(train, options),
-            epochs=options.max_epochs,
-            callbacks=[epochs, _best_weights(options.patience)],
+            training_batches(train, options, first_step=done * length.evaluation_steps),
+            steps_per_epoch=length.evaluation_steps,  # Keras' epochs are our evaluations
+            initial_epoch=done,
+            # With no epoch left, Keras only lets the callbacks restore the best weights.
+            epochs=done if checkpoint and checkpoint.finished else length.evaluations,
+            class_weight=class_weights(train.labels, options),
+            # In this order: each reads what those before it have found.
+            callbacks=[callback for callback in (epochs, stopping, plateau, checkpoint) if callback],
             shuffle=False,  # training_batches shuffles
             verbose=0,
         )
-    # Scored and exported in float32, whatever it was trained in.
-    trained = build_classifier(config)
+    # Scored and exported in float32 on one device, whatever it was trained in and on.
+    trained = build(config)
     trained.set_weights(model.get_weights())
     return Fit(trained, epochs.finished)
 
 
-def compile_classifier(model: keras.Model, options: TrainingOptions, epoch_steps: int) -> None:
-    """Adam as in the paper (§5.3) on the log loss."""
-    warmup_steps = max(1, round(options.warmup_epochs * epoch_steps))
-    schedule = WarmUpInverseSquareRoot(options.learning_rate, warmup_steps)
-    model.compile(
-        optimizer=keras.optimizers.Adam(schedule, beta_1=0.9, beta_2=0.98, epsilon=1e-9),
-        loss=keras.losses.BinaryCrossentropy(from_logits=True),
-        jit_compile=False,  # XLA would compile again for every length of batch
-    )
-
-
-def training_batches(train: LabelledSequences, options: TrainingOptions) -> tf.data.Dataset:
-    """Shuffled batches of similar length; each pass over the data set is one epoch in a new order."""
-    random = np.random.default_rng(options.seed)
-
-    def padded_batches() -> Iterator[tuple[NDArray[np.int32], NDArray[np.float32]]]:
-        for batch in shuffle_into_batches(train.tokens.lengths, options.batch_size, random):
-            yield train.tokens.padded(batch), train.labels[batch].astype(np.float32)
-
-    # One signature for all lengths: TensorFlow traces the training step once.
-    signature = (tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None,), tf.float32))
-    dataset = tf.data.Dataset.from_generator(padded_batches, output_signature=signature)
-    steps = steps_per_epoch(train, options)
-    return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(2)
-
-
-def steps_per_epoch(train: LabelledSequences, options: TrainingOptions) -> int:
-    """Batches in one pass over the training examples."""
-    return math.ceil(len(train.labels) / options.batch_size)
-
-
-@contextmanager
-def training_precision() -> Iterator[None]:
-    """Mixed precision inside the block when TensorFlow sees a GPU; a CPU has no fast float16."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16" if sees_gpu() else "float32")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-def sees_gpu() -> bool:
-    """Whether TensorFlow can train on a GPU here."""
-    return bool(tf.config.list_physical_devices("GPU"))
-
-
-def _best_weights(patience: int) -> keras.callbacks.Callback:
+def _best_weights(patience: int) -> keras.callbacks.EarlyStopping:
     return keras.callbacks.EarlyStopping(
         monitor="validation_auc", mode="max", patience=patience, restore_best_weights=True
     )
 
 
-class _Epochs(keras.callbacks.Callback):
-    """Measures the validation users after each epoch, and tells the callbacks after it."""
+def _identify(
+    config: EncoderConfig,
+    options: TrainingOptions,
+    train: LabelledSequences,
+    validation: LabelledSequences | None,
+    model: keras.Model,
+) -> dict[str, Any]:
+    """What makes a training what it is: a checkpoint of another one must not be gone on from."""
+    return {
+        **options.model_dump(mode="json"),
+        "sizes": repr(config),
+        "model": [f"{weight.path} {weight.shape}" for weight in model.weights],
+        "initial weights": digest(*model.get_weights()),
+        "training examples": _digest_examples(train),
+        "validation examples": _digest_examples(validation) if validation else None,
+    }
 
-    def __init__(self, validation: LabelledSequences, report: Callable[[Epoch], None]) -> None:
+
+def _digest_examples(examples: LabelledSequences) -> str:
+    return digest(examples.tokens.values, examples.tokens.offsets, examples.labels)
+
+
+class _Epochs(keras.callbacks.Callback):
+    """Measures the validation users after each evaluation's steps, and tells the callbacks after it."""
+
+    def __init__(
+        self, validation: LabelledSequences | None, report: Callable[[Epoch], None], length: Length
+    ) -> None:
         super().__init__()
         self.validation = validation
         self.report = report
+        self.length = length
         self.finished: list[Epoch] = []
         self.started = 0.0
+        self.steps = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        del epoch, logs
+        del logs
         self.started = time.monotonic()
+        self.steps = epoch * self.length.evaluation_steps
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        del batch, logs
+        self.steps += 1
+        if self.steps == self.length.last_step:
+            self.model.stop_training = True  # Keras still ends the epoch, which may be a short one
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        probabilities = to_probabilities(predict_logits(self.model, self.validation.tokens))
-        metrics = measure(self.validation.labels, probabilities)
-        logs["validation_auc"] = metrics.auc  # EarlyStopping reads it
+        validation_loss = validation_auc = math.nan
+        if self.validation is not None:
+            probabilities = to_probabilities(predict_logits(self.model, self.validation.tokens))
+            metrics = measure(self.validation.labels, probabilities)
+            validation_loss, validation_auc = metrics.log_loss, metrics.auc
+            logs["validation_auc"] = validation_auc  # EarlyStopping reads it
         finished = Epoch(
             number=epoch + 1,
+            steps=self.steps,
             training_loss=float(logs["loss"]),
-            validation_loss=metrics.log_loss,
-            validation_auc=metrics.auc,
+            validation_loss=validation_loss,
+            validation_auc=validation_auc,
             seconds=time.monotonic() - self.started,
         )
         self.finished.append(finished)

@@ -1,21 +1,37 @@
-"""Curves as pictures.
+"""Curves, tables and intervals as pictures.
 
-In   labels and, by model name, probabilities of the held-out users; or the epochs of one fit
+In   labels and, by model name, probabilities of the held-out users; the epochs of one fit; or what evaluate,
+     intervals and slices made of them
 Out  matplotlib figures
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+from sklearn.metrics import (
+    ConfusionMatrixDisplay,
+    average_precision_score,
+    precision_recall_curve,
+    roc_auc_score,
+    roc_curve,
+)
 
-from jobs.training.fit import Epoch
+from jobs.training.evaluate import CLASS_NAMES
+from jobs.training.intervals import LEVEL, Interval
+
+if TYPE_CHECKING:  # fit loads TensorFlow, and drawing needs none of it
+    from jobs.training.fit import Epoch
 
 CALIBRATION_BINS = 10
+HISTOGRAM_BINS = 40
+GOOD_COLOUR, BAD_COLOUR = "tab:blue", "tab:red"
+INTERVAL = f"{LEVEL:.0%} interval"
 
 Probabilities = Mapping[str, NDArray[np.float64]]
 
@@ -54,7 +70,7 @@ def draw_calibration(labels: NDArray[np.int8], probabilities: Probabilities) -> 
     return figure
 
 
-def draw_learning_curve(epochs: Sequence[Epoch]) -> Figure:
+def draw_learning_curve(epochs: "Sequence[Epoch]") -> Figure:
     """Losses and validation AUC by epoch."""
     figure, axes = _new_figure("Learning curve", "epoch", "log loss")
     numbers = [epoch.number for epoch in epochs]
@@ -65,6 +81,100 @@ def draw_learning_curve(epochs: Sequence[Epoch]) -> Figure:
     auc_axes.plot(numbers, [epoch.validation_auc for epoch in epochs], color="green", label="validation AUC")
     figure.legend(loc="outside lower center", ncols=3)
     return figure
+
+
+def draw_score_histogram(labels: NDArray[np.int8], scores: NDArray[np.float64]) -> Figure:
+    """Scores of good and of bad users, each kind with an area of 1 however many there are."""
+    figure, axes = _new_figure("Scores of held-out users", "risk score", "density")
+    for label, colour in enumerate((GOOD_COLOUR, BAD_COLOUR)):
+        members = scores[labels == label]
+        name = f"{CLASS_NAMES[label]}, {len(members):,} users"
+        axes.hist(
+            members, bins=HISTOGRAM_BINS, range=(0.0, 1.0), density=True, alpha=0.5, color=colour, label=name
+        )
+    axes.legend()
+    return figure
+
+
+def draw_deciles(deciles: pd.DataFrame) -> Figure:
+    """Bad rate by decile with its interval, from `decile_intervals`."""
+    figure, axes = _new_figure("Bad rate by risk decile", "decile, 1 has the highest scores", "bad rate")
+    overall = np.average(deciles["bad_rate"], weights=deciles["users"])
+    axes.bar(deciles["decile"], deciles["bad_rate"], color=BAD_COLOUR, alpha=0.6, label="bad rate")
+    axes.vlines(deciles["decile"], deciles["bad_rate_low"], deciles["bad_rate_high"], "black", label=INTERVAL)
+    axes.plot(deciles["decile"], deciles["mean_score"], "o", color="black", label="mean score")
+    axes.axhline(overall, color="grey", linestyle=":", label=f"all users, {overall:.1%}")
+    axes.set_xticks(deciles["decile"])
+    axes.legend()
+    return figure
+
+
+def draw_confusion_matrix(confusion: NDArray[np.int64], threshold: float) -> Figure:
+    """Numbers of users by what they are and what the threshold takes them for."""
+    figure, axes = _new_figure(f"Users at or above {threshold:.3f} taken for bad", "", "")
+    axes.grid(visible=False)
+    display = ConfusionMatrixDisplay(confusion, display_labels=CLASS_NAMES)
+    display.plot(ax=axes, cmap="Blues", colorbar=False, values_format=",d")
+    return figure
+
+
+def draw_slices(slices: pd.DataFrame, overall_auc: float | None = None) -> Figure:
+    """AUC with its interval by slice, from `slice_metrics`; slices too small for an AUC keep an empty line."""
+    names = [f"{row.slicing} {row.slice} ({row.users:,} users)" for row in slices.itertuples()]
+    figure, axes = _new_interval_figure("AUC by slice", "AUC", names)
+    _draw_intervals(axes, slices["auc"], slices["auc_low"], slices["auc_high"])
+    if overall_auc is not None:
+        axes.axvline(overall_auc, color="grey", linestyle=":", label=f"all users, {overall_auc:.3f}")
+    figure.legend(loc="outside lower center", ncols=2)  # inside, it would cover intervals
+    return figure
+
+
+def draw_differences(differences: Mapping[str, Interval], metric: str = "AUC") -> Figure:
+    """Forest plot of differences in one metric by name of the comparison; what crosses 0 may be luck."""
+    figure, axes = _new_interval_figure(f"Differences in {metric}", metric, list(differences))
+    table = pd.DataFrame([(each.value, each.low, each.high) for each in differences.values()])
+    _draw_intervals(axes, table[0], table[1], table[2])
+    axes.axvline(0.0, color="grey", linestyle=":", label="no difference")
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+def draw_confusing_users(users: pd.DataFrame) -> Figure:
+    """The table of `most_confusing` as a picture."""
+    figure = Figure(figsize=(13, 1 + 0.3 * len(users)), layout="constrained")
+    axes = figure.add_subplot(title="Held-out users whose scores are furthest from their labels")
+    axes.axis("off")
+    cells = users.assign(score=users["score"].map("{:.3f}".format)).astype(str).to_numpy().tolist()
+    table = axes.table(
+        cells or [[""] * 4],
+        colLabels=["user", "label", "score", "last apps"],
+        colWidths=[0.14, 0.06, 0.06, 0.74],
+        cellLoc="left",
+        loc="upper center",
+    )
+    table.auto_set_font_size(False)
+    for cell in table.get_celld().values():
+        cell.PAD = 0.01  # of the column's width
+        cell.get_text().set_parse_math(False)  # ids hold any characters, dollar signs too
+        cell.get_text().set_fontsize(8)
+    return figure
+
+
+def _draw_intervals(
+    axes: Axes, values: "pd.Series[Any]", lows: "pd.Series[Any]", highs: "pd.Series[Any]"
+) -> None:
+    # Lines and not error bars: the value of an interval may lie outside it, which error bars refuse.
+    lines = np.arange(len(values))
+    axes.hlines(lines, lows, highs, label=INTERVAL)
+    axes.plot(values, lines, "o", color="black")
+
+
+def _new_interval_figure(title: str, x_label: str, names: Sequence[str]) -> tuple[Figure, Axes]:
+    figure, axes = _new_figure(title, x_label, "")
+    figure.set_size_inches(9, 1.5 + 0.35 * len(names))
+    axes.set_yticks(range(len(names)), names, parse_math=False)
+    axes.set_ylim(len(names) - 0.5, -0.5)  # the first on top
+    return figure, axes
 
 
 def _new_figure(title: str, x_label: str, y_label: str) -> tuple[Figure, Axes]:

@@ -31,6 +31,14 @@ class TokenSequences:
         """Tokens in each sequence."""
         return np.diff(self.offsets)
 
+    def take(self, indices: NDArray[np.int64]) -> "TokenSequences":
+        """The sequences at `indices`."""
+        starts, lengths = self.offsets[indices], self.lengths[indices]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        # Where each kept token lies: its sequence's start, and its place from there.
+        places = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return TokenSequences(self.values[places], offsets)
+
     def padded(self, indices: NDArray[np.int64]) -> NDArray[np.int32]:
         """Sequences `indices` as int32 `(len(indices), longest)`, zeros at the end."""
         starts, lengths = self.offsets[indices], self.lengths[indices]

@@ -3,9 +3,10 @@
 In   the active run, and the parts of one training
 Out  parameters, data set, metrics, pictures and models of that run
 
-    metrics    training_loss, validation_loss, validation_auc (by epoch)
-               test_auc, test_pr_auc, test_log_loss, test_brier, and the same with `baseline_` before them
-    artifacts  encoder.keras  saved_model/  curves/*.png
+    metrics    training_loss, validation_loss, validation_auc (by epoch, "fold_1_…" and "final_…")
+               test_auc, test_auc_low, test_auc_high, … of the model, and the same after baseline_, ngram_baseline_,
+               encoder_alone_ and without_encoder_; ahead_of_…_auc with _low and _high
+    artifacts  model.keras  encoder.keras  saved_model/  model_card.md  pictures/*.png  tables/*.csv
 """
 
 from collections.abc import Mapping
@@ -13,20 +14,31 @@ from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import keras
 import mlflow
 from matplotlib.figure import Figure
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 
+from jobs.training import plots
 from jobs.training.dataset import Split, TrainingSet
-from jobs.training.evaluate import BinaryMetrics
 from jobs.training.export import export_saved_model
 from jobs.training.fit import Epoch
-from jobs.training.vocabulary import Vocabulary
+from jobs.training.intervals import Interval
+from jobs.training.model_card import write_model_card
+from jobs.training.recipe import Settings, Trained
+from jobs.training.report import MODEL, Report
 
-KERAS_ARTIFACT = "encoder.keras"
+MODEL_ARTIFACT = "model.keras"
+ENCODER_ARTIFACT = "encoder.keras"
 SAVED_MODEL_ARTIFACT = "saved_model"
+# Prefix of each model's metrics; the pipeline's own has none.
+PREFIXES = {
+    MODEL: "test",
+    "bag of apps baseline": "baseline_test",
+    "3-grams baseline": "ngram_baseline_test",
+    "model without encoder": "without_encoder_test",
+    "encoder alone": "encoder_alone_test",
+}
 
 
 def log_training_set(training_set: TrainingSet, location: str) -> None:
@@ -44,34 +56,143 @@ def log_training_set(training_set: TrainingSet, location: str) -> None:
 
 def log_split(split: Split) -> None:
     """Record how many users and examples each part has."""
-    for name, part in (("train", split.train), ("validation", split.validation), ("test", split.test)):
+    for name, part in (("train", split.train), ("test", split.test)):
         mlflow.log_params({f"{name}_users": part.users, f"{name}_examples": len(part)})
 
 
-def log_epoch(epoch: Epoch) -> None:
-    """Record one epoch while training goes on."""
-    metrics = {name: value for name, value in asdict(epoch).items() if name != "number"}
-    metrics["epoch_seconds"] = metrics.pop("seconds")
+def log_settings(settings: Settings) -> None:
+    """Record every setting."""
+    mlflow.log_params(describe_settings(settings))
+
+
+def describe_settings(settings: Settings) -> dict[str, object]:
+    """Every setting by its name on the command line."""
+    groups = {
+        "encoder": asdict(settings.encoder),
+        "training": settings.training.model_dump(),
+        "recipe": asdict(settings.recipe),
+    }
+    return {f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()}
+
+
+def log_epoch(part: str, epoch: Epoch) -> None:
+    """Record one epoch while training goes on; `part` is the fold, or all training users."""
+    prefix = part.replace(" ", "_")
+    metrics = {
+        f"{prefix}_{name}": value
+        for name, value in asdict(epoch).items()
+        if name not in ("number", "steps") and value == value  # without validation users some are NaN
+    }
     mlflow.log_metrics(metrics, step=epoch.number)
 
 
-def log_test_metrics(prefix: str, metrics: BinaryMetrics) -> None:
-    """Record metrics of the held-out users, named `<prefix>auc` and so on."""
-    mlflow.log_metrics({f"{prefix}{name}": value for name, value in asdict(metrics).items()})
+def log_trained(trained: Trained) -> None:
+    """Record what the folds found."""
+    mlflow.log_param("vocabulary_size", trained.vocabulary.size)
+    mlflow.log_params({f"c_{key(name)}": model.c for name, model in trained.linear.items()})
+    mlflow.log_metrics({f"weight_{key(name)}": weight for name, weight in trained.stack.weights.items()})
+    mlflow.log_metrics({f"held_out_auc_{key(name)}": auc for name, auc in trained.held_out_auc.items()})
+    mlflow.log_metric("encoder_steps", trained.encoder.best_steps)
 
 
-def log_curves(figures: Mapping[str, Figure]) -> None:
-    """Store the figures as `curves/<name>.png`."""
+def log_report(report: Report, trained: Trained) -> None:
+    """Record metrics with their intervals, pictures and tables of the held-out users."""
+    for name, measured in report.metrics.items():
+        log_intervals(PREFIXES[name], measured)
+    for name, differences in report.differences.items():
+        log_intervals(f"ahead_of_{key(name)}", differences)
+    log_figures(
+        {
+            "roc": plots.draw_roc(report.labels, report.probabilities),
+            "precision_recall": plots.draw_precision_recall(report.labels, report.probabilities),
+            "calibration": plots.draw_calibration(report.labels, {MODEL: report.probabilities[MODEL]}),
+            "score_histogram": plots.draw_score_histogram(report.labels, report.probabilities[MODEL]),
+            "deciles": plots.draw_deciles(report.deciles),
+            "confusion_matrix": plots.draw_confusion_matrix(
+                report.classification.confusion, report.classification.threshold
+            ),
+            "slices": plots.draw_slices(report.slices, report.metrics[MODEL]["auc"].value),
+            "differences": plots.draw_differences(
+                {name: by_metric["auc"] for name, by_metric in report.differences.items()}
+            ),
+            "confusing_users": plots.draw_confusing_users(report.confusing),
+            **{
+                f"learning_curve_fold_{number}": plots.draw_learning_curve(fit.epochs)
+                for number, fit in enumerate(trained.fold_fits, start=1)
+            },
+        }
+    )
+    for name, table in (("deciles", report.deciles), ("slices", report.slices)):
+        mlflow.log_text(table.to_csv(index=False), f"tables/{name}.csv")
+    mlflow.log_text(report.classification.report_text, "tables/classification_report.txt")
+
+
+def log_intervals(prefix: str, measured: Mapping[str, Interval]) -> None:
+    """Record figures and bounds as `<prefix>_auc`, `<prefix>_auc_low`, `<prefix>_auc_high`."""
+    for name, found in measured.items():
+        mlflow.log_metrics(
+            {
+                f"{prefix}_{name}": found.value,
+                f"{prefix}_{name}_low": found.low,
+                f"{prefix}_{name}_high": found.high,
+            }
+        )
+
+
+def log_figures(figures: Mapping[str, Figure]) -> None:
+    """Store the figures as `pictures/<name>.png`."""
     for name, figure in figures.items():
-        mlflow.log_figure(figure, f"curves/{name}.png")
+        mlflow.log_figure(figure, f"pictures/{name}.png")
 
 
-def log_models(model: keras.Model, vocabulary: Vocabulary, max_sequence_length: int) -> None:
-    """Store the classifier as a Keras file, to train on, and as a SavedModel, to score with."""
+def log_models(trained: Trained) -> None:
+    """Store the model as a Keras file and as a SavedModel to score with, and its encoder to train on from."""
     with TemporaryDirectory(prefix="export_") as scratch:
-        keras_file = Path(scratch) / KERAS_ARTIFACT
-        model.save(keras_file)
-        mlflow.log_artifact(str(keras_file))
+        for name, model in ((MODEL_ARTIFACT, trained.model), (ENCODER_ARTIFACT, trained.encoder.model)):
+            keras_file = Path(scratch) / name
+            model.save(keras_file)
+            mlflow.log_artifact(str(keras_file))
         saved_model = Path(scratch) / SAVED_MODEL_ARTIFACT
-        export_saved_model(model, vocabulary, max_sequence_length, saved_model)
+        export_saved_model(trained.model, trained.vocabulary, trained.max_history, saved_model)
         mlflow.log_artifacts(str(saved_model), SAVED_MODEL_ARTIFACT)
+
+
+def log_model_card(
+    report: Report,
+    trained: Trained,
+    training_set: TrainingSet,
+    split: Split,
+    settings: Settings,
+    model_name: str,
+) -> None:
+    """Store `model_card.md`, written from the figures of this run."""
+    run = mlflow.active_run()
+    card = write_model_card(
+        model_name=model_name,
+        run_id=run.info.run_id if run else "",
+        facts=training_set.facts,
+        split_method=split.method,
+        split={
+            name: {
+                "users": part.users,
+                "examples": len(part),
+                "bad rate": round(float(part.labels.mean()), 4),
+            }
+            for name, part in (("training", split.train), ("test", split.test))
+        },
+        parameters={
+            **describe_settings(settings),
+            **{f"weight of {name}": round(weight, 4) for name, weight in trained.stack.weights.items()},
+        },
+        metrics=report.metrics,
+        differences=report.differences,
+        deciles=report.deciles,
+        slices=report.slices,
+        classification=report.classification,
+    )
+    mlflow.log_text(card, "model_card.md")
+
+
+def key(name: str) -> str:
+    """A model's name as a part of a metric's."""
+    return name.replace(" ", "_").replace("-", "_")

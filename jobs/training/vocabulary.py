@@ -15,10 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.encoder.tokens import FIRST_APP_TOKEN_ID, UNKNOWN_TOKEN_ID
 from jobs.training.token_sequences import TokenSequences
-
-UNKNOWN_TOKEN_ID = 1
-FIRST_APP_TOKEN_ID = 3
 
 
 @dataclass(frozen=True)
@@ -32,16 +30,16 @@ class Vocabulary:
         """Number of token ids, the three special ones included."""
         return FIRST_APP_TOKEN_ID + len(self.apps)
 
-    def encode(self, sequences: pa.ListArray, max_sequence_length: int) -> TokenSequences:
-        """Token ids of each sequence's last `max_sequence_length` apps."""
+    def encode(self, sequences: pa.ListArray, max_history: int) -> TokenSequences:
+        """Token ids of each sequence's last `max_history` apps."""
         ranks = pc.index_in(sequences.flatten(), value_set=pa.array(self.apps, pa.string()))
         token_ids = pc.fill_null(pc.add(ranks, FIRST_APP_TOKEN_ID), UNKNOWN_TOKEN_ID).to_numpy()
         lengths = pc.list_value_length(sequences).to_numpy()
         # Counted from its sequence's end, an app is kept when it is among the last ones.
         apps_to_end = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(token_ids))
-        kept_lengths = np.minimum(lengths, max_sequence_length)
+        kept_lengths = np.minimum(lengths, max_history)
         return TokenSequences(
-            values=token_ids[apps_to_end <= max_sequence_length].astype(np.int32),
+            values=token_ids[apps_to_end <= max_history].astype(np.int32),
             offsets=np.concatenate([[0], np.cumsum(kept_lengths, dtype=np.int64)]),
         )
 

@@ -1,7 +1,6 @@
 """A small made-up training set: users who install gambling apps late in their history tend to be label 1."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from jobs.training.dataset import FACTS_FILE, Examples
 
 APPS = [f"app {i}" for i in range(300)]  # a space in each: app ids hold any characters
 RISKY_APPS = 10  # the first ones
+AS_OF = np.datetime64("2026-01-31T00:00:00", "us")
 FACTS = {
     "table": "risk.install_sessions",
     "snapshot_id": "8124559012",
@@ -35,6 +35,7 @@ def made_up_examples(users: int, mean_length: float = 12.0, seed: int = 0) -> Ex
     return Examples(
         user_ids=np.array([f"u{i}" for i in range(users)], dtype=object),
         labels=(random.random(users) < chance).astype(np.int8),
+        as_of=np.full(users, AS_OF),
         app_ids=pa.array([[APPS[app] for app in apps] for apps in sequences], pa.list_(pa.string())),
     )
 
@@ -46,7 +47,7 @@ def write_training_set(examples: Examples, folder: Path) -> None:
         {
             "user_id": pa.array(examples.user_ids, pa.string()),
             "label": pa.array(examples.labels, pa.int32()),
-            "as_of": pa.array([datetime(2026, 1, 31, tzinfo=UTC)] * len(examples), pa.timestamp("us", "UTC")),
+            "as_of": pa.array(examples.as_of, pa.timestamp("us", "UTC")),
             "app_ids": examples.app_ids,
         }
     )

@@ -1,0 +1,117 @@
+"""Steps and batches of a training: how many there are, and which examples meet in which.
+
+In   token sequences and labels   any lengths
+Out  endless tf.data of batches   int32 (batch, sequence), float32 (batch,)
+
+Each batch is a pure function of seed and step, so that an interrupted training goes on with the batches
+that it would have seen.
+"""
+
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from sklearn.utils.class_weight import compute_class_weight
+
+from jobs.encoder.tokens import PAD_TOKEN_ID, UNKNOWN_TOKEN_ID
+from jobs.training.options import TrainingOptions
+from jobs.training.token_sequences import TokenSequences, shuffle_into_batches
+
+
+@dataclass(frozen=True)
+class LabelledSequences:
+    """Token sequences and their labels, in one order."""
+
+    tokens: TokenSequences
+    labels: NDArray[np.int8]
+
+    def take(self, indices: NDArray[np.int64]) -> "LabelledSequences":
+        """The examples at `indices`."""
+        return LabelledSequences(self.tokens.take(indices), self.labels[indices])
+
+
+@dataclass(frozen=True)
+class Length:
+    """How many steps a training has."""
+
+    epoch_steps: int  # one pass over the training examples
+    total_steps: int  # what the schedule is computed for
+    last_step: int  # where training ends unless patience ends it
+    evaluation_steps: int  # from one evaluation to the next
+
+    @property
+    def evaluations(self) -> int:
+        """The last one may come after fewer steps than the others."""
+        return math.ceil(self.last_step / self.evaluation_steps)
+
+
+def measure_length(examples: int, options: TrainingOptions, stop_after_steps: int | None = None) -> Length:
+    """Count the steps of a training on so many examples."""
+    epoch_steps = steps_per_epoch(examples, options)
+    total_steps = min(options.max_epochs * epoch_steps, options.max_steps or sys.maxsize)
+    return Length(
+        epoch_steps=epoch_steps,
+        total_steps=total_steps,
+        last_step=min(total_steps, stop_after_steps or sys.maxsize),
+        evaluation_steps=options.evaluate_every_steps or epoch_steps,
+    )
+
+
+def steps_per_epoch(examples: int, options: TrainingOptions) -> int:
+    """Batches in one pass over the training examples."""
+    return math.ceil(examples / options.batch_size)
+
+
+def training_batches(
+    train: LabelledSequences, options: TrainingOptions, first_step: int = 0
+) -> tf.data.Dataset:
+    """Shuffled batches of similar length, endlessly; each epoch has a new order."""
+
+    def padded_batches() -> Iterator[tuple[NDArray[np.int32], NDArray[np.float32]]]:
+        for batch, random in shuffled_batches(train.tokens.lengths, options, first_step):
+            token_ids = drop_installs(train.tokens.padded(batch), options.install_dropout, random)
+            yield token_ids, train.labels[batch].astype(np.float32)
+
+    # One signature for all lengths: TensorFlow traces the training step once.
+    signature = (tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None,), tf.float32))
+    return tf.data.Dataset.from_generator(padded_batches, output_signature=signature).prefetch(2)
+
+
+def shuffled_batches(
+    lengths: NDArray[np.int64], options: TrainingOptions, first_step: int = 0
+) -> Iterator[tuple[NDArray[np.int64], np.random.Generator]]:
+    """Yield each step's examples, and the randomness of that step for what is done to them."""
+    first_epoch, first_batch = divmod(first_step, steps_per_epoch(len(lengths), options))
+    for epoch in count(first_epoch):
+        batches = shuffle_into_batches(
+            lengths, options.batch_size, np.random.default_rng([options.seed, epoch])
+        )
+        for number in range(first_batch, len(batches)):
+            # NumPy takes [seed, epoch] and [seed, epoch, 0] for the same seed, hence the 1.
+            yield batches[number], np.random.default_rng([options.seed, epoch, 1 + number])
+        first_batch = 0
+
+
+def drop_installs(
+    token_ids: NDArray[np.int32], share: float, random: np.random.Generator
+) -> NDArray[np.int32]:
+    """Make a random share of the real tokens unknown."""
+    if share == 0.0:
+        return token_ids
+    dropped = (random.random(token_ids.shape) < share) & (token_ids != PAD_TOKEN_ID)
+    return np.where(dropped, np.int32(UNKNOWN_TOKEN_ID), token_ids)
+
+
+def class_weights(labels: NDArray[np.int8], options: TrainingOptions) -> dict[int, float] | None:
+    """What one example of each label counts in the loss, for `keras.Model.fit`; 1 on average."""
+    if options.class_weights == "none":
+        return None
+    present = np.unique(labels)
+    weights = compute_class_weight("balanced", classes=present, y=labels)
+    # Keras wants a weight for every label from 0.
+    return {0: 1.0, 1: 1.0} | dict(zip(present.tolist(), weights.tolist(), strict=True))

@@ -1,0 +1,104 @@
+"""Tf-idf of n-grams of tokens, then logistic regression: what the installs say with little or no order.
+
+In   token sequences and labels of training users
+Out  a fitted model, token sequences -> logits; its arrays fill the layer TfidfRegression
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.linear_model import LogisticRegression
+
+from jobs.encoder.ngram_hash import count_features, hash_ngrams
+from jobs.encoder.tfidf_regression import TfidfRegression
+from jobs.training.token_sequences import TokenSequences
+
+CS = (0.1, 0.3, 1.0, 3.0, 10.0)  # inverse strengths of the penalty to choose from
+# Longest n-grams to choose from, in installs. Where few different apps make long sequences, such as system calls or page
+# views, 6-grams rank far better than 3-grams; where many make short ones, they only add noise.
+BAG_ORDER, NGRAM_ORDERS = 1, (3, 6)
+MIN_USERS = 2  # with a feature; one user's alone cannot be told from chance
+MAX_ITERATIONS = 300
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """A fitted regression over all features, most of them with coefficient 0."""
+
+    vocabulary_size: int
+    max_order: int
+    c: float  # inverse strength of the penalty
+    idf: NDArray[np.float32]  # (features,); 0 where a feature is ignored
+    coefficients: NDArray[np.float32]  # (features,)
+    intercept: float
+
+    def predict_logits(self, tokens: TokenSequences) -> Floats:
+        """Logits, `(examples,)`."""
+        features = weigh(count_ngrams(tokens, self.vocabulary_size, self.max_order), self.idf)
+        return np.asarray(features @ self.coefficients, dtype=np.float64) + self.intercept
+
+    def to_layer(self, name: str) -> TfidfRegression:
+        """The same model as a Keras layer."""
+        layer = TfidfRegression(self.vocabulary_size, self.max_order, name=name)
+        layer.fill(self.idf, self.coefficients, self.intercept)
+        return layer
+
+
+def count_ngrams(tokens: TokenSequences, vocabulary_size: int, max_order: int) -> csr_matrix:
+    """Count each user's n-grams of order 1 to `max_order`: `(examples, features)`."""
+    rows, columns = [], []
+    user = np.repeat(np.arange(len(tokens)), tokens.lengths)
+    for order in range(1, max_order + 1):
+        starts = max(len(user) - order + 1, 0)
+        within_user = user[:starts] == user[order - 1 :]
+        installs = [tokens.values[i : starts + i] for i in range(order)]
+        rows.append(user[:starts][within_user])
+        columns.append(hash_ngrams(installs, vocabulary_size)[within_user])
+    row, column = np.concatenate(rows), np.concatenate(columns)
+    counts = csr_matrix(
+        (np.ones(len(row), np.float32), (row, column)),
+        shape=(len(tokens), count_features(vocabulary_size, max_order)),
+    )
+    counts.sum_duplicates()
+    return counts
+
+
+def weigh(counts: csr_matrix, idf: NDArray[np.float32]) -> csr_matrix:
+    """Tf-idf weights of each user, scaled to length 1."""
+    transformer = TfidfTransformer(sublinear_tf=True, norm="l2")
+    transformer.idf_ = idf
+    return transformer.transform(counts)
+
+
+def inverse_document_frequency(counts: csr_matrix) -> NDArray[np.float32]:
+    """`ln((1 + users) / (1 + users with the feature)) + 1`, and 0 for features of fewer than MIN_USERS users."""
+    users = np.bincount(counts.indices, minlength=counts.shape[1])
+    idf = np.log((1 + counts.shape[0]) / (1 + users)) + 1.0
+    return np.where(users >= MIN_USERS, idf, 0.0).astype(np.float32)
+
+
+def fit_linear(
+    tokens: TokenSequences,
+    labels: NDArray[np.int8],
+    vocabulary_size: int,
+    max_order: int,
+    cs: tuple[float, ...],
+) -> list[LinearModel]:
+    """Fit one model for each penalty in `cs`."""
+    counts = count_ngrams(tokens, vocabulary_size, max_order)
+    idf = inverse_document_frequency(counts)
+    used = np.flatnonzero(idf)
+    # Only the columns in use: the solver's time grows with their number.
+    features = weigh(counts, idf)[:, used]
+    models = []
+    for c in cs:
+        regression = LogisticRegression(C=c, max_iter=MAX_ITERATIONS).fit(features, labels)
+        coefficients = np.zeros(counts.shape[1], np.float32)
+        coefficients[used] = regression.coef_[0]
+        intercept = float(regression.intercept_[0])
+        models.append(LinearModel(vocabulary_size, max_order, c, idf, coefficients, intercept))
+    return models

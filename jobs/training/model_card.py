@@ -1,0 +1,215 @@
+"""What a reader needs to know before using a model, as Markdown.
+
+In   the figures of evaluate, intervals and slices, and where the training data is from
+Out  "# Model card: risk_encoder …", in the sections of Mitchell et al. (2019), "Model Cards for Model Reporting", §4
+     https://arxiv.org/abs/1810.03993
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from jobs.training.evaluate import CLASS_NAMES, Classification
+from jobs.training.intervals import LEVEL, Difference, Interval
+
+GOOD, BAD = CLASS_NAMES
+NONE = "-"
+
+INTENDED_USE = f"""\
+Ranks users by the risk that they turn out {BAD}, from the apps they have installed, once a night. The score is the
+probability of label 1 among users like those of the training data.
+
+- Meant for: ordering reviews, and as one input of a decision that has others.
+- Not meant as: a decision by itself, a score of users without installs, or a score of users from another product or
+  country than the training data."""
+
+FACTORS = """\
+Results are broken down by sequence length, by share of apps that the vocabulary does not know, and by month of the
+label. Nothing in the data tells age, gender or origin of a user, so no group of that kind was compared."""
+
+ETHICS = """\
+Installed apps can reveal health, faith, politics or poverty, and a model that reads them can treat people unequally
+without being told any of these. Compare groups that the law protects where it allows to know them, give those who are
+refused a reason and a person to ask, and delete scores with the data they were made from."""
+
+CAVEATS = """\
+- Trained on installs only: nothing about income, repayment or identity.
+- Labels are taken as given; what they miss or get wrong, the model repeats.
+- Scores drift as apps come and go: compare score distribution and bad rate with those above, and train again.
+- Intervals tell what other users of the same kind would change. They leave out other seeds, other months, and users
+  that the training data lacks.
+- Intervals of ks and ece lean upwards: resampling adds noise, and largest or absolute values grow with it."""
+
+LICENCE = """\
+Code: Apache-2.0. The model inherits the terms of the data it was trained on."""
+
+
+def write_model_card(
+    *,
+    model_name: str,
+    run_id: str,
+    facts: Mapping[str, object],
+    split_method: str,
+    split: Mapping[str, Mapping[str, object]],
+    parameters: Mapping[str, object],
+    metrics: Mapping[str, Mapping[str, Interval]],
+    differences: Mapping[str, Mapping[str, Difference]],
+    deciles: pd.DataFrame,
+    slices: pd.DataFrame,
+    classification: Classification | None = None,
+) -> str:
+    """Write the card from figures of one run.
+
+    Args:
+        facts: of the training set: table, snapshot id, landing days, training date, counts.
+        split_method: how users came to a part, such as "by a hash of the user id".
+        split: part -> what is counted there, such as {"users": 600, "examples": 600}.
+        parameters: sizes and training options.
+        metrics: model or baseline -> metric -> interval on the held-out users; the model first.
+        differences: baseline -> metric -> model minus baseline.
+        deciles: of the model, from `decile_intervals`.
+        slices: of the model, from `slice_metrics`.
+        classification: of the model; without it the card names no threshold.
+    """
+    sections = {
+        "Model details": _model_details(model_name, run_id, parameters),
+        "Intended use": INTENDED_USE,
+        "Factors": FACTORS,
+        "Metrics": _metrics(classification),
+        "Evaluation data": _evaluation_data(split_method, split),
+        "Training data": _pairs("fact", facts),
+        "Quantitative analyses": _analyses(metrics, differences, deciles, slices, classification),
+        "Ethical considerations": ETHICS,
+        "Caveats and recommendations": CAVEATS,
+        "Licence": LICENCE,
+    }
+    texts = [f"# Model card: {model_name}", *(f"## {title}\n\n{text}" for title, text in sections.items())]
+    return "\n\n".join(texts) + "\n"
+
+
+def _model_details(model_name: str, run_id: str, parameters: Mapping[str, object]) -> str:
+    text = (
+        f"Model `{model_name}` of MLflow run `{run_id}`: a binary classifier that reads the apps of a user in the "
+        "order of their installs."
+    )
+    return f"{text}\n\n{_pairs('parameter', parameters)}" if parameters else text
+
+
+def _metrics(classification: Classification | None) -> str:
+    lines = [
+        "- auc, gini, ks, pr_auc: how well scores put bad users before good ones. More is better.",
+        "- log_loss, brier, ece: how far scores are from what happened. Less is better.",
+        f"- Intervals: {LEVEL:.0%}, percentile bootstrap over users.",
+    ]
+    if classification is not None:
+        lines.append(f"- Threshold: users at or above {classification.threshold:.4f} are taken for {BAD}.")
+    return "\n".join(lines)
+
+
+def _evaluation_data(split_method: str, split: Mapping[str, Mapping[str, object]]) -> str:
+    columns = list(dict.fromkeys(name for counts in split.values() for name in counts))
+    rows = [[part, *(counts.get(name, "") for name in columns)] for part, counts in split.items()]
+    text = f"Users are split {split_method}; no user is in two parts. All figures below are of the test part."
+    return f"{text}\n\n{_table(['part', *columns], rows)}"
+
+
+def _analyses(
+    metrics: Mapping[str, Mapping[str, Interval]],
+    differences: Mapping[str, Mapping[str, Difference]],
+    deciles: pd.DataFrame,
+    slices: pd.DataFrame,
+    classification: Classification | None,
+) -> str:
+    parts = {"Held-out users": _metric_table(metrics)}
+    if differences:
+        parts["Model minus baseline"] = _difference_table(differences)
+    if classification is not None:
+        parts["At the threshold"] = _classification_tables(classification)
+    parts["Calibration and deciles"] = _decile_table(deciles)
+    parts["Slices"] = _slice_table(slices)
+    return "\n\n".join(f"### {title}\n\n{text}" for title, text in parts.items())
+
+
+def _metric_table(metrics: Mapping[str, Mapping[str, Interval]]) -> str:
+    names = list(dict.fromkeys(metric for intervals in metrics.values() for metric in intervals))
+    rows = [
+        [name, *(_interval(intervals[name]) if name in intervals else "" for intervals in metrics.values())]
+        for name in names
+    ]
+    return _table(["metric", *metrics], rows)
+
+
+def _difference_table(differences: Mapping[str, Mapping[str, Difference]]) -> str:
+    rows = [
+        [baseline, metric, _interval(each), f"{each.standard_error:.4f}", _verdict(each)]
+        for baseline, by_metric in differences.items()
+        for metric, each in by_metric.items()
+    ]
+    return _table(["baseline", "metric", "difference", "standard error", "reading"], rows)
+
+
+def _verdict(difference: Difference) -> str:
+    crosses_zero = difference.low <= 0.0 <= difference.high
+    return (
+        "may be luck: the interval holds 0" if crosses_zero else "more than luck: the interval leaves 0 out"
+    )
+
+
+def _classification_tables(classification: Classification) -> str:
+    confusion = [
+        [f"is {name}", *row] for name, row in zip(CLASS_NAMES, classification.confusion, strict=True)
+    ]
+    rates = [
+        [name, *(f"{classification.report[name][rate]:.3f}" for rate in ("precision", "recall", "f1-score"))]
+        for name in CLASS_NAMES
+    ]
+    confusion_table = _table(["users", f"taken for {GOOD}", f"taken for {BAD}"], confusion)
+    return f"{confusion_table}\n\n{_table(['class', 'precision', 'recall', 'F1'], rates)}"
+
+
+def _decile_table(deciles: pd.DataFrame) -> str:
+    rows = [
+        [
+            row["decile"],
+            row["users"],
+            f"{row['mean_score']:.4f}",
+            _interval(Interval(row["bad_rate"], row["bad_rate_low"], row["bad_rate_high"])),
+            _interval(Interval(row["lift"], row["lift_low"], row["lift_high"]), digits=2),
+            f"{row['cumulative_bad_share']:.1%}",
+        ]
+        for row in deciles.to_dict("records")
+    ]
+    text = "Where scores are calibrated, mean score and bad rate agree."
+    header = ["decile", "users", "mean score", "bad rate", "lift", "bad users so far"]
+    return f"{text}\n\n{_table(header, rows)}"
+
+
+def _slice_table(slices: pd.DataFrame) -> str:
+    rows = [
+        [
+            f"{row['slicing']} {row['slice']}",
+            row["users"],
+            *(f"{row[name]:.4f}" if row["users"] else NONE for name in ("bad_rate", "mean_score")),
+            NONE if pd.isna(row["auc"]) else _interval(Interval(row["auc"], row["auc_low"], row["auc_high"])),
+        ]
+        for row in slices.to_dict("records")
+    ]
+    return _table(["slice", "users", "bad rate", "mean score", "auc"], rows)
+
+
+def _interval(interval: Interval, digits: int = 4) -> str:
+    value, low, high = (f"{each:.{digits}f}" for each in (interval.value, interval.low, interval.high))
+    return f"{value} ({low} to {high})"
+
+
+def _pairs(kind: str, values: Mapping[str, object]) -> str:
+    return _table([kind, "value"], [[name.replace("_", " "), value] for name, value in values.items()])
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    return " ".join(str(value).split()).replace("|", "\\|")

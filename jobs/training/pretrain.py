@@ -1,0 +1,156 @@
+"""Masked-install pretraining: the encoder learns from users without labels (Devlin et al., 2019, §3.1).
+
+In   sizes, recipe, token sequences
+Out  the encoder's weights, to initialise `fit_classifier` with
+
+Reference:
+    https://arxiv.org/abs/1810.04805
+"""
+# mypy: allow-subclassing-any
+# Keras ships no types.
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+from numpy.typing import NDArray
+
+from jobs.encoder.classifier import EncoderConfig, build_classifier
+from jobs.encoder.tensor import Shape, Tensor
+from jobs.training.batches import measure_length, shuffled_batches
+from jobs.training.devices import repeat_to_the_last_bit, training_precision, training_strategy
+from jobs.training.fit import BuildModel
+from jobs.training.initial_weights import NamedWeights, read_weights, set_initial_weights
+from jobs.training.masking import mask_tokens
+from jobs.training.optimizer import make_optimizer
+from jobs.training.options import TrainingOptions
+from jobs.training.schedule import make_schedule
+from jobs.training.token_sequences import TokenSequences
+
+
+@dataclass(frozen=True)
+class PretrainingEpoch:
+    """What one pass over the users reached."""
+
+    number: int  # 1-based
+    masked_loss: float  # nats per hidden install, dropout on, mean over the epoch
+    seconds: float
+
+
+def pretrain_encoder(
+    config: EncoderConfig,
+    options: TrainingOptions,
+    tokens: TokenSequences,
+    report: Callable[[PretrainingEpoch], None],
+    *,
+    build: BuildModel = build_classifier,
+    initial_weights: NamedWeights | None = None,
+) -> NamedWeights:
+    """Train the encoder for `options.pretraining_epochs` to guess hidden installs; the head is left out.
+
+    Batches, optimizer and schedule are those of `fit_classifier`, the schedule over the pretraining's own
+    length. `initial_weights` are weights to start from, of the encoder or of the whole classifier.
+    """
+    repeat_to_the_last_bit(options.seed)
+    length = measure_length(
+        len(tokens), options.model_copy(update={"max_epochs": options.pretraining_epochs, "max_steps": None})
+    )
+    with training_precision(), training_strategy().scope():
+        classifier = build(config)
+        set_initial_weights(classifier, initial_weights or {})
+        encoder = classifier.get_layer("encoder")
+        model = build_pretraining_model(encoder)
+        model.compile(
+            optimizer=make_optimizer(options, make_schedule(options, length.epoch_steps, length.total_steps)),
+            # Only hidden installs have a weight; the mean is over them.
+            loss=keras.losses.SparseCategoricalCrossentropy(
+                from_logits=True, reduction="mean_with_sample_weight"
+            ),
+            jit_compile=False,  # XLA would compile again for every length of batch
+        )
+        model.fit(
+            masked_batches(tokens, config.vocabulary_size, options),
+            steps_per_epoch=length.epoch_steps,
+            epochs=options.pretraining_epochs,
+            callbacks=[_Report(report)],
+            shuffle=False,  # masked_batches shuffles
+            verbose=0,
+        )
+    return read_weights(encoder)
+
+
+def build_pretraining_model(encoder: keras.layers.Layer) -> keras.Model:
+    """Token ids `(batch, sequence)` and positions `(batch, hidden)` to logits `(batch, hidden, vocabulary)`."""
+    token_ids = keras.Input(shape=(None,), dtype="int32", name="token_ids")
+    positions = keras.Input(shape=(None,), dtype="int32", name="positions")
+    guess = GuessTokens(encoder.token_embedding, dtype=encoder.dtype_policy, name="guess_tokens")
+    return keras.Model([token_ids, positions], guess(encoder(token_ids), positions=positions))
+
+
+class GuessTokens(keras.layers.Layer):
+    """Logits of the tokens at some positions, by the embeddings that the encoder reads with.
+
+    Inputs and outputs sharing one matrix (Press and Wolf, 2017) is how BERT does it.
+
+    Args:
+        token_embedding: the encoder's own layer, built.
+
+    Call arguments:
+        inputs: float, `(batch, sequence, hidden_dim)`, the encoder's output.
+        positions: int32, `(batch, hidden)`.
+
+    Returns:
+        Float32 tensor, `(batch, hidden, vocabulary)`.
+    """
+
+    def __init__(self, token_embedding: keras.layers.Embedding, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.token_embedding = token_embedding
+
+    def build(self, inputs_shape: Shape, positions_shape: Shape) -> None:
+        """One offset for each token: how popular it is."""
+        del inputs_shape, positions_shape
+        self.bias = self.add_weight(shape=(self.token_embedding.input_dim,), initializer="zeros", name="bias")
+
+    def call(self, inputs: Tensor, positions: Tensor) -> Tensor:
+        at_positions = tf.gather(inputs, positions, batch_dims=1)  # (batch, hidden, hidden_dim)
+        embeddings = ops.cast(self.token_embedding.embeddings, self.compute_dtype)
+        logits = ops.matmul(at_positions, ops.transpose(embeddings))  # (batch, hidden, vocabulary)
+        return ops.cast(logits, "float32") + ops.cast(self.bias, "float32")
+
+    def compute_output_shape(self, inputs_shape: Shape, positions_shape: Shape) -> Shape:
+        """`(batch, hidden, vocabulary)`."""
+        return (inputs_shape[0], positions_shape[1], self.token_embedding.input_dim)
+
+
+def masked_batches(tokens: TokenSequences, vocabulary_size: int, options: TrainingOptions) -> tf.data.Dataset:
+    """Endless shuffled batches, each time with other installs hidden: (tokens, positions), targets, weights."""
+
+    def batches() -> Iterator[tuple[tuple[NDArray[np.int32], ...], NDArray[np.int32], NDArray[np.float32]]]:
+        for batch, random in shuffled_batches(tokens.lengths, options):
+            masked = mask_tokens(tokens.padded(batch), options.mask_share, vocabulary_size, random)
+            yield (masked.token_ids, masked.positions), masked.targets, masked.weights
+
+    # One signature for all lengths: TensorFlow traces the training step once.
+    ids = tf.TensorSpec((None, None), tf.int32)
+    signature = ((ids, ids), ids, tf.TensorSpec((None, None), tf.float32))
+    return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
+
+
+class _Report(keras.callbacks.Callback):
+    def __init__(self, report: Callable[[PretrainingEpoch], None]) -> None:
+        super().__init__()
+        self.report = report
+        self.started = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        del epoch, logs
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        self.report(PretrainingEpoch(epoch + 1, float(logs["loss"]), time.monotonic() - self.started))

@@ -1,0 +1,121 @@
+"""Learning-rate range test: which highest rate to train with (Smith, 2017, §3.3).
+
+In   sizes, recipe, token sequences and labels of training users
+Out  loss by learning rate, and the rate at which it falls fastest
+
+Reference:
+    https://arxiv.org/abs/1506.01186
+"""
+# mypy: allow-subclassing-any
+# Keras ships no types.
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from jobs.encoder.classifier import EncoderConfig, build_classifier
+from jobs.training.batches import LabelledSequences, class_weights, training_batches
+from jobs.training.devices import repeat_to_the_last_bit, training_precision
+from jobs.training.fit import BuildModel
+from jobs.training.optimizer import compile_classifier
+from jobs.training.options import TrainingOptions
+
+SMOOTHING = 0.9  # share of the earlier losses in each smoothed one: about the last ten batches count
+EXPLODED = 4.0  # times the lowest smoothed loss
+
+
+@dataclass(frozen=True)
+class RateSearch:
+    """What each rate did, and the rate to try."""
+
+    rates: NDArray[np.float64]  # (steps,) rising
+    losses: NDArray[np.float64]  # (steps,) smoothed; short when the loss exploded
+    suggestion: float  # where the loss falls fastest by the logarithm of the rate
+
+
+def find_learning_rate(
+    config: EncoderConfig,
+    options: TrainingOptions,
+    train: LabelledSequences,
+    *,
+    build: BuildModel = build_classifier,
+    lowest: float = 1e-6,
+    highest: float = 1.0,
+    steps: int = 100,
+) -> RateSearch:
+    """Train one model for some steps, each at a higher rate, until the loss explodes.
+
+    `options.learning_rate` and the schedule are not read; optimizer, batches and class weights are those
+    of the training.
+    """
+    repeat_to_the_last_bit(options.seed)
+    with training_precision():
+        model = build(config)
+        # A decay by more than 1 is a growth.
+        rates = keras.optimizers.schedules.ExponentialDecay(lowest, max(steps - 1, 1), highest / lowest)
+        compile_classifier(model, options, rates)
+        losses = _SmoothedLosses()
+        model.fit(
+            training_batches(train, options),
+            steps_per_epoch=steps,
+            class_weight=class_weights(train.labels, options),
+            callbacks=[losses],
+            shuffle=False,  # training_batches shuffles
+            verbose=0,
+        )
+    smoothed = np.array(losses.smoothed)
+    tried = lowest * (highest / lowest) ** (np.arange(len(smoothed)) / max(steps - 1, 1))
+    return RateSearch(tried, smoothed, suggest_rate(tried, smoothed))
+
+
+def suggest_rate(rates: NDArray[np.float64], losses: NDArray[np.float64]) -> float:
+    """The rate of the steepest descent; the lowest rate when the loss only rises.
+
+    Raises:
+        ValueError: fewer than 2 losses tell no direction.
+    """
+    if len(losses) < 2:
+        raise ValueError(
+            f"the loss exploded after {len(losses)} steps, start at a lower rate than {rates[0]}"
+        )
+    return float(rates[np.argmin(np.gradient(losses, np.log(rates)))])
+
+
+def draw_rate_search(search: RateSearch) -> Figure:
+    """Smoothed loss against learning rate, with the suggestion."""
+    # Figure and not pyplot: no window system is asked for, and nothing stays in memory.
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.add_subplot(
+        title="Learning-rate range test", xlabel="learning rate", ylabel="smoothed log loss", xscale="log"
+    )
+    axes.plot(search.rates, search.losses)
+    axes.axvline(search.suggestion, color="grey", linestyle=":", label=f"suggested: {search.suggestion:.1e}")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
+
+
+class _SmoothedLosses(keras.callbacks.Callback):
+    """Running mean of the batches' losses, corrected for its start at 0 as Adam's are; stops at an explosion."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean = 0.0
+        self.smoothed: list[float] = []
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        del batch, logs
+        self.model.reset_metrics()  # Keras' own loss is a mean over all batches so far
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
+        self.mean = SMOOTHING * self.mean + (1.0 - SMOOTHING) * float(logs["loss"])
+        smoothed = self.mean / (1.0 - SMOOTHING ** (batch + 1))
+        if not math.isfinite(smoothed) or smoothed > EXPLODED * min(self.smoothed, default=math.inf):
+            self.model.stop_training = True
+        else:
+            self.smoothed.append(smoothed)

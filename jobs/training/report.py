@@ -1,0 +1,96 @@
+"""What held-out users say about a trained model: figures for MLflow, for the log and for the model card.
+
+In   a trained model and the test examples
+Out  metrics with intervals by model, paired differences, deciles, slices, a threshold and what it makes of the scores
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from jobs.encoder.tokens import UNKNOWN_TOKEN_ID
+from jobs.training.baseline import BASELINE_ORDERS, fit_baselines
+from jobs.training.dataset import Split
+from jobs.training.evaluate import Classification, classify, most_confusing, to_probabilities
+from jobs.training.intervals import (
+    Difference,
+    Interval,
+    decile_intervals,
+    metric_intervals,
+    paired_difference,
+)
+from jobs.training.recipe import ENCODER, Trained
+from jobs.training.slices import slice_metrics
+
+MODEL = "model"
+WITHOUT_ENCODER = "model without encoder"
+Probabilities = dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Figures of one model on the users that it has not seen."""
+
+    labels: NDArray[np.int8]
+    probabilities: Probabilities  # by model, the pipeline's own first
+    metrics: dict[str, dict[str, Interval]]  # by model, then metric
+    differences: dict[str, dict[str, Difference]]  # model minus each other one, by metric
+    deciles: pd.DataFrame
+    slices: pd.DataFrame
+    classification: Classification
+    confusing: pd.DataFrame
+
+    @property
+    def best_baseline(self) -> str:
+        """The baseline that ranks best on these very users: the hardest comparison."""
+        return max(BASELINE_ORDERS, key=lambda name: self.metrics[name]["auc"].value)
+
+
+def examine(split: Split, trained: Trained, seed: int) -> Report:
+    """Measure the model, its members and the baselines on the test users."""
+    probabilities = predict_test_users(split, trained)
+    test = split.test
+    scores = probabilities[MODEL]
+    tokens = trained.vocabulary.encode(test.app_ids, trained.max_history)
+    unknown = np.add.reduceat(tokens.values == UNKNOWN_TOKEN_ID, tokens.offsets[:-1])
+    return Report(
+        labels=test.labels,
+        probabilities=probabilities,
+        metrics={
+            name: metric_intervals(test.labels, values, test.user_ids, seed=seed)
+            for name, values in probabilities.items()
+        },
+        differences={
+            name: paired_difference(test.labels, scores, values, test.user_ids, seed=seed)
+            for name, values in probabilities.items()
+            if name != MODEL
+        },
+        deciles=decile_intervals(test.labels, scores, test.user_ids, seed=seed),
+        slices=slice_metrics(
+            test.labels,
+            scores,
+            tokens.lengths,
+            unknown / tokens.lengths,
+            test.as_of,
+            test.user_ids,
+            seed=seed,
+        ),
+        classification=classify(test.labels, scores, trained.threshold),
+        confusing=most_confusing(test.user_ids, test.labels, scores, test.app_ids),
+    )
+
+
+def predict_test_users(split: Split, trained: Trained) -> Probabilities:
+    """Probabilities of the test users by model, everything fitted on the same training users."""
+    logits = trained.member_logits(trained.vocabulary.encode(split.test.app_ids, trained.max_history))
+    return {
+        MODEL: to_probabilities(trained.stack.combine(logits)),
+        WITHOUT_ENCODER: to_probabilities(trained.linear_stack.combine(logits)),
+        f"{ENCODER} alone": to_probabilities(logits[ENCODER]),
+        **{
+            name: baseline.predict_proba(split.test.app_ids.to_pylist())[:, 1]
+            for name, baseline in fit_baselines(split.train, trained.cs).items()
+        },
+    }

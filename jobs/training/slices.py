@@ -1,0 +1,79 @@
+"""The same metrics on kinds of users.
+
+In   labels, probabilities, sequence lengths, shares of unknown apps, label times (UTC)   (examples,)
+Out  slicing          slice   users  bad_rate  mean_score  auc   auc_low  auc_high
+     sequence length  1-10     1203      0.11        0.12  0.81     0.78      0.84
+     sequence length  101+       12      0.25        0.19   NaN      NaN       NaN
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from jobs.training.evaluate import Floats, Integers
+from jobs.training.intervals import RESAMPLES, UserIds, metric_intervals
+
+# Fixed, so that slices of different runs are the same users.
+LENGTH_BOUNDS = [0, 10, 30, 100, np.inf]  # installs, each upper bound included
+LENGTH_NAMES = ["1-10", "11-30", "31-100", "101+"]
+UNKNOWN_BOUNDS = [-np.inf, 0.0, 0.1, 0.5, 1.0]  # share of a user's installs, each upper bound included
+UNKNOWN_NAMES = ["none", "up to 10%", "up to 50%", "above 50%"]
+FEWEST_USERS = 30  # below, an AUC says more about who is in the slice than about the model
+NO_AUC = {"auc": np.nan, "auc_low": np.nan, "auc_high": np.nan}
+
+
+def slice_metrics(
+    labels: Integers,
+    probabilities: Floats,
+    lengths: Integers,
+    unknown_shares: Floats,
+    as_of: NDArray[np.datetime64],
+    user_ids: UserIds | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Measure users by sequence length, by share of unknown apps (0 to 1) and by calendar month of the label.
+
+    Lengths and shares have the same rows whatever the data, a slice without users included; months are those
+    that occur. AUC and its bounds are NaN, pandas' None, in slices of one label or of fewer than 30 users.
+
+    Raises:
+        ValueError: a length is below 1, or a share outside 0 to 1.
+    """
+    if len(lengths) and lengths.min() < 1:
+        raise ValueError(f"expected sequences of 1 install or more, found a length of {lengths.min()}")
+    if not ((unknown_shares >= 0) & (unknown_shares <= 1)).all():
+        raise ValueError("expected shares of unknown apps from 0 to 1, found others")
+    users = np.arange(len(labels)).astype(object) if user_ids is None else user_ids
+    slicings = {
+        "sequence length": pd.cut(pd.Series(lengths), LENGTH_BOUNDS, labels=LENGTH_NAMES),
+        "unknown apps": pd.cut(pd.Series(unknown_shares), UNKNOWN_BOUNDS, labels=UNKNOWN_NAMES),
+        "label month": pd.Series(as_of.astype("datetime64[M]").astype(str), dtype="category"),
+    }
+    rows = []
+    for slicing, slice_of_row in slicings.items():
+        for name in slice_of_row.cat.categories:
+            members = (slice_of_row == name).to_numpy()
+            measured = _measure_slice(
+                labels[members], probabilities[members], users[members], resamples=resamples, seed=seed
+            )
+            rows.append({"slicing": slicing, "slice": name, **measured})
+    return pd.DataFrame(rows)
+
+
+def _measure_slice(
+    labels: Integers, probabilities: Floats, user_ids: UserIds, *, resamples: int, seed: int
+) -> dict[str, Any]:
+    users = len(np.unique(user_ids.astype(str)))
+    counted = {
+        "users": users,
+        "bad_rate": float(labels.mean()) if users else np.nan,
+        "mean_score": float(probabilities.mean()) if users else np.nan,
+    }
+    if users < FEWEST_USERS or len(np.unique(labels)) < 2:
+        return {**counted, **NO_AUC}
+    auc = metric_intervals(labels, probabilities, user_ids, resamples=resamples, seed=seed)["auc"]
+    return {**counted, "auc": auc.value, "auc_low": auc.low, "auc_high": auc.high}

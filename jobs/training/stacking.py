@@ -1,0 +1,58 @@
+"""Weigh the logits of several models by how they do on users that none of them has seen.
+
+In   out-of-fold logits by model    (examples,) each, and the labels
+Out  Stack(weights={"encoder": 0.7, "n-grams": 0.4}, intercept=-0.1)
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A weighted sum of logits, itself the logit of a probability."""
+
+    weights: dict[str, float]  # none below 0
+    intercept: float
+
+    def combine(self, logits: Mapping[str, Floats]) -> NDArray[np.float64]:
+        """Stacked logits, `(examples,)`."""
+        total = np.full(len(next(iter(logits.values()))), self.intercept)
+        for name, weight in self.weights.items():
+            total += weight * logits[name]
+        return total
+
+
+def fit_stack(logits: Mapping[str, Floats], labels: NDArray[np.int8]) -> Stack:
+    """Minimise the log loss over weights of at least 0 and an intercept.
+
+    Weights below 0 would let models correct each other's noise (Breiman, 1996, "Stacked regressions"). With one model it
+    is Platt scaling: the result is calibrated on the given users. A penalty of half a user's worth on each weight keeps
+    them finite when a model separates the labels.
+    """
+    columns = np.stack([np.asarray(column, dtype=np.float64) for column in logits.values()], axis=1)
+    signs = np.where(labels == 1, 1.0, -1.0)
+
+    def penalised_loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        weights, intercept = parameters[:-1], parameters[-1]
+        margins = signs * (columns @ weights + intercept)
+        pull = -signs / (1.0 + np.exp(np.clip(margins, -700, 700)))
+        loss = np.logaddexp(0.0, -margins).sum() + 0.5 * weights @ weights
+        return float(loss), np.append(columns.T @ pull + weights, pull.sum())
+
+    count = columns.shape[1]
+    found = minimize(
+        penalised_loss,
+        x0=np.append(np.full(count, 1.0 / count), 0.0),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0.0, None)] * count + [(None, None)],
+    )
+    return Stack(dict(zip(logits, map(float, found.x[:-1]), strict=True)), float(found.x[-1]))

@@ -1,0 +1,101 @@
+"""Start a training from an earlier classifier, though apps have come and gone since.
+
+In   the earlier classifier and its apps in token order, the apps of the new vocabulary, the new sizes
+Out  initial weights: what the earlier model knows of each app, and fresh embeddings of new apps
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.encoder.classifier import EncoderConfig, build_classifier
+from jobs.encoder.tokens import FIRST_APP_TOKEN_ID
+from jobs.training.fit import BuildModel
+from jobs.training.initial_weights import NamedWeights, read_weights
+
+EMBEDDINGS = "encoder/token_embedding/embeddings"
+# What may differ between the two encoders: names, the vocabulary, and what is no size.
+NOT_COMPARED = {"name", "trainable", "dtype", "vocabulary_size", "dropout"}
+
+
+def warm_start(
+    earlier: keras.Model,
+    earlier_apps: Sequence[str],
+    apps: Sequence[str],
+    config: EncoderConfig,
+    *,
+    seed: int,
+    build: BuildModel = build_classifier,
+) -> NamedWeights:
+    """Weights of the earlier model, its embeddings in the order of the new vocabulary.
+
+    Args:
+        earlier: a classifier of `build`, as `keras.models.load_model` gives it.
+        earlier_apps: its vocabulary; `earlier_apps[0]` is token 3.
+        apps: the new vocabulary; one that the earlier model lacks starts with a random embedding.
+        seed: of the random embeddings.
+
+    Raises:
+        ValueError: the sizes differ, naming the setting; or a vocabulary does not belong to its model.
+    """
+    keras.utils.set_random_seed(seed)
+    fresh = build(config)
+    _check_settings(_encoder_settings(earlier), _encoder_settings(fresh))
+    weights = read_weights(earlier)
+    embeddings = reconcile_embeddings(
+        weights[EMBEDDINGS], earlier_apps, read_weights(fresh)[EMBEDDINGS], apps
+    )
+    _check_shapes({**weights, EMBEDDINGS: embeddings}, read_weights(fresh))
+    return {**weights, EMBEDDINGS: embeddings}
+
+
+def reconcile_embeddings(
+    earlier: NDArray[np.float32],
+    earlier_apps: Sequence[str],
+    fresh: NDArray[np.float32],
+    apps: Sequence[str],
+) -> NDArray[np.float32]:
+    """Embeddings `(vocabulary, hidden_dim)` of `apps`: the earlier ones where there are, else the fresh ones.
+
+    Raises:
+        ValueError: a vocabulary and its embeddings differ in length.
+    """
+    for name, embeddings, of_apps in (("earlier", earlier, earlier_apps), ("new", fresh, apps)):
+        if len(embeddings) != FIRST_APP_TOKEN_ID + len(of_apps):
+            raise ValueError(
+                f"the {name} model has vocabulary_size {len(embeddings)}, its vocabulary makes "
+                f"{FIRST_APP_TOKEN_ID + len(of_apps)}: {len(of_apps)} apps and {FIRST_APP_TOKEN_ID} special tokens"
+            )
+    reconciled = fresh.copy()
+    reconciled[:FIRST_APP_TOKEN_ID] = earlier[:FIRST_APP_TOKEN_ID]
+    earlier_tokens = {app: token for token, app in enumerate(earlier_apps, FIRST_APP_TOKEN_ID)}
+    for token, app in enumerate(apps, FIRST_APP_TOKEN_ID):
+        if app in earlier_tokens:
+            reconciled[token] = earlier[earlier_tokens[app]]
+    return reconciled
+
+
+def _encoder_settings(model: keras.Model) -> dict[str, Any]:
+    config: dict[str, Any] = model.get_layer("encoder").get_config()
+    return {name: value for name, value in config.items() if name not in NOT_COMPARED}
+
+
+def _check_settings(earlier: dict[str, Any], new: dict[str, Any]) -> None:
+    differing = [
+        f"{name} is {new.get(name)}, the earlier model has {earlier.get(name)}"
+        for name in sorted({*earlier, *new})
+        if earlier.get(name) != new.get(name)
+    ]
+    if differing:
+        raise ValueError(f"cannot start from the earlier model: {'; '.join(differing)}")
+
+
+def _check_shapes(weights: NamedWeights, needed: NamedWeights) -> None:
+    """Catch what the encoder's settings do not tell, such as another head."""
+    for path in sorted({*weights, *needed}):
+        earlier, new = (held[path].shape if path in held else "missing" for held in (weights, needed))
+        if earlier != new:
+            raise ValueError(f"cannot start from the earlier model: weight {path} is {new}, it has {earlier}")

@@ -1,0 +1,192 @@
+"""Bootstrap intervals over users."""
+
+from dataclasses import asdict, astuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobs.training.evaluate import BinaryMetrics, cut_into_groups, decile_table, measure, rank
+from jobs.training.intervals import (
+    Interval,
+    decile_intervals,
+    measure_weighted,
+    metric_intervals,
+    paired_difference,
+    resample_users,
+)
+
+# label, score in quarters (so that some are equal), how often the user is drawn
+USERS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 4), st.integers(0, 3)), min_size=10, max_size=50)
+
+
+def scored_users(users: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Labels drawn with the very probabilities that are the scores."""
+    random = np.random.default_rng(seed)
+    scores = 1 / (1 + np.exp(-random.normal(-1.0, 1.5, users)))
+    return (random.random(users) < scores).astype(np.int8), scores
+
+
+@settings(deadline=None)
+@given(USERS)
+def test_weighted_metrics_are_those_of_rows_repeated_as_often(users):
+    labels, quarters, weights = np.array([(0, 2, 1), (1, 2, 1), *users]).T
+    scores = quarters / 4
+    weighted = measure_weighted(rank(labels, scores), weights)
+    repeated = measure(np.repeat(labels, weights), np.repeat(scores, weights))
+    if weights.sum() < 10:  # fewer rows than deciles: the groups are others
+        weighted, repeated = (BinaryMetrics(*astuple(each)[:-1], ece=0.0) for each in (weighted, repeated))
+    assert asdict(weighted) == pytest.approx(asdict(repeated), abs=1e-12)
+
+
+@settings(deadline=None)
+@given(USERS)
+def test_weighted_deciles_are_those_of_rows_repeated_as_often(users):
+    labels, quarters, weights = np.array([(0, 2, 5), (1, 2, 5), *users]).T
+    ranking = rank(labels, quarters / 4)
+    groups = cut_into_groups(ranking, weights[ranking.order])
+    repeated = decile_table(np.repeat(labels, weights), np.repeat(quarters / 4, weights))
+    assert groups.users.tolist() == repeated["users"].tolist()
+    np.testing.assert_allclose(groups.bad_rates, repeated["bad_rate"], atol=1e-12)
+    np.testing.assert_allclose(groups.lifts, repeated["lift"], atol=1e-12)
+    np.testing.assert_allclose(groups.mean_scores, repeated["mean_score"], atol=1e-12)
+
+
+@settings(deadline=None)
+@given(USERS)
+def test_weighted_auc_is_the_share_of_pairs_in_the_right_order(users):
+    labels, quarters, weights = np.array([(0, 2, 1), (1, 2, 1), *users]).T
+    bads, goods = (np.repeat(quarters, weights * (labels == label)) for label in (1, 0))
+    right = (bads[:, None] > goods).mean() + 0.5 * (bads[:, None] == goods).mean()
+    assert measure_weighted(rank(labels, quarters / 4), weights).auc == pytest.approx(right)
+
+
+def test_every_metric_has_an_interval_around_its_value():
+    labels, scores = scored_users()
+    intervals = metric_intervals(labels, scores, resamples=200)
+    assert {name: each.value for name, each in intervals.items()} == asdict(measure(labels, scores))
+    for name in ("auc", "gini", "ks", "pr_auc", "log_loss", "brier"):
+        assert intervals[name].low < intervals[name].value < intervals[name].high
+    assert intervals["gini"].low == pytest.approx(2 * intervals["auc"].low - 1)
+    assert all(type(figure) is float for figure in astuple(intervals["auc"]))  # JSON takes no numpy numbers
+
+
+def test_the_interval_of_a_mean_is_as_wide_as_statistics_says():
+    labels, scores = scored_users(2000)
+    brier = metric_intervals(labels, scores)["brier"]
+    half_width = 1.96 * ((scores - labels) ** 2).std() / np.sqrt(2000)
+    assert brier.low == pytest.approx(brier.value - half_width, abs=0.1 * half_width)
+    assert brier.high == pytest.approx(brier.value + half_width, abs=0.1 * half_width)
+
+
+def test_more_users_make_intervals_narrower():
+    widths = []
+    for users in (200, 3200):
+        auc = metric_intervals(*scored_users(users), resamples=300)["auc"]
+        widths.append(auc.high - auc.low)
+    assert widths[0] / widths[1] == pytest.approx(4, rel=0.3)  # by the root of 16 times the users
+
+
+def test_examples_of_one_user_add_nothing_to_what_is_known():
+    labels, scores = scored_users(200)
+    user_ids = np.array([f"u{i:03d}" for i in range(200)], object)
+    once = metric_intervals(labels, scores, user_ids, resamples=50)
+    thrice = metric_intervals(*(np.tile(each, 3) for each in (labels, scores, user_ids)), resamples=50)
+    for name, interval in once.items():
+        assert astuple(thrice[name]) == pytest.approx(astuple(interval))
+    deciles = [
+        decile_intervals(*(np.tile(each, times) for each in (labels, scores, user_ids)), resamples=50)
+        for times in (1, 3)
+    ]
+    np.testing.assert_allclose(*(each.drop(columns="users") for each in deciles), atol=1e-12)
+    # Taken for users of their own, they would make the interval narrower.
+    rows = metric_intervals(np.tile(labels, 3), np.tile(scores, 3), resamples=50)["auc"]
+    assert rows.high - rows.low < 0.75 * (once["auc"].high - once["auc"].low)
+
+
+def test_all_examples_of_a_user_are_drawn_together_and_as_many_users_as_there_are():
+    user_ids = np.array(["b", "a", "b", "c", "c", "b"], object)
+    labels = np.array([0, 1, 1, 0, 1, 0], np.int8)
+    for weights in resample_users(labels, user_ids, resamples=50, seed=0):
+        assert weights[0] == weights[2] == weights[5]
+        assert weights[3] == weights[4]
+        assert weights[0] + weights[1] + weights[3] == 3
+
+
+def test_resamples_hold_both_labels_and_follow_the_seed():
+    labels = np.array([1, 0, 0], np.int8)
+    drawn = list(resample_users(labels, None, resamples=100, seed=1))
+    assert len(drawn) == 100
+    assert all(weights[0] > 0 and weights[1:].any() for weights in drawn)
+    np.testing.assert_array_equal(drawn, list(resample_users(labels, None, resamples=100, seed=1)))
+    assert not np.array_equal(drawn, list(resample_users(labels, None, resamples=100, seed=2)))
+
+
+def test_labels_of_one_kind_are_refused_and_not_drawn_for_ever():
+    labels, scores = np.zeros(5, np.int8), np.linspace(0, 1, 5)
+    for refuse in (
+        lambda: metric_intervals(labels, scores),
+        lambda: decile_intervals(labels, scores),
+        lambda: paired_difference(labels, scores, scores),
+        lambda: next(resample_users(labels, None, resamples=1, seed=0)),
+    ):
+        with pytest.raises(ValueError, match="need labels 0 and 1, both"):
+            refuse()
+
+
+def test_decile_bounds_surround_the_table_and_the_bads_that_lift_is_of():
+    labels, scores = scored_users(1000)
+    deciles = decile_intervals(labels, scores, resamples=200)
+    assert deciles[list(decile_table(labels, scores))].equals(decile_table(labels, scores))
+    assert (deciles["bad_rate_low"] <= deciles["bad_rate"]).all()
+    assert (deciles["bad_rate"] <= deciles["bad_rate_high"]).all()
+    # A tenth of 1,000 users: 1.96 standard errors of a share of 100.
+    top = deciles.iloc[0]
+    half_width = 1.96 * np.sqrt(top["bad_rate"] * (1 - top["bad_rate"]) / 100)
+    assert top["bad_rate_high"] - top["bad_rate_low"] == pytest.approx(2 * half_width, rel=0.3)
+    assert (deciles["lift_low"] <= deciles["lift"]).all()
+    assert (deciles["lift"] <= deciles["lift_high"]).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_users_with_few_examples_may_leave_deciles_empty():
+    user_ids = np.array(["a"] * 12 + ["b"] * 2, object)  # b drawn twice: 4 examples for 10 deciles
+    labels = np.tile([0, 1], 7).astype(np.int8)
+    deciles = decile_intervals(labels, np.linspace(0, 1, 14), user_ids, resamples=50)
+    assert deciles.notna().all(axis=None)
+
+
+def test_a_model_does_not_differ_from_itself():
+    labels, scores = scored_users()
+    for difference in paired_difference(labels, scores, scores, resamples=50).values():
+        assert astuple(difference) == (0.0, 0.0, 0.0, 0.0)
+
+
+def test_a_better_challenger_gains_auc_and_loses_loss():
+    labels, scores = scored_users(1000)
+    worse = to_noisy(scores)
+    differences = paired_difference(labels, scores, worse, resamples=200)
+    assert list(differences) == ["auc", "log_loss", "brier"]
+    assert 0 < differences["auc"].low < differences["auc"].value < differences["auc"].high
+    assert differences["log_loss"].high < 0
+    assert differences["brier"].high < 0
+    reversed_ = paired_difference(labels, worse, scores, resamples=200)
+    assert reversed_["auc"].low == pytest.approx(-differences["auc"].high)
+
+
+def test_the_same_users_for_both_models_make_a_difference_sharper():
+    labels, scores = scored_users(1000)
+    similar = to_noisy(scores, deviation=0.2)
+    difference = paired_difference(labels, scores, similar, resamples=300)["auc"]
+    assert difference.standard_error == pytest.approx(
+        (difference.high - difference.low) / (2 * 1.96), rel=0.2
+    )
+    alone: Interval = metric_intervals(labels, scores, resamples=300)["auc"]
+    assert difference.high - difference.low < 0.5 * (alone.high - alone.low)
+
+
+def to_noisy(scores: np.ndarray, deviation: float = 1.0) -> np.ndarray:
+    """Scores that rank worse."""
+    noise = np.random.default_rng(9).normal(0.0, deviation, len(scores))
+    return 1 / (1 + np.exp(-(np.log(scores / (1 - scores)) + noise)))

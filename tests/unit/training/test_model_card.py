@@ -1,0 +1,149 @@
+"""The model card holds what it was given, and no figure of its own."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jobs.training.evaluate import classify
+from jobs.training.intervals import Difference, Interval, decile_intervals
+from jobs.training.model_card import write_model_card
+from jobs.training.slices import slice_metrics
+
+LABELS = np.tile([0, 0, 1], 40).astype(np.int8)
+SCORES = np.clip(0.3 + 0.3 * LABELS + np.linspace(-0.25, 0.25, 120), 0, 1)
+# Mitchell et al. 2019, figure 1.
+SECTIONS = [
+    "Model details",
+    "Intended use",
+    "Factors",
+    "Metrics",
+    "Evaluation data",
+    "Training data",
+    "Quantitative analyses",
+    "Ethical considerations",
+    "Caveats and recommendations",
+]
+
+
+def card(**changes: object) -> str:
+    """A card of made-up figures."""
+    arguments = {
+        "model_name": "risk_encoder",
+        "run_id": "3f2a",
+        "facts": {"table": "risk.install_sessions", "snapshot_id": "8124", "first_landing_day": "2026-01-01"},
+        "split_method": "by a hash of the user id",
+        "split": {"train": {"users": 600, "examples": 610}, "test": {"users": 200, "examples": 204}},
+        "parameters": {"hidden_dim": 64},
+        "metrics": {
+            "encoder": {"auc": Interval(0.81234, 0.7951, 0.8302)},
+            "bag of apps": {"auc": Interval(0.7911, 0.771, 0.811), "brier": Interval(0.131, 0.121, 0.141)},
+        },
+        "differences": {
+            "bag of apps": {
+                "auc": Difference(0.0212, 0.0102, 0.0322, 0.0055),
+                "brier": Difference(-0.0013, -0.004, 0.0011, 0.0014),
+                "log_loss": Difference(-0.01, -0.02, -0.005, 0.004),
+            }
+        },
+        "deciles": decile_intervals(LABELS, SCORES, resamples=20),
+        "slices": slice_metrics(
+            LABELS,
+            SCORES,
+            np.full(120, 7),
+            np.zeros(120),
+            np.full(120, np.datetime64("2026-01-31")),
+            resamples=20,
+        ),
+    }
+    return write_model_card(**{**arguments, **changes})
+
+
+def section(text: str, title: str) -> str:
+    """What stands below a heading, up to the next."""
+    return re.split(r"\n##+ ", text.split(f"# {title}\n\n", 1)[1])[0]
+
+
+def test_sections_are_those_of_model_cards_for_model_reporting():
+    assert re.findall(r"^## (.+)$", card(), re.MULTILINE) == [*SECTIONS, "Licence"]
+
+
+def test_model_data_and_split_are_named():
+    text = card()
+    assert text.startswith("# Model card: risk_encoder\n")
+    assert "run `3f2a`" in section(text, "Model details")
+    assert "| hidden dim | 64 |" in section(text, "Model details")
+    assert "| first landing day | 2026-01-01 |" in section(text, "Training data")
+    assert "Users are split by a hash of the user id;" in section(text, "Evaluation data")
+    assert "| test | 200 | 204 |" in section(text, "Evaluation data")
+
+
+def test_models_stand_side_by_side_with_their_intervals():
+    table = section(card(), "Held-out users").splitlines()
+    assert table[0] == "| metric | encoder | bag of apps |"
+    assert table[2] == "| auc | 0.8123 (0.7951 to 0.8302) | 0.7911 (0.7710 to 0.8110) |"
+    assert table[3] == "| brier |  | 0.1310 (0.1210 to 0.1410) |"
+
+
+def test_a_difference_whose_interval_holds_zero_may_be_luck():
+    table = section(card(), "Model minus baseline").splitlines()
+    assert table[2] == (
+        "| bag of apps | auc | 0.0212 (0.0102 to 0.0322) | 0.0055 | more than luck: the interval leaves 0 out |"
+    )
+    assert "| -0.0013 (-0.0040 to 0.0011) | 0.0014 | may be luck" in table[3]
+    assert "more than luck" in table[4]
+
+
+def test_deciles_and_slices_are_tables_with_dashes_where_nothing_is_known():
+    text = card()
+    assert len(section(text, "Calibration and deciles").splitlines()) == 2 + 2 + 10
+    slices = section(text, "Slices").splitlines()
+    assert slices[2].startswith("| sequence length 1-10 | 120 | 0.3333 | ")
+    assert slices[3] == "| sequence length 11-30 | 0 | - | - | - |"
+    assert "nan" not in text
+
+
+def test_a_threshold_is_there_when_a_classification_is():
+    assert "Threshold" not in card()
+    text = card(classification=classify(LABELS, SCORES, threshold=0.4321))
+    assert "Threshold: users at or above 0.4321 are taken for bad." in text
+    assert re.search(r"\| is bad \| \d+ \| \d+ \|\n", section(text, "At the threshold"))
+
+
+def test_without_baselines_there_is_no_comparison():
+    assert "Model minus baseline" not in card(differences={})
+
+
+def test_limits_and_licence_are_said():
+    text = card()
+    for words in (
+        "Trained on installs only",
+        "Labels are taken as given",
+        "a decision by itself",
+        "Scores drift",
+    ):
+        assert words in text
+    assert "Code: Apache-2.0. The model inherits the terms of the data it was trained on." in text
+
+
+def test_no_figure_is_the_cards_own():
+    deciles, slices = (pd.DataFrame(columns=columns) for columns in (["decile"], ["slicing"]))
+    text = card(
+        facts={},
+        split={},
+        parameters={},
+        metrics={},
+        differences={},
+        deciles=deciles,
+        slices=slices,
+        run_id="run",
+    )
+    # What is left: the level of the intervals, the label that is scored, names.
+    assert re.findall(r"[-+]?\d[\d.,]*%?", text.replace("F1", "").replace("Apache-2.0", "")) == ["1", "95%"]
+
+
+@pytest.mark.parametrize("value", ["a|b", "a\nb"])
+def test_values_cannot_break_a_table(value):
+    assert len(section(card(facts={"table": value}), "Training data").splitlines()) == 3
+    assert re.search(r"\| table \| a(\\\|| )b \|", card(facts={"table": value}))

@@ -1,0 +1,47 @@
+"""What a recipe may be."""
+
+import pytest
+from pydantic import ValidationError
+
+from jobs.training.options import TrainingOptions
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("seed", -1),
+        ("batch_size", 0),
+        ("schedule", "sawtooth"),
+        ("learning_rate", 0),
+        ("warmup_epochs", 0),
+        ("max_epochs", 0),
+        ("max_steps", 0),
+        ("patience", 0),
+        ("evaluate_every_steps", 0),
+        ("weight_decay", -0.1),
+        ("clip_norm", 0),
+        ("accumulation_steps", 0),
+        ("reduce_on_plateau_patience", 0),
+        ("class_weights", "fair"),
+        ("install_dropout", 1.0),
+        ("pretraining_epochs", -1),
+        ("mask_share", 0),
+    ],
+)
+def test_an_option_that_cannot_work_is_named(setting, value):
+    with pytest.raises(ValueError, match=rf"(?s)1 validation error.*\n{setting}\n"):
+        TrainingOptions(**{setting: value})
+
+
+def test_a_setting_that_does_not_exist_is_refused():
+    with pytest.raises(ValidationError, match=r"learning_rat\n.*Extra inputs are not permitted"):
+        TrainingOptions(learning_rat=0.1)
+
+
+def test_options_do_not_change_after_they_were_checked():
+    with pytest.raises(ValidationError, match="frozen"):
+        TrainingOptions().batch_size = 0
+
+
+def test_each_setting_says_what_it_means():
+    assert all(field.description for field in TrainingOptions.model_fields.values())
