@@ -90,6 +90,10 @@ class Settings(BaseSettings):
     spark_slots: int = Field(default=2, ge=1)
     gpu_queue: str = "default"
 
+    # The gate before a promotion
+    promotion_auc_margin: float = Field(default=0.005, ge=0, le=1)
+    promotion_max_ece: float = Field(default=0.05, ge=0, le=1)
+
     @cached_property
     def ports(self) -> Ports:
         """Ports in force: the base ports moved by `port_offset`."""

@@ -9,6 +9,7 @@ Out  what was done; `register`, `push` and `pin` print one line of JSON last, fo
     exit  1   a service is down: a retry may help
 """
 
+import getpass
 import json
 import sys
 from dataclasses import asdict
@@ -19,6 +20,7 @@ import typer
 
 from model_registry.connect import connect_store, connect_tracking
 from model_registry.errors import ModelRegistryError
+from model_registry.gate import Limits
 from model_registry.publishing import promote_version, push_version
 from model_registry.resolve import pin as pin_version
 from model_registry.table import render
@@ -53,10 +55,23 @@ def push(version: Version) -> None:
 
 
 @app.command()
-def promote(version: Version) -> None:
-    """Make a pushed version champion: the next nightly run scores with it."""
+def promote(
+    version: Version,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Promote it whatever the comparison says; who, when and what is recorded."
+        ),
+    ] = False,
+) -> None:
+    """Make a pushed version champion: the next nightly run scores with it.
+
+    Refused where its latest comparison with the champion finds it worse, or there is none.
+    """
     settings = Settings()
-    pinned = promote_version(connect_tracking(settings), connect_store(settings), version)
+    limits = Limits(settings.promotion_auc_margin, settings.promotion_max_ece)
+    forced_by = getpass.getuser() if force else None
+    pinned = promote_version(connect_tracking(settings), connect_store(settings), version, limits, forced_by)
     typer.echo(f"{pinned.name} version {pinned.version} is champion: {pinned.uri}")
 
 

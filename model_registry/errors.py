@@ -18,6 +18,7 @@
     ├── HashMismatchError             bytes differ from those that were registered
     ├── VersionExistsError            versions are immutable
     ├── VersionNotPushedError         the version is not ready to be served
+    ├── PromotionRefusedError         a version is worse than the champion, or was not compared with it
     ├── InvalidModelFolderError       a folder that cannot be hashed or copied faithfully
     └── InvalidModelVersionError      a name, number, hash or JSON that names no version
 
@@ -107,6 +108,10 @@ class VersionExistsError(ModelRegistryError):
 
 
 class VersionNotPushedError(ModelRegistryError):
+    pass
+
+
+class PromotionRefusedError(ModelRegistryError):
     pass
 
 

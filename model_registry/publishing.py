@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from model_registry.errors import VersionExistsError
+from model_registry.gate import Limits, check_promotion
 from model_registry.resolve import pushed_here
 from model_registry.store import ModelStore
 from model_registry.tracking import ModelTracking
@@ -42,14 +43,27 @@ def _push(tracking: ModelTracking, store: ModelStore, model: ModelVersion) -> No
             store.verify(model)
 
 
-def promote_version(tracking: ModelTracking, store: ModelStore, number: int) -> PinnedModel:
-    """Make the version champion, after reading all its bytes back.
+def promote_version(
+    tracking: ModelTracking,
+    store: ModelStore,
+    number: int,
+    limits: Limits | None = None,
+    forced_by: str | None = None,
+) -> PinnedModel:
+    """Make the version champion, once it passed the gate and all its bytes were read back.
+
+    Args:
+        forced_by: who promotes it whatever the gate says; recorded with what was overruled.
 
     Raises:
         VersionMissingError, VersionNotPushedError: register or push it first.
+        PromotionRefusedError: it is worse than the champion, or was not compared with it.
         ModelFolderMissingError, HashMismatchError: HDFS does not hold what was registered.
     """
     pinned = pushed_here(tracking, store, number)
+    overruled = check_promotion(tracking, number, limits, force=forced_by is not None)
     store.verify(pinned)
+    if forced_by is not None and overruled:
+        tracking.mark_forced(number, forced_by, overruled)
     tracking.mark_champion(number)
     return pinned

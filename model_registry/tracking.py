@@ -1,10 +1,12 @@
 """Model versions in MLflow: who made them, which are pushed, which carry an alias.
 
 In   a training run with the artifact folder saved_model/ and the metrics test_auc, baseline_test_auc
-Out  one model version of that run, with tags sha256 and (once pushed) hdfs_uri, its aliases
+Out  one model version of that run, with tags sha256 and (once pushed) hdfs_uri, its aliases;
+     forced_by, forced_at and forced_over where a promotion overruled the gate
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,6 +34,14 @@ HDFS_URI_TAG = "hdfs_uri"
 CHALLENGER = "challenger"  # the newest pushed version
 CHAMPION = "champion"  # the version that scores every night
 
+# Tags of a comparison's run, which jobs/compare_models.py sets and the gate searches by.
+PURPOSE_TAG, COMPARISON = "purpose", "comparison"
+MODEL_NAME_TAG = "model_name"
+CHALLENGER_TAG, CHALLENGER_SHA256_TAG = "challenger", "challenger_sha256"
+CHAMPION_TAG, CHAMPION_SHA256_TAG = "champion", "champion_sha256"
+
+FORCED_BY_TAG, FORCED_AT_TAG, FORCED_OVER_TAG = "forced_by", "forced_at", "forced_over"
+
 
 @dataclass(frozen=True)
 class VersionRow:
@@ -45,6 +55,20 @@ class VersionRow:
     baseline_auc: float | None
     run_id: str
     created_at: datetime  # UTC
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Metrics of one run of jobs/compare_models.py, by the names that they have there."""
+
+    run_id: str
+    challenger_auc: float
+    champion_auc: float
+    auc_difference: float  # challenger minus champion
+    auc_difference_low: float
+    auc_difference_high: float
+    challenger_ece: float  # expected calibration error
+    challenger_ece_by_chance: float  # what true probabilities exceed in 5% of such holdouts
 
 
 class ModelTracking:
@@ -158,6 +182,44 @@ class ModelTracking:
         """Move the alias; whoever resolved it before keeps what was resolved."""
         with named_mlflow_errors(f"make version {number} {CHAMPION}", self._uri):
             self._client.set_registered_model_alias(self.model_name, CHAMPION, str(number))
+
+    def mark_forced(self, number: int, user: str, objections: Sequence[str]) -> None:
+        """Record on the version who overruled what, and when."""
+        tags = {
+            FORCED_BY_TAG: user,
+            FORCED_AT_TAG: datetime.now(UTC).isoformat(timespec="seconds"),
+            FORCED_OVER_TAG: "; ".join(objections),
+        }
+        with named_mlflow_errors(f"tag version {number}", self._uri):
+            for name, value in tags.items():
+                self._client.set_model_version_tag(self.model_name, str(number), name, value)
+
+    def latest_comparison(self, challenger: int, champion: int) -> Comparison | None:
+        """The newest finished comparison of exactly these two, in any experiment.
+
+        By SHA-256 too: numbers start again when a registered model is deleted and made anew.
+        """
+        tags = {
+            PURPOSE_TAG: COMPARISON,
+            MODEL_NAME_TAG: self.model_name,
+            CHALLENGER_TAG: str(challenger),
+            CHALLENGER_SHA256_TAG: self._get(challenger).tags.get(SHA256_TAG, ""),
+            CHAMPION_TAG: str(champion),
+            CHAMPION_SHA256_TAG: self._get(champion).tags.get(SHA256_TAG, ""),
+        }
+        conditions = [f"tags.{name} = '{value}'" for name, value in tags.items()]
+        with named_mlflow_errors(f"find comparisons of version {challenger}", self._uri):
+            found = self._client.search_runs(
+                [one.experiment_id for one in self._client.search_experiments()],
+                " and ".join([*conditions, "attributes.status = 'FINISHED'"]),
+                order_by=["attributes.start_time DESC"],
+                max_results=1,
+            )
+        names = [field.name for field in fields(Comparison) if field.name != "run_id"]
+        if not found or not found[0].data.metrics.keys() >= set(names):
+            return None
+        run = found[0]
+        return Comparison(run.info.run_id, **{name: run.data.metrics[name] for name in names})
 
     def rows(self) -> list[VersionRow]:
         """All versions, newest first."""

@@ -197,7 +197,7 @@ def _checked(examples: Examples, split: Split) -> Split:
         if set(part.labels) != {0, 1}:
             raise SplitError(
                 f"the {name} part of the split needs users of both labels, but {_describe(part)}; the whole "
-                f"training set {_describe(examples)}: at least 3 users of each label are needed"
+                f"training set {_describe(examples)}: more users of both labels are needed"
             )
     return split
 

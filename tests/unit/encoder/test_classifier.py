@@ -39,6 +39,11 @@ def test_the_order_of_installs_counts(model):
     assert abs(logits(model, [5, 9, 7]) - logits(model, [7, 9, 5])).item() > 1e-4
 
 
+def test_of_a_longer_row_the_last_installs_count():
+    model = build_classifier(EncoderConfig(vocabulary_size=30, max_sequence_length=3, **SMALL))
+    np.testing.assert_allclose(logits(model, [8, 4, 5, 9, 7]), logits(model, [5, 9, 7]), atol=1e-6)
+
+
 def test_a_user_with_only_padding_gets_a_finite_logit(model):
     assert np.isfinite(logits(model, [0, 0, 0])).all()
 
@@ -46,11 +51,12 @@ def test_a_user_with_only_padding_gets_a_finite_logit(model):
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
     [
-        ("vocabulary_size", 2, "vocabulary_size must be at least 3, got 2"),
-        ("max_sequence_length", 0, "max_sequence_length must be at least 1, got 0"),
-        ("num_layers", 0, "num_layers must be at least 1, got 0"),
+        ("vocabulary_size", 2, r"vocabulary_size\n.*greater than or equal to 3"),
+        ("max_sequence_length", 0, r"max_sequence_length\n.*greater than or equal to 1"),
+        ("num_layers", 0, r"num_layers\n.*greater than or equal to 1"),
+        ("context_width", 4, "context_width must be odd, got 4"),
         ("num_heads", 5, "num_heads must divide hidden_dim, got num_heads=5 and hidden_dim=64"),
-        ("dropout", 1.0, "dropout must be at least 0 and below 1, got 1.0"),
+        ("dropout", 1.0, r"dropout\n.*less than 1"),
     ],
 )
 def test_a_size_that_cannot_work_is_named(setting, value, message):

@@ -7,9 +7,12 @@ import pytest
 
 from jobs.encoder.encoder import TransformerEncoder
 from jobs.encoder.encoder_layer import EncoderLayer
-from jobs.encoder.masked_average_pooling import MaskedAveragePooling
+from jobs.encoder.keep_last_installs import KeepLastInstalls
+from jobs.encoder.local_context import LocalContext
 from jobs.encoder.multi_head_attention import MultiHeadAttention
 from jobs.encoder.point_wise_feed_forward import PointWiseFeedForward
+from jobs.encoder.place_pooling import PlacePooling
+from jobs.encoder.relative_place_encoding import RelativePlaceEncoding, relative_places
 from jobs.encoder.scaled_dot_product_attention import ScaledDotProductAttention
 from jobs.encoder.sinusoidal_positional_encoding import SinusoidalPositionalEncoding
 from tests.unit.encoder.layer_battery import run_layer_battery
@@ -84,18 +87,27 @@ def test_transformer_encoder_passes_the_battery(random, padding_mask, tmp_path: 
         "num_layers": 2,
         "num_heads": HEADS,
         "intermediate_dim": 16,
+        "context_width": 3,
         "dropout": 0.2,
     }
     expected_shape = (BATCH, SEQUENCE, HIDDEN)
-    run_layer_battery(TransformerEncoder, settings, {"token_ids": token_ids}, expected_shape, 33, tmp_path)
+    run_layer_battery(TransformerEncoder, settings, {"token_ids": token_ids}, expected_shape, 39, tmp_path)
 
 
-def test_masked_average_pooling_passes_the_battery(random, padding_mask, tmp_path: Path):
-    inputs = {
-        "inputs": normal(random, BATCH, SEQUENCE, HIDDEN),
-        "token_ids": padding_mask.astype(np.int32),
-    }
-    run_layer_battery(MaskedAveragePooling, {}, inputs, (BATCH, HIDDEN), 0, tmp_path)
+def test_relative_place_encoding_passes_the_battery(random, padding_mask, tmp_path: Path):
+    inputs = {"inputs": normal(random, BATCH, SEQUENCE, HIDDEN), "padding_mask": padding_mask}
+    run_layer_battery(RelativePlaceEncoding, {}, inputs, (BATCH, SEQUENCE, HIDDEN), 2, tmp_path)
+
+
+def test_local_context_passes_the_battery(random, padding_mask, tmp_path: Path):
+    inputs = {"inputs": normal(random, BATCH, SEQUENCE, HIDDEN), "padding_mask": padding_mask}
+    settings = {"width": 3, "dropout": 0.2}
+    run_layer_battery(LocalContext, settings, inputs, (BATCH, SEQUENCE, HIDDEN), 4, tmp_path)
+
+
+def test_place_pooling_passes_the_battery(random, padding_mask, tmp_path: Path):
+    inputs = {"inputs": normal(random, BATCH, SEQUENCE, HIDDEN), "padding_mask": padding_mask}
+    run_layer_battery(PlacePooling, {}, inputs, (BATCH, 2 * HIDDEN), 0, tmp_path)
 
 
 def test_attention_is_equation_1_over_real_installs(random, padding_mask):
@@ -184,14 +196,45 @@ def test_what_padded_positions_hold_does_not_reach_real_ones(random, padding_mas
     np.testing.assert_allclose(first[padding_mask], second[padding_mask], atol=1e-6)
 
 
-def test_pooling_averages_real_installs_alone():
+def test_places_run_from_first_to_last_install_whatever_the_padding():
+    mask = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 0, 0, 0]], dtype=bool)
+    expected = [[-1, -0.5, 0, 0.5, 1], [-1, 0, 1, 0, 0], [0, 0, 0, 0, 0]]
+    np.testing.assert_allclose(relative_places(mask), expected, atol=1e-6)
+
+
+def test_local_context_sees_neighbours_and_no_padding(random, padding_mask):
+    inputs = normal(random, BATCH, SEQUENCE, HIDDEN)
+    layer = LocalContext(width=3)
+    before = np.asarray(layer(inputs, padding_mask=padding_mask))
+    changed = inputs.copy()
+    changed[0, 4] += 1.0
+    changed[1, 3:] += 1.0  # padding of the second user
+    after = np.asarray(layer(changed, padding_mask=padding_mask))
+    moved = np.abs(after - before).max(axis=-1) > 1e-6
+    np.testing.assert_array_equal(moved[0], [False, False, False, True, True])
+    assert not moved[1, :3].any()
+
+
+def test_pooling_sums_real_installs_and_their_places_shrunk_towards_zero():
     vectors = np.array([[[1.0, 10.0], [3.0, 30.0], [99.0, 99.0]]], dtype=np.float32)
-    pooled = MaskedAveragePooling()(vectors, token_ids=np.array([[7, 4, 0]]))
-    np.testing.assert_allclose(pooled, [[2.0, 20.0]])
+    pooled = PlacePooling()(vectors, padding_mask=np.array([[True, True, False]]))
+    np.testing.assert_allclose(pooled, [[4 / 6, 40 / 6, 2 / 6, 20 / 6]], rtol=1e-6)
 
 
 def test_pooling_over_only_padding_is_zero():
-    pooled = MaskedAveragePooling()(
-        np.ones((1, 2, 2), dtype=np.float32), token_ids=np.zeros((1, 2), np.int32)
-    )
-    np.testing.assert_array_equal(pooled, [[0.0, 0.0]])
+    pooled = PlacePooling()(np.ones((1, 2, 2), dtype=np.float32), padding_mask=np.zeros((1, 2), bool))
+    np.testing.assert_array_equal(pooled, np.zeros((1, 4)))
+
+
+@pytest.mark.parametrize("width", [3, 4, 9])
+def test_of_each_row_the_last_installs_are_kept(width):
+    rows = np.zeros((3, width), np.int32)
+    rows[0, :width] = np.arange(1, width + 1)
+    rows[1, :2] = [7, 8]
+    kept = np.asarray(KeepLastInstalls(3)(rows))
+    expected = [list(range(width - 2, width + 1)), [7, 8, 0], [0, 0, 0]]
+    np.testing.assert_array_equal(kept, expected)
+
+
+def test_a_row_that_is_short_enough_stays_as_it_is():
+    np.testing.assert_array_equal(KeepLastInstalls(5)(np.array([[4, 9]], np.int32)), [[4, 9]])

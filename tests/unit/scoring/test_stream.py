@@ -12,12 +12,12 @@ from jobs.training.vocabulary import Vocabulary
 class CountingModel:
     """Scores a user by the number of its installs and remembers the width of each batch."""
 
-    def __init__(self, max_sequence_length=128):
-        self.max_sequence_length = max_sequence_length
+    def __init__(self, max_history=128):
+        self.max_history = max_history
         self.widths = []
 
     def encode(self, app_ids):
-        return encode_app_ids(app_ids, Vocabulary(("maps",)), self.max_sequence_length)
+        return encode_app_ids(app_ids, Vocabulary(("maps",)), self.max_history)
 
     def predict(self, token_ids):
         self.widths.append(token_ids.shape[1])
@@ -61,7 +61,7 @@ def test_record_batches_are_sorted_by_length_together():
 
 def test_length_and_unknown_apps_are_of_what_the_model_read():
     batch = record_batch(("u1", ["new", "new", "maps", "new"]))
-    (scored,) = score_stream(iter([batch]), CountingModel(max_sequence_length=2), max_tokens_per_batch=8)
+    (scored,) = score_stream(iter([batch]), CountingModel(max_history=2), max_tokens_per_batch=8)
     assert (scored["sequence_length"].to_pylist(), scored["unknown_apps"].to_pylist()) == ([2], [1])
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 APPS = ("chat", "maps", "bank", "game")  # tokens 3, 4, 5, 6
-MAX_SEQUENCE_LENGTH = 4
+MAX_HISTORY = 4
 
 
 def plain_logit(token_ids: Sequence[int]) -> float:
@@ -47,7 +47,7 @@ def save_tiny_model(
     extra.mkdir()
     (extra / "vocabulary.txt").write_text("".join(f"{app}\n" for app in APPS))
     sizes = {
-        "max_sequence_length": MAX_SEQUENCE_LENGTH,
+        "max_history": MAX_HISTORY,
         "vocabulary_size": vocabulary_size or len(APPS) + 3,
         "pad_token_id": 0,
         "unknown_token_id": 1,

@@ -1,6 +1,8 @@
 """Reading a training set, and splitting it by user."""
 
 import json
+from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +14,12 @@ from jobs.training.dataset import (
     Examples,
     SplitError,
     TrainingSetError,
+    assign_users,
     read_training_set,
+    split_by_time,
     split_by_user,
 )
-from tests.unit.training.synthetic import FACTS, made_up_examples, write_training_set
+from tests.unit.training.synthetic import AS_OF, FACTS, made_up_examples, write_training_set
 
 
 def labelled(*users: tuple[str, int]) -> Examples:
@@ -23,6 +27,7 @@ def labelled(*users: tuple[str, int]) -> Examples:
     return Examples(
         user_ids=np.array([user for user, _ in users], dtype=object),
         labels=np.array([label for _, label in users], dtype=np.int8),
+        as_of=np.full(len(users), AS_OF),
         app_ids=pa.array([["maps"]] * len(users), pa.list_(pa.string())),
     )
 
@@ -44,7 +49,7 @@ def test_a_written_training_set_is_read_back_in_order_of_user(tmp_path):
 def test_a_user_without_installs_is_left_out(tmp_path):
     examples = labelled(("u1", 0), ("u2", 1))
     write_training_set(
-        Examples(examples.user_ids, examples.labels, pa.array([[], ["maps"]], pa.list_(pa.string()))),
+        replace(examples, app_ids=pa.array([[], ["maps"]], pa.list_(pa.string()))),
         tmp_path,
     )
     assert list(read_training_set(tmp_path).examples.user_ids) == ["u2"]
@@ -81,12 +86,11 @@ def test_a_malformed_column_is_named(tmp_path, column, values, message):
         read_training_set(tmp_path)
 
 
-def test_users_are_split_60_20_20_with_the_same_share_of_each_label():
+def test_users_are_split_80_20_with_the_same_share_of_each_label():
     users = [(f"u{i}", int(i % 10 == 0)) for i in range(1000)]
     split = split_by_user(labelled(*users))
-    assert [(len(part), int(part.labels.sum())) for part in (split.train, split.validation, split.test)] == [
-        (600, 60),
-        (200, 20),
+    assert [(len(part), int(part.labels.sum())) for part in (split.train, split.test)] == [
+        (800, 80),
         (200, 20),
     ]
 
@@ -94,25 +98,59 @@ def test_users_are_split_60_20_20_with_the_same_share_of_each_label():
 def test_all_examples_of_a_user_are_in_one_part():
     users = [(f"u{i % 50}", int(i % 7 == 0)) for i in range(200)]  # four examples each, of both labels
     split = split_by_user(labelled(*users))
-    parts = [users_of(split.train), users_of(split.validation), users_of(split.test)]
+    parts = [users_of(split.train), users_of(split.test)]
     assert len(set.union(*parts)) == sum(len(part) for part in parts) == 50
 
 
 def test_the_order_of_rows_does_not_change_the_split():
     examples = made_up_examples(200)
     turned = examples.take(np.arange(200)[::-1])
-    for part in ("train", "validation", "test"):
+    for part in ("train", "test"):
         assert users_of(getattr(split_by_user(examples), part)) == users_of(
             getattr(split_by_user(turned), part)
         )
 
 
-def test_three_users_of_each_label_are_enough():
-    split = split_by_user(labelled(*[(f"u{i}", i % 2) for i in range(6)]))
-    assert [set(part.labels) for part in (split.train, split.validation, split.test)] == [{0, 1}] * 3
+def test_users_are_assigned_to_as_many_parts_as_there_are_shares():
+    examples = labelled(*[(f"u{i}", i % 2) for i in range(40)])
+    part = assign_users(examples, [0.25] * 4)
+    assert np.bincount(part).tolist() == [10, 10, 10, 10]
+    assert [int(examples.labels[part == number].sum()) for number in range(4)] == [5] * 4
 
 
-@pytest.mark.parametrize("positives", [0, 1, 2, 100])
+def by_month(*rows: tuple[str, int, str]) -> Examples:
+    """One example for each user, label and day."""
+    examples = labelled(*[(user, label) for user, label, _ in rows])
+    return replace(examples, as_of=np.array([day for _, _, day in rows], "datetime64[us]"))
+
+
+def test_an_out_of_time_split_trains_on_labels_before_the_day_and_tests_on_the_others():
+    examples = by_month(
+        ("u1", 0, "2026-01-31"), ("u2", 1, "2026-01-01"), ("u3", 0, "2026-02-01"), ("u4", 1, "2026-03-01")
+    )
+    split = split_by_time(examples, date(2026, 2, 1))
+    assert (users_of(split.train), users_of(split.test)) == ({"u1", "u2"}, {"u3", "u4"})
+    assert "2026-02-01" in split.method
+
+
+def test_a_user_with_labels_on_both_sides_is_not_trained_on():
+    examples = by_month(
+        ("u1", 0, "2026-01-01"),
+        ("u2", 1, "2026-01-01"),
+        ("u3", 0, "2026-01-01"),
+        ("u3", 1, "2026-03-01"),
+        ("u4", 0, "2026-03-01"),
+    )
+    split = split_by_time(examples, date(2026, 2, 1))
+    assert (users_of(split.train), users_of(split.test)) == ({"u1", "u2"}, {"u3", "u4"})
+
+
+def test_a_day_after_all_labels_leaves_nothing_to_test_on():
+    with pytest.raises(SplitError, match="the test part of the split needs users of both labels"):
+        split_by_time(made_up_examples(20), date(2027, 1, 1))
+
+
+@pytest.mark.parametrize("positives", [0, 1, 100])
 def test_a_part_of_one_label_only_is_refused_with_what_was_found(positives):
     users = [(f"u{i}", int(i < positives)) for i in range(100)]
     message = f"has 100 users with {positives} examples of label 1 and {100 - positives} of label 0"

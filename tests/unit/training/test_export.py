@@ -7,37 +7,25 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.training.export import export_saved_model
 from jobs.training.vocabulary import Vocabulary
-
-APPS = tuple(f"app {i}" for i in range(20))
-VOCABULARY = Vocabulary(APPS)
-LONGEST = 6
-# Sequences of different lengths; token 1 is an app that the vocabulary lacks.
-TOKEN_ROWS = [[5], [9, 7, 22], [3, 4, 5, 6, 7, 8], [12, 1, 12, 4]]
-
-
-def padded(rows: list[list], pad: object, width: int) -> np.ndarray:
-    return np.array([row + [pad] * (width - len(row)) for row in rows])
+from tests.unit.training.small_risk_model import APPS, MAX_HISTORY, TOKEN_ROWS, VOCABULARY, padded, small_risk_model
 
 
 def app_rows(token_rows: list[list[int]]) -> list[list[str]]:
     return [[APPS[token - 3] if token >= 3 else "brand new app" for token in row] for row in token_rows]
 
 
-def small_model(vocabulary: Vocabulary) -> keras.Model:
-    keras.utils.set_random_seed(5)
-    config = EncoderConfig(vocabulary.size, LONGEST, hidden_dim=8, num_heads=2, intermediate_dim=16)
-    return build_classifier(config)
+def padded_apps(rows: list[list[str]], width: int) -> np.ndarray:
+    return np.array([row + [""] * (width - len(row)) for row in rows])
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("export")
-    model = small_model(VOCABULARY)
-    model.save(folder / "encoder.keras")
-    export_saved_model(model, VOCABULARY, LONGEST, folder / "saved_model")
+    model = small_risk_model()
+    model.save(folder / "model.keras")
+    export_saved_model(model, VOCABULARY, MAX_HISTORY, folder / "saved_model")
     return folder
 
 
@@ -48,18 +36,18 @@ def signatures(exported):
 
 
 def score_tokens(signatures, rows: list[list[int]], width: int) -> dict[str, np.ndarray]:
-    scores = signatures["score_token_ids"](token_ids=tf.constant(padded(rows, 0, width), tf.int32))
+    scores = signatures["score_token_ids"](token_ids=tf.constant(padded(rows, width)))
     return {name: value.numpy() for name, value in scores.items()}
 
 
 def score_apps(signatures, rows: list[list[str]], width: int, name: str = "score_app_ids"):
-    scores = signatures[name](app_ids=tf.constant(padded(rows, "", width)))
+    scores = signatures[name](app_ids=tf.constant(padded_apps(rows, width)))
     return {name: value.numpy() for name, value in scores.items()}
 
 
 def test_keras_file_saved_model_and_both_signatures_agree_whatever_the_padding(exported, signatures):
-    reloaded = keras.models.load_model(exported / "encoder.keras")
-    expected = np.asarray(reloaded(padded(TOKEN_ROWS, 0, LONGEST).astype(np.int32), training=False))
+    reloaded = keras.models.load_model(exported / "model.keras")
+    expected = np.asarray(reloaded(padded(TOKEN_ROWS), training=False))
     assert np.ptp(expected) > 0.01  # otherwise agreement would mean little
     for width in (6, 7, 40):
         from_tokens = score_tokens(signatures, TOKEN_ROWS, width)
@@ -71,7 +59,7 @@ def test_keras_file_saved_model_and_both_signatures_agree_whatever_the_padding(e
 
 
 def test_users_scored_alone_get_the_same_scores(signatures):
-    together = score_tokens(signatures, TOKEN_ROWS, LONGEST)["logit"]
+    together = score_tokens(signatures, TOKEN_ROWS, MAX_HISTORY)["logit"]
     alone = [score_tokens(signatures, [row], len(row))["logit"].item() for row in TOKEN_ROWS]
     np.testing.assert_allclose(alone, together, atol=1e-5)
 
@@ -92,7 +80,7 @@ def test_signatures_give_float32_of_one_number_per_user(signatures):
 def test_of_a_sequence_that_is_too_long_the_last_installs_count(signatures):
     long_row = [20, 21, *TOKEN_ROWS[2]]
     rows = [long_row, TOKEN_ROWS[1]]
-    expected = score_tokens(signatures, [TOKEN_ROWS[2], TOKEN_ROWS[1]], LONGEST)["logit"]
+    expected = score_tokens(signatures, [TOKEN_ROWS[2], TOKEN_ROWS[1]], MAX_HISTORY)["logit"]
     for width in (8, 12):
         np.testing.assert_allclose(score_tokens(signatures, rows, width)["logit"], expected, atol=1e-5)
         from_apps = score_apps(signatures, app_rows(rows), width)["logit"]
@@ -103,7 +91,7 @@ def test_the_vocabulary_lies_beside_the_graph(exported):
     extra = exported / "saved_model" / "assets.extra"
     assert (extra / "vocabulary.txt").read_text().splitlines() == list(APPS)
     assert json.loads((extra / "model.json").read_text()) == {
-        "max_sequence_length": LONGEST,
+        "max_history": MAX_HISTORY,
         "vocabulary_size": 23,
         "pad_token_id": 0,
         "unknown_token_id": 1,
@@ -112,6 +100,6 @@ def test_the_vocabulary_lies_beside_the_graph(exported):
 
 def test_a_model_that_knows_no_app_still_scores(tmp_path):
     nothing = Vocabulary(())
-    export_saved_model(small_model(nothing), nothing, LONGEST, tmp_path / "saved_model")
+    export_saved_model(small_risk_model(nothing.size), nothing, MAX_HISTORY, tmp_path / "saved_model")
     loaded = tf.saved_model.load(str(tmp_path / "saved_model"))
     assert np.isfinite(score_apps(loaded.signatures, [["any app"]], 1)["logit"]).all()

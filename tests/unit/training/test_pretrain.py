@@ -22,9 +22,10 @@ POPULARITY_LOSS = np.log(APPS)  # of one who knows only that all apps are equall
 def cyclic_sequences(users: int) -> TokenSequences:
     """Each user installs the apps in one circle, from any start: both neighbours tell the app between them."""
     random = np.random.default_rng(0)
+    lengths = random.integers(8, 21, users)  # 1 to 3 hidden installs
     starts = random.integers(0, APPS, users)
-    values = 3 + (starts[:, None] + np.arange(8)) % APPS
-    return TokenSequences(values.ravel().astype(np.int32), np.arange(0, users * 8 + 1, 8))
+    values = [3 + (start + np.arange(length)) % APPS for start, length in zip(starts, lengths, strict=True)]
+    return TokenSequences(np.concatenate(values).astype(np.int32), np.concatenate([[0], np.cumsum(lengths)]))
 
 
 TOKENS = cyclic_sequences(512)
@@ -97,3 +98,9 @@ def test_other_installs_are_hidden_in_each_epoch():
         hidden[number // steps].append((token_ids.numpy() == 2).sum(axis=0))
     first, second = (np.sum(places, axis=0) for places in hidden)
     assert list(first) != list(second)
+
+
+def test_only_hidden_installs_count_in_the_loss():
+    for (token_ids, _), _, weights in masked_batches(TOKENS, CONFIG.vocabulary_size, OPTIONS).take(8):
+        lengths = (token_ids.numpy() != 0).sum(axis=1)
+        np.testing.assert_array_equal(weights.numpy().sum(axis=1), np.round(0.15 * lengths))

@@ -20,7 +20,7 @@ OPTIONS = TrainingOptions(
     max_epochs=6,
     evaluate_every_steps=3,
     patience=3,
-    reduce_on_plateau_patience=1,
+    reduce_on_plateau_patience=2,
     accumulation_steps=2,
     install_dropout=0.2,
     class_weights="balanced",
@@ -73,7 +73,7 @@ def undisturbed() -> Fit:
     return train(None)[0]
 
 
-@pytest.mark.parametrize("kill_at", [2, 4])
+@pytest.mark.parametrize("kill_at", [2, 4, 5])
 def test_a_killed_training_ends_with_the_weights_and_history_of_an_undisturbed_one(
     undisturbed, tmp_path, kill_at
 ):

@@ -8,15 +8,23 @@ from typing import Any
 
 import keras
 import mlflow
+import numpy as np
+import pyarrow as pa
 import pytest
 import tensorflow as tf
 from mlflow.entities import Run
+from sklearn.metrics import roc_auc_score
 
-from jobs.train_encoder import SettingError, main
-from jobs.training.dataset import Examples, SplitError
+from jobs.command import WrongArgumentsError, parse
+from jobs.train_encoder import Arguments, main
+from jobs.training.dataset import Examples, SplitError, split_by_user
+from jobs.training.recipe import Settings, train
 from tests.unit.training.synthetic import FACTS, made_up_examples, write_training_set
 
-SMALL = {"hidden_dim": 8, "num_layers": 1, "num_heads": 2, "intermediate_dim": 16}
+SMALL = {
+    "encoder": {"hidden_dim": 8, "num_layers": 1, "num_heads": 2, "intermediate_dim": 16},
+    "training": {"max_epochs": 2, "batch_size": 32},
+}
 
 
 @pytest.fixture(scope="module")
@@ -29,16 +37,24 @@ def tracking_uri(tmp_path_factory):
     mlflow.set_tracking_uri(before)
 
 
-def run_main(examples: Examples, folder: Path, tracking_uri: str, **settings: int) -> None:
+def run_main(examples: Examples, folder: Path, tracking_uri: str) -> None:
     write_training_set(examples, folder)
-    main(str(folder), tracking_uri, experiment="unit", model_name="small", **{**SMALL, **settings})
+    main(
+        Arguments(
+            training_set=str(folder),
+            tracking_uri=tracking_uri,
+            experiment="unit",
+            model_name="small",
+            **SMALL,
+        )
+    )
 
 
 @pytest.fixture(scope="module")
 def printed(tracking_uri, tmp_path_factory) -> list[str]:
-    """Lines that one training on a hundred users prints."""
+    """Lines that one training on two hundred users prints."""
     with redirect_stdout(StringIO()) as output:
-        run_main(made_up_examples(100), tmp_path_factory.mktemp("set"), tracking_uri, max_epochs=2)
+        run_main(made_up_examples(200), tmp_path_factory.mktemp("set"), tracking_uri)
     return output.getvalue().splitlines()
 
 
@@ -52,23 +68,48 @@ def run(result) -> Run:
     return mlflow.get_run(result["run_id"])
 
 
-def test_each_epoch_prints_one_line(printed):
-    assert sum(line.startswith("epoch ") for line in printed) == 2
+def test_each_epoch_of_each_fold_prints_one_line(printed):
+    for number in (1, 2, 3, 4):
+        assert sum(line.startswith(f"fold {number} of 4, epoch ") for line in printed) == 2
+
+
+def test_the_encoders_own_lift_is_printed_with_its_interval_beside_the_total(printed, result):
+    ahead, lift = result["ahead"], result["encoder_lift"]
+    (total_line,) = [line for line in printed if line.startswith("ahead of the best baseline")]
+    (lift_line,) = [line for line in printed if line.startswith("of that by the encoder")]
+    for line, difference in ((total_line, ahead), (lift_line, lift)):
+        assert f"{difference['value']:+.4f} AUC (95% {difference['low']:+.4f}" in line
 
 
 def test_the_last_line_holds_the_runs_metrics_on_held_out_users(result, run):
     assert run.info.status == "FINISHED"
-    assert result["held_out_users"] == 20
-    assert run.data.metrics["test_auc"] == result["auc"]
-    assert run.data.metrics["baseline_test_auc"] == result["baseline_auc"]
-    others = {"test_pr_auc", "test_log_loss", "test_brier", "baseline_test_brier", "best_epoch"}
-    assert others <= set(run.data.metrics)
+    assert result["held_out_users"] == 40
+    metrics = run.data.metrics
+    assert metrics["test_auc"] == result["auc"]
+    assert metrics["test_auc_low"] <= metrics["test_auc"] <= metrics["test_auc_high"]
+    assert metrics["baseline_test_auc"] == result["baseline_auc"]
+    for prefix in (
+        "test",
+        "baseline_test",
+        "ngram_baseline_test",
+        "without_encoder_test",
+        "encoder_alone_test",
+    ):
+        for metric in ("auc", "gini", "ks", "pr_auc", "log_loss", "brier", "ece"):
+            assert f"{prefix}_{metric}_high" in metrics
 
 
-def test_the_run_holds_settings_and_each_epoch(result, run):
-    assert run.data.params.items() >= {"hidden_dim": "8", "seed": "7", "train_users": "60"}.items()
-    history = mlflow.MlflowClient().get_metric_history(result["run_id"], "validation_auc")
-    assert [metric.step for metric in history] == [1, 2]
+def test_the_run_holds_settings_and_what_the_folds_found(run):
+    assert (
+        run.data.params.items()
+        >= {
+            "encoder.hidden_dim": "8",
+            "training.seed": "7",
+            "recipe.folds": "4",
+            "train_users": "160",
+        }.items()
+    )
+    assert {"weight_encoder", "weight_bag_of_apps", "weight_n_grams"} <= set(run.data.metrics)
 
 
 def test_the_run_says_which_data_it_is_from(run):
@@ -79,10 +120,13 @@ def test_the_run_says_which_data_it_is_from(run):
     assert run.data.tags["model_name"] == "small"
 
 
-def test_the_run_holds_models_and_curves(result, tmp_path):
+def test_the_run_holds_models_pictures_tables_and_a_card(result, tmp_path):
     mlflow.artifacts.download_artifacts(run_id=result["run_id"], dst_path=str(tmp_path))
-    pictures = {path.name for path in (tmp_path / "curves").iterdir()}
-    assert pictures == {"roc.png", "precision_recall.png", "calibration.png", "learning_curve.png"}
+    pictures = {path.stem for path in (tmp_path / "pictures").iterdir()}
+    assert pictures >= {"roc", "calibration", "deciles", "slices", "confusing_users", "learning_curve_fold_1"}
+    assert {path.name for path in (tmp_path / "tables").iterdir()} >= {"deciles.csv", "slices.csv"}
+    assert f"{result['auc']:.4f}" in (tmp_path / "model_card.md").read_text()
+    assert keras.models.load_model(tmp_path / "model.keras").output_shape == (None,)
     assert keras.models.load_model(tmp_path / "encoder.keras").output_shape == (None,)
     assert "score_token_ids" in tf.saved_model.load(str(tmp_path / "saved_model")).signatures
 
@@ -94,6 +138,55 @@ def test_labels_of_one_kind_fail_the_run_with_the_reason(tracking_uri, tmp_path)
         run_main(examples, tmp_path, tracking_uri)
 
 
-def test_a_size_that_cannot_work_is_refused_before_any_data_is_read(tracking_uri):
-    with pytest.raises(SettingError, match="num_heads must divide hidden_dim"):
-        main("hdfs://nowhere/training_set", tracking_uri, num_heads=5)
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--encoder.num-heads", "5", "encoder num_heads must divide hidden_dim, got num_heads=5"),
+        (
+            "--training.batch-size",
+            "0",
+            r"training.batch_size Input should be greater than or equal to 1, got '?0",
+        ),
+        ("--recipe.folds", "many", "recipe.folds Input should be a valid integer.*got 'many'"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused_by_its_name(option, value, message):
+    with pytest.raises(WrongArgumentsError, match=message):
+        parse(Arguments, ["--training-set", "x", "--tracking-uri", "y", option, value])
+
+
+def test_every_setting_is_an_option():
+    options = ["--encoder.hidden-dim", "32", "--training.schedule", "cosine", "--test-from", "2026-02-01"]
+    arguments = parse(Arguments, ["--training-set", "x", "--tracking-uri", "y", *options])
+    assert arguments.encoder.hidden_dim == 32
+    assert arguments.training.schedule == "cosine"
+    assert str(arguments.test_from) == "2026-02-01"
+
+
+@pytest.fixture(scope="module")
+def ordered() -> Examples:
+    """Users whose label hangs on which of two apps comes first, among others that say nothing."""
+    random = np.random.default_rng(0)
+    labels = (random.random(600) < 0.5).astype(np.int8)
+    rows = []
+    for label in labels:
+        row = [f"app {i}" for i in random.integers(0, 12, 10)]
+        row[2], row[7] = ("first", "second") if label else ("second", "first")
+        rows.append(row)
+    as_of = np.full(600, np.datetime64("2026-01-31", "us"))
+    users = np.array([f"u{i}" for i in range(600)], dtype=object)
+    return Examples(users, labels, as_of, pa.array(rows, pa.list_(pa.string())))
+
+
+def test_the_recipe_reads_an_order_that_no_bag_of_apps_can(ordered):
+    settings = Settings(
+        encoder={"hidden_dim": 16, "num_layers": 1}, training={"max_epochs": 6, "batch_size": 16}
+    )
+    split = split_by_user(ordered)
+    trained = train(split.train, settings, lambda part, epoch: None)
+    tokens = trained.vocabulary.encode(split.test.app_ids, 100)
+    members = trained.member_logits(tokens)
+    assert roc_auc_score(split.test.labels, members["bag of apps"]) < 0.65
+    assert roc_auc_score(split.test.labels, trained.stack.combine(members)) > 0.9
+    model_logits = trained.model(tokens.padded(np.arange(len(tokens))), training=False)
+    np.testing.assert_allclose(model_logits, trained.stack.combine(members), atol=1e-4)

@@ -1,0 +1,87 @@
+"""Registered versions as contestants: what they were trained on, and how they score the same users.
+
+In   version numbers; users' app ids
+Out  Contestant(number=4, sha256="0123…", run_id="3f2a…", facts of its training set)
+     probabilities float64 (examples,) as a night would compute them, and the share of apps each user has that
+     the version does not know
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import mlflow
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from jobs.encoder.tokens import UNKNOWN_TOKEN_ID
+from jobs.scoring import engine
+from jobs.scoring.batching import predict_in_batches
+from jobs.scoring.tokens import count_token
+from jobs.training.evaluate import to_probabilities
+from model_registry.hashing import verify_folder
+from model_registry.tracking import ModelTracking
+
+FACTS_PREFIX = "training_set."  # of the tags of a training run
+# Tokens, padding included, in one call of a model: bounds memory, as in the night.
+MAX_TOKENS_PER_BATCH = 32 * 1024
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A registered version and its training run."""
+
+    number: int
+    sha256: str
+    run_id: str
+    facts: dict[str, str]  # of its training set: location, table, training_date, …
+    params: dict[str, str]  # of its training run
+
+    @property
+    def name(self) -> str:
+        """How pages call it."""
+        return f"version {self.number}"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What one version makes of users."""
+
+    probabilities: NDArray[np.float64]  # (examples,)
+    unknown_shares: NDArray[np.float64]  # (examples,), of the installs that it reads
+
+
+def find_contestant(tracking: ModelTracking, number: int) -> Contestant:
+    """Look the version up, and the run that made it.
+
+    Raises:
+        VersionMissingError: no such version.
+    """
+    version = tracking.version(number)
+    run_id = tracking.run_id(number)
+    data = mlflow.get_run(run_id).data
+    facts = {
+        name.removeprefix(FACTS_PREFIX): value
+        for name, value in data.tags.items()
+        if name.startswith(FACTS_PREFIX)
+    }
+    return Contestant(number, version.sha256, run_id, facts, dict(data.params))
+
+
+def score(tracking: ModelTracking, contestant: Contestant, app_ids: pa.ListArray) -> Scored:
+    """Download the version's SavedModel, verify it, and score users with the engine of the nightly scoring.
+
+    Raises:
+        HashMismatchError: the artifacts of its run are not what was registered.
+        UnusableModelError: nights could not score with it either.
+    """
+    with TemporaryDirectory(prefix="compare_") as scratch:
+        folder = tracking.download_saved_model(contestant.run_id, Path(scratch))
+        verify_folder(folder, contestant.sha256)
+        model = engine.load(folder)
+        tokens = model.encode(app_ids)
+        longest = int(tokens.lengths.max(initial=1))
+        _, logits = predict_in_batches(tokens, model.predict, max(MAX_TOKENS_PER_BATCH, longest))
+    # From logits, in float64: the model's own float32 probabilities near 1 are all alike.
+    return Scored(to_probabilities(logits), count_token(tokens, UNKNOWN_TOKEN_ID) / tokens.lengths)

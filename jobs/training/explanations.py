@@ -1,0 +1,118 @@
+"""What each install adds to a user's logit.
+
+In   the risk model, and token ids int32 (batch, sequence), padded at the end with zeros
+Out  {"contributions": float32 (batch, sequence), "logit": float32 (batch,), "baseline_logit": float32 (batch,)}
+
+     baseline_logit + sum of a user's contributions = logit
+
+Linear members say what each install adds, exactly; their baseline is the intercept. The encoder is explained by integrated
+gradients (Sundararajan, Taly and Yan, 2017, §3, https://arxiv.org/abs/1703.01365): its baseline is the user with every
+install replaced by padding's embedding but still counted as an install, so that the history's length belongs to the
+baseline. Both are weighed as the model weighs its members.
+"""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from jobs.encoder.tfidf_regression import TfidfRegression
+from jobs.encoder.tokens import PAD_TOKEN_ID
+
+STEPS = 16
+
+Explanation = dict[str, tf.Tensor]
+Floats = NDArray[np.float32]
+
+
+class Part(NamedTuple):
+    """What one member of the stack says."""
+
+    contributions: tf.Tensor  # float32 (batch, sequence), as wide as what the member was given
+    baseline: tf.Tensor  # float32 (batch,) or one number for all users
+
+
+def explain(model: keras.Model, token_ids: tf.Tensor, steps: int = STEPS) -> Explanation:
+    """Explain the logits of `build_risk_model`'s model; padding contributes 0.
+
+    Raises:
+        TypeError: a member of the stack is neither the classifier nor linear.
+    """
+    stack = model.get_layer("stack")
+    history = model.get_layer("history")
+    read = history(token_ids)  # (batch, read)
+    contributions = tf.zeros_like(read, tf.float32)
+    baseline = tf.fill(tf.shape(read)[:1], np.float32(stack.intercept))
+    for weight, member in zip(stack.stack_weights, find_members(stack), strict=True):
+        if weight == 0.0:  # the stack leaves members out by a weight of 0
+            continue
+        part = explain_member(member, read, steps)
+        contributions += weight * part.contributions
+        baseline += weight * part.baseline
+    return {
+        "contributions": put_back(contributions, token_ids, history.max_installs),
+        "logit": tf.identity(model(token_ids, training=False)),
+        "baseline_logit": baseline,
+    }
+
+
+def find_members(stack: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """The models and layers whose logits the stack adds up, in the order of its weights."""
+    return [logit._keras_history.operation for logit in keras.tree.flatten(stack.input)]
+
+
+def explain_member(member: keras.layers.Layer, token_ids: tf.Tensor, steps: int) -> Part:
+    """Explain one member's own logit."""
+    if isinstance(member, TfidfRegression):
+        return Part(member.contributions(token_ids), member.intercept)
+    if isinstance(member, keras.Model):
+        return explain_encoder(member, token_ids, steps)
+    raise TypeError(
+        f"expected the encoder's classifier or TfidfRegression, got {type(member).__name__} {member.name!r}"
+    )
+
+
+def explain_encoder(classifier: keras.Model, token_ids: tf.Tensor, steps: int) -> Part:
+    """Integrated gradients over the embeddings, summed over their width."""
+    keep_last, encoder = classifier.get_layer("last_installs"), classifier.get_layer("encoder")
+    pooling, head = classifier.get_layer("pooling"), classifier.get_layer("head")
+    read = keep_last(token_ids)  # (batch, read)
+    padding_mask = tf.not_equal(read, PAD_TOKEN_ID)
+    start = encoder.token_embedding(tf.fill(tf.shape(read), PAD_TOKEN_ID))  # (batch, read, hidden_dim)
+    path = encoder.token_embedding(read) - start
+
+    def logit_of(embeddings: tf.Tensor) -> tf.Tensor:
+        encoded = encoder.encode(embeddings, padding_mask, training=False)
+        return tf.squeeze(head(pooling(encoded, padding_mask=padding_mask)), axis=-1)  # (batch,)
+
+    def add_gradient(total: tf.Tensor, point: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        share, weight = point
+        embeddings = start + share * path
+        with tf.GradientTape() as tape:
+            tape.watch(embeddings)
+            logit = logit_of(embeddings)  # a user's depends on no other user's embeddings
+        return total + weight * tape.gradient(logit, embeddings)
+
+    # A loop in the graph: memory is that of one gradient, however many steps.
+    mean_gradient = tf.foldl(add_gradient, gauss_legendre(steps), tf.zeros_like(path), parallel_iterations=1)
+    contributions = tf.cast(tf.reduce_sum(path * mean_gradient, axis=-1), tf.float32)
+    return Part(put_back(contributions, token_ids, keep_last.max_installs), logit_of(start))
+
+
+def gauss_legendre(steps: int) -> tuple[Floats, Floats]:
+    """Points between 0 and 1 and their weights, which add up to 1; `(steps,)` each."""
+    points, weights = np.polynomial.legendre.leggauss(steps)
+    return ((points + 1) / 2).astype(np.float32), (weights / 2).astype(np.float32)
+
+
+def put_back(contributions: tf.Tensor, token_ids: tf.Tensor, max_installs: int) -> tf.Tensor:
+    """Undo KeepLastInstalls: `(batch, kept)` to `(batch, sequence)`, with 0 for the installs that were cut off."""
+    columns = tf.range(tf.shape(token_ids)[1])
+    row_ends = tf.reduce_max(tf.where(token_ids != PAD_TOKEN_ID, columns + 1, 0), axis=1)  # (batch,)
+    first_columns = tf.maximum(row_ends - max_installs, 0)
+    kept = columns[None, :] - first_columns[:, None]  # an install's place among those kept; below 0: cut off
+    was_kept = (kept >= 0) & (kept < tf.shape(contributions)[1])
+    found = tf.gather(contributions, tf.where(was_kept, kept, 0), batch_dims=1)
+    return tf.where(was_kept, found, 0.0)

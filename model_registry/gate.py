@@ -1,0 +1,80 @@
+"""What a version has to show before it becomes champion.
+
+In   the latest comparison of the version with the present champion: an MLflow run of jobs/compare_models.py
+Out  what speaks against the promotion, each with its figures:
+     AUC 0.8512 against the champion's 0.8731: -0.0219 (95% -0.0301 to -0.0137), allowed is -0.0050
+"""
+
+from dataclasses import dataclass
+
+from model_registry.errors import AliasMissingError, PromotionRefusedError
+from model_registry.tracking import Comparison, ModelTracking
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much worse than the champion a version may be."""
+
+    auc_margin: float = 0.005  # a difference in AUC that costs less than an outdated model does
+    # Expected calibration error of the challenger. Thresholds are set on scores, so a champion that ranks well
+    # and is off by more makes them mean something else.
+    max_ece: float = 0.05
+
+
+def check_promotion(
+    tracking: ModelTracking, number: int, limits: Limits | None = None, *, force: bool = False
+) -> list[str]:
+    """Return the objections that `force` overrules; without any, or without a champion, there are none.
+
+    Raises:
+        PromotionRefusedError: there are objections, and no force.
+    """
+    try:
+        champion = tracking.champion()
+    except AliasMissingError:
+        return []  # the first champion has nobody to be compared with
+    if champion == number:
+        return []
+    comparison = tracking.latest_comparison(number, champion)
+    objections = find_objections(comparison, limits or Limits())
+    if objections and not force:
+        raise _refused(tracking, number, champion, comparison, objections)
+    return objections
+
+
+def find_objections(comparison: Comparison | None, limits: Limits) -> list[str]:
+    """Say what speaks against a challenger that was compared so."""
+    if comparison is None:
+        return ["no finished comparison of the two"]
+    objections = []
+    # "not above" and not "below": a figure that is no number is no proof either.
+    if not comparison.auc_difference >= -limits.auc_margin:
+        objections.append(
+            f"AUC {comparison.challenger_auc:.4f} against the champion's {comparison.champion_auc:.4f}: "
+            f"{comparison.auc_difference:+.4f} (95% {comparison.auc_difference_low:+.4f} to "
+            f"{comparison.auc_difference_high:+.4f}), allowed is {-limits.auc_margin:+.4f}"
+        )
+    if not comparison.challenger_ece <= limits.max_ece:
+        objections.append(
+            f"calibration error {comparison.challenger_ece:.4f}, allowed is {limits.max_ece:.4f} "
+            f"(true probabilities of these users reach {comparison.challenger_ece_by_chance:.4f} by chance)"
+        )
+    return objections
+
+
+def _refused(
+    tracking: ModelTracking,
+    number: int,
+    champion: int,
+    comparison: Comparison | None,
+    objections: list[str],
+) -> PromotionRefusedError:
+    expected = f"{tracking.model_name} version {number} to be as good as the champion, version {champion}"
+    if comparison is None:
+        way_out = (
+            f"python -m jobs.compare_models --challenger {number}, then promote it again; "
+            "to roll back without waiting for it, --force, which is recorded"
+        )
+    else:
+        way_out = f"read the page of MLflow run {comparison.run_id}, then train again, or --force, which is recorded"
+    return PromotionRefusedError(expected, "; ".join(objections), way_out)

@@ -1,0 +1,46 @@
+"""Stacking: weights from held-out logits."""
+
+import numpy as np
+import pytest
+
+from jobs.training.stacking import Stack, fit_stack
+
+RANDOM = np.random.default_rng(5)
+TRUE_LOGITS = RANDOM.normal(0, 1.5, 4_000)
+LABELS = (RANDOM.random(4_000) < 1 / (1 + np.exp(-TRUE_LOGITS))).astype(np.int8)
+NOISE = RANDOM.normal(0, 1.0, 4_000)
+
+
+def test_one_model_is_calibrated_as_by_platt():
+    stack = fit_stack({"overconfident": 3.0 * TRUE_LOGITS - 2.0}, LABELS)
+    assert stack.weights["overconfident"] == pytest.approx(1 / 3, abs=0.03)
+    assert stack.intercept == pytest.approx(2 / 3, abs=0.1)
+
+
+def test_noise_gets_no_weight():
+    stack = fit_stack({"good": TRUE_LOGITS, "noise": NOISE}, LABELS)
+    assert stack.weights["noise"] < 0.1  # two standard errors
+    assert stack.weights["good"] > 0.9
+
+
+def test_a_model_that_is_wrong_falls_to_zero_and_not_below():
+    stack = fit_stack({"good": TRUE_LOGITS + NOISE, "upside down": -TRUE_LOGITS}, LABELS)
+    assert stack.weights["upside down"] == 0.0
+
+
+def test_two_views_of_the_truth_share_the_weight():
+    first, second = TRUE_LOGITS + NOISE, TRUE_LOGITS - NOISE
+    stack = fit_stack({"first": first, "second": second}, LABELS)
+    assert stack.weights["first"] == pytest.approx(0.5, abs=0.1)
+    assert stack.weights["second"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_labels_that_a_model_separates_get_finite_weights():
+    stack = fit_stack({"perfect": np.where(LABELS == 1, 1.0, -1.0)}, LABELS)
+    assert 0 < stack.weights["perfect"] < 50
+
+
+def test_logits_are_combined_by_name():
+    stack = Stack({"a": 2.0, "b": 0.5}, intercept=1.0)
+    combined = stack.combine({"b": np.array([4.0]), "a": np.array([3.0]), "unused": np.array([9.0])})
+    np.testing.assert_allclose(combined, [9.0])
