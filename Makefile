@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONWARNINGS ?= ignore::FutureWarning,ignore::DeprecationWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down status sql demo test test-unit test-cluster check format lock screenshots
+.PHONY: help install up down status sql demo test test-unit test-cluster check format lock screenshots bench-quality
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -77,3 +77,6 @@ lock: ## resolve pyproject.toml anew into requirements.lock
 
 screenshots: install ## pictures for the README from a running demo; needs Chromium
 	@$(BIN)/python docs/screenshots.py
+
+bench-quality: install ## AUC of the default recipe beside its baselines on made-up users; result in docs/quality/
+	@$(BIN)/python -m bench.quality

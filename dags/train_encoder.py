@@ -1,6 +1,6 @@
 """Train an encoder on the labels known by a date, register it in MLflow and push it to HDFS.
 
-`find_unextracted_days` → `extract_sessions` → `build_training_set` → `train_encoder` → `register` → `push` → `promote` (only with the param `promote`).
+`find_unextracted_days` → `extract_sessions` → `build_training_set` → `train_encoder` → `register` → `push` → `compare_models` → `promote` (only with the param `promote`).
 
 | task | does |
 |---|---|
@@ -10,18 +10,25 @@
 | train_encoder | trains, evaluates on held-out users beside the bag-of-apps baseline, logs one MLflow run |
 | register | makes that run a model version |
 | push | copies its SavedModel to HDFS, verified by SHA-256; then the alias `challenger` names it |
-| promote | moves the alias `champion`, which the next nightly run scores with |
+| compare_models | scores this run's held-out users with the new version and the champion; one MLflow run, whose page says whether the new one is better, by how much, how sure that is, and for whom it is worse. Without a champion it says so and passes |
+| promote | moves the alias `champion`, which the next nightly run scores with; refused where the comparison finds the new version worse or its calibration off (`docs/operations.md`, "Comparing models") |
 
-`train_encoder` runs in the pool `gpu` (one slot per GPU) and, where workers have queues, in the queue of the
-setting `RISK_GPU_QUEUE`.
+`train_encoder` and `compare_models` run in the pool `gpu` (one slot per GPU) and, where workers have queues, in the
+queue of the setting `RISK_GPU_QUEUE`.
+
+The param `settings` holds further options of the training by their names on its command line, such as
+`{"training.schedule": "cosine", "encoder.num-layers": 3}`; `python -m jobs.train_encoder --help` lists them.
 """
 
 import json
+import re
+import shlex
+from collections.abc import Mapping
 from datetime import timedelta
 
 from airflow.providers.standard.operators.python import ShortCircuitOperator
 from airflow.sdk import DAG, Param, TriggerRule, task
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from dags.common import (
     DEFAULT_ARGS,
@@ -38,6 +45,37 @@ TRAINING_DATE = "{{ params.training_date }}"
 TRAINING_SET = f"{SETTINGS.hdfs_url}{SETTINGS.training_sets_root}/training_date={TRAINING_DATE}/{RUN_FOLDER}"
 MLFLOW_RUN = "{{ ti.xcom_pull(task_ids='train_encoder')['run_id'] }}"
 VERSION = "{{ ti.xcom_pull(task_ids='register')['version'] }}"
+
+# Options that say how to train. Where its data is from and goes to is not for a param to say.
+SETTING_NAME = r"((encoder|training|recipe)\.[a-z][a-z0-9]*([-_][a-z0-9]+)*|warm[-_]start[-_]version)"
+
+
+def training_options(seed: int, settings: Mapping[str, object]) -> str:
+    """Options of `train_encoder` as words of bash; `settings` win over the DAG's own, null means the job's default.
+
+    >>> training_options(7, {"training.schedule": "cosine"})
+    '--encoder.max-sequence-length 128 --training.seed 7 --training.schedule cosine'
+
+    Raises:
+        AirflowFailException: a name that is no setting's.
+    """
+    options: dict[str, object] = {
+        "encoder.max-sequence-length": SETTINGS.max_sequence_length,
+        "training.seed": seed,
+    }
+    for name, value in settings.items():
+        if not re.fullmatch(SETTING_NAME, name):
+            raise AirflowFailException(
+                f"param settings: {name!r} is no option of the training; expected such as training.max-epochs"
+            )
+        options[name.replace("_", "-")] = value
+    words = (
+        word
+        for name, value in options.items()
+        if value is not None
+        for word in (f"--{name}", value if isinstance(value, str) else json.dumps(value))
+    )
+    return shlex.join(words)
 
 
 @task
@@ -68,8 +106,15 @@ with DAG(
             description="only labels observed by the end of this UTC day are used",
         ),
         "seed": Param(7, type="integer", minimum=0, description="of the split, the weights and the batches"),
+        "settings": Param(
+            {},
+            type="object",
+            propertyNames={"pattern": f"^{SETTING_NAME}$"},
+            description='further options of the training, such as {"training.schedule": "cosine"}',
+        ),
         "promote": Param(False, type="boolean", description="make the new version the champion"),
     },
+    user_defined_macros={"training_options": training_options},
     tags=["risk"],
 ) as dag:
     extract = spark_job("extract_sessions", find_unextracted_days(TRAINING_DATE))
@@ -92,8 +137,7 @@ with DAG(
         "train_encoder",
         f"jobs.train_encoder --training-set {TRAINING_SET} --webhdfs-url {SETTINGS.webhdfs_url}"
         f" --tracking-uri {SETTINGS.mlflow_tracking_uri} --experiment {SETTINGS.experiment}"
-        f" --model-name {SETTINGS.model_name} --max-sequence-length {SETTINGS.max_sequence_length}"
-        " --seed {{ params.seed }}",
+        f" --model-name {SETTINGS.model_name} {{{{ training_options(params.seed, params.settings) }}}}",
         output_processor=json.loads,
         pool="gpu",
         queue=SETTINGS.gpu_queue,
@@ -103,9 +147,19 @@ with DAG(
         "register", f"model_registry register --run-id {MLFLOW_RUN}", output_processor=json.loads
     )
     push = command("push", f"model_registry push --version {VERSION}", output_processor=json.loads)
+    compare = command(
+        "compare_models",
+        f"jobs.compare_models --training-set {TRAINING_SET} --webhdfs-url {SETTINGS.webhdfs_url}"
+        f" --tracking-uri {SETTINGS.mlflow_tracking_uri} --experiment {SETTINGS.experiment}"
+        f" --model-name {SETTINGS.model_name} --challenger {VERSION} --seed {{{{ params.seed }}}}",
+        output_processor=json.loads,
+        # TensorFlow takes a GPU that it sees whole, so not beside a training.
+        pool="gpu",
+        queue=SETTINGS.gpu_queue,
+    )
     wants_promotion = ShortCircuitOperator(
         task_id="wants_promotion", python_callable=lambda params: params["promote"]
     )
     promote = command("promote", f"model_registry promote --version {VERSION}")
 
-    extract >> build >> train >> register >> push >> wants_promotion >> promote
+    extract >> build >> train >> register >> push >> compare >> wants_promotion >> promote

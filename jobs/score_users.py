@@ -2,7 +2,8 @@
 
 In   risk.user_sequences/ds=…  u1, ["maps", "chat"], …, sequence_length 2
      the pinned SavedModel     pulled to every executor by SparkFiles, verified there before it is loaded
-Out  risk.risk_scores/ds=…     u1, 0.031, -3.44, 2, 0, risk_encoder, 3, ab12…, run_id
+Out  risk.risk_scores/ds=…     u1, 0.031, -3.44, 2, 0, risk_encoder, 3, ab12…, run_id, and with --reasons-above the
+                               installs that raised the score of the riskiest users most (jobs/scoring/reasons.py)
 
 The rows make one Iceberg snapshot that carries the write-audit-publish id; `audit_scores` publishes it.
 """
@@ -25,16 +26,21 @@ from pyspark.sql import functions as F
 from jobs.command import DataError, run_job
 from jobs.scoring.batching import TokenBudgetError
 from jobs.scoring.engine import UnusableModelError, load_once
+from jobs.scoring.reasons import ReasonsOptions
 from jobs.scoring.snapshots import snapshots_with_wap_id
 from jobs.scoring.stream import score_stream
 from jobs.scoring.tokens import EmptySequenceError
-from jobs.tables import CATALOG, TablePartition, ensure_tables
+from jobs.tables import ADDED_COLUMNS, CATALOG, TablePartition, ensure_tables
 from model_registry.errors import HashMismatchError, InvalidModelFolderError
 from model_registry.versions import PinnedModel
 
 logger = logging.getLogger(__name__)
 
-SCORED_COLUMNS = "user_id string, risk_score double, logit double, sequence_length int, unknown_apps int"
+REASONS_TYPE = ADDED_COLUMNS["risk_scores"]["reasons"]
+SCORED_COLUMNS = (
+    "user_id string, risk_score double, logit double, sequence_length int, unknown_apps int, "
+    f"reasons {REASONS_TYPE}"
+)
 # Some seconds of one core: more users would keep cores idle at the end, fewer would start Python workers that
 # spend longer importing TensorFlow than scoring.
 USERS_PER_TASK = 25_000
@@ -75,7 +81,7 @@ class WorkerFailedError(Exception):
 
 
 def score_with(
-    model: PinnedModel, max_tokens_per_batch: int
+    model: PinnedModel, max_tokens_per_batch: int, reasons: ReasonsOptions | None = None
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
     """Build the function that executors run; `model.dirname` is what SparkFiles resolves."""
 
@@ -83,16 +89,21 @@ def score_with(
         task = TaskContext.get()
         num_threads = task.cpus() if task else 1
         loaded = load_once(Path(SparkFiles.get(model.dirname)), model.sha256, num_threads)
-        yield from score_stream(batches, loaded, max_tokens_per_batch)
+        yield from score_stream(batches, loaded, max_tokens_per_batch, reasons)
 
     return score
 
 
 def score_users(
-    sequences: DataFrame, model: PinnedModel, run_id: str, num_tasks: int, max_tokens_per_batch: int
+    sequences: DataFrame,
+    model: PinnedModel,
+    run_id: str,
+    num_tasks: int,
+    max_tokens_per_batch: int,
+    reasons: ReasonsOptions | None = None,
 ) -> DataFrame:
     """Make one row of `risk_scores` (without `ds`) for every row of `sequences`."""
-    score = score_with(model, max_tokens_per_batch)
+    score = score_with(model, max_tokens_per_batch, reasons)
     spread = spread_over(sequences.select("user_id", "app_ids"), num_tasks)
     return spread.mapInArrow(score, SCORED_COLUMNS).select(
         "user_id",
@@ -104,6 +115,7 @@ def score_users(
         F.lit(model.version).cast("int").alias("model_version"),
         F.lit(model.sha256).alias("model_sha256"),
         F.lit(run_id).alias("run_id"),
+        "reasons",
     )
 
 
@@ -198,6 +210,10 @@ def main(
     max_tokens_per_batch: Annotated[
         int, typer.Option(min=1, help="users times the longest of them, in one call of the model")
     ] = 8_192,
+    reasons_above: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="risk score from which on reasons are kept; off")
+    ] = None,
+    top_reasons: Annotated[int, typer.Option(min=1, help="reasons of a user at most")] = 3,
 ) -> None:
     """Score one day's users with a pinned model; the scores stay staged until audit_scores publishes them."""
     source, target = TablePartition.parse(sequences), TablePartition.parse(scores)
@@ -210,7 +226,8 @@ def main(
     num_tasks = math.ceil(users / USERS_PER_TASK)
     logger.info("scoring %d users of %s with %s in %d tasks", users, source, pinned.dirname, num_tasks)
     spark.sparkContext.addFile(pinned.uri, recursive=True)
-    stage(score_users(rows, pinned, run_id, num_tasks, max_tokens_per_batch), target, wap_id)
+    reasons = None if reasons_above is None else ReasonsOptions(reasons_above, top_reasons)
+    stage(score_users(rows, pinned, run_id, num_tasks, max_tokens_per_batch, reasons), target, wap_id)
     logger.info("staged %s under wap id %s", target, wap_id)
 
 

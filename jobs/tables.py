@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -32,6 +34,10 @@ COLUMNS = {
     "risk_scores": """
         user_id STRING, risk_score DOUBLE, logit DOUBLE, sequence_length INT, unknown_apps INT,
         model_name STRING, model_version INT, model_sha256 STRING, run_id STRING, ds DATE""",
+}
+# Columns of later versions, at the end: tables of earlier ones get them, null in the rows written before.
+ADDED_COLUMNS = {
+    "risk_scores": {"reasons": "ARRAY<STRUCT<app_id: STRING, installs_ago: INT, contribution: DOUBLE>>"}
 }
 EVERY_TABLE = {
     # All rows of a write belong to one ds: the default, a shuffle by partition, would hand them to one task.
@@ -87,7 +93,7 @@ class TablePartition:
 
 
 def ensure_tables(spark: SparkSession) -> None:
-    """Create the tables that are missing; safe when several dates start at once."""
+    """Create the tables and columns that are missing; safe when several dates start at once."""
     spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {CATALOG}.{NAMESPACE}")
     for table, columns in COLUMNS.items():
         properties = EVERY_TABLE | PROPERTIES.get(table, {})
@@ -96,3 +102,18 @@ def ensure_tables(spark: SparkSession) -> None:
             f"CREATE TABLE IF NOT EXISTS {CATALOG}.{NAMESPACE}.{table} ({columns}) "
             f"USING iceberg PARTITIONED BY (ds) TBLPROPERTIES ({listed})"
         )
+    for table, added in ADDED_COLUMNS.items():
+        for column, column_type in added.items():
+            add_column(spark, f"{CATALOG}.{NAMESPACE}.{table}", column, column_type)
+
+
+def add_column(spark: SparkSession, table: str, column: str, column_type: str) -> None:
+    """Add the column unless the table has it."""
+    if column in spark.table(table).columns:
+        return
+    try:
+        spark.sql(f"ALTER TABLE {table} ADD COLUMN {column} {column_type}")
+    except (PySparkException, Py4JJavaError):
+        spark.catalog.refreshTable(table)
+        if column not in spark.table(table).columns:  # otherwise another date was faster
+            raise

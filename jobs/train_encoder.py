@@ -9,17 +9,26 @@ Out  one MLflow run: parameters, data set, metrics by epoch and on held-out user
 import json
 from dataclasses import asdict
 from datetime import date
+from pathlib import Path
 
 import mlflow
 from pydantic import Field
 
 from jobs.command import run_job
 from jobs.training import tracking
-from jobs.training.dataset import Split, TrainingSet, read_training_set, split_by_time, split_by_user
+from jobs.training.dataset import (
+    Examples,
+    Split,
+    TrainingSet,
+    read_training_set,
+    split_by_time,
+    split_by_user,
+)
 from jobs.training.download import local_folder
 from jobs.training.fit import Epoch
 from jobs.training.intervals import Difference
-from jobs.training.recipe import Settings, train
+from jobs.training.rate_finder import draw_rate_search
+from jobs.training.recipe import Settings, find_rate, train
 from jobs.training.report import MODEL, WITHOUT_ENCODER, Report, examine
 
 
@@ -34,6 +43,15 @@ class Arguments(Settings):
     test_from: date | None = Field(
         None, description="UTC day: test on labels as of then or later, not on a fifth of the users"
     )
+    warm_start_version: int | None = Field(
+        None, ge=1, description="Registered version whose encoder the training starts from"
+    )
+    checkpoint_folder: Path | None = Field(
+        None, description="Local folder that a killed training, started again, goes on from"
+    )
+    find_learning_rate: bool = Field(
+        False, description="Only try learning rates, and store the picture and a suggestion"
+    )
 
 
 def train_and_evaluate(training_set: TrainingSet, arguments: Arguments) -> dict[str, object]:
@@ -42,8 +60,13 @@ def train_and_evaluate(training_set: TrainingSet, arguments: Arguments) -> dict[
     tracking.log_training_set(training_set, arguments.training_set)
     tracking.log_split(split)
     tracking.log_settings(arguments)
+    if arguments.find_learning_rate:
+        return search_learning_rate(split.train, arguments)
+    earlier = None
+    if arguments.warm_start_version is not None:
+        earlier = tracking.load_earlier(arguments.model_name, arguments.warm_start_version)
     print(f"training on {split.train.users:,} users, testing on {split.test.users:,}", flush=True)
-    trained = train(split.train, arguments, report_epoch)
+    trained = train(split.train, arguments, report_epoch, earlier, arguments.checkpoint_folder)
     tracking.log_trained(trained)
     report = examine(split, trained, arguments.training.seed)
     for line in describe(report):
@@ -59,6 +82,14 @@ def split_examples(training_set: TrainingSet, test_from: date | None) -> Split:
     if test_from is None:
         return split_by_user(training_set.examples)
     return split_by_time(training_set.examples, test_from)
+
+
+def search_learning_rate(train_part: Examples, arguments: Arguments) -> dict[str, object]:
+    """Try rates on one encoder, and store the picture."""
+    search = find_rate(train_part, arguments)
+    tracking.log_figures({"learning_rates": draw_rate_search(search)})
+    mlflow.log_metric("suggested_learning_rate", search.suggestion)
+    return {"suggested_learning_rate": search.suggestion}
 
 
 def report_epoch(part: str, epoch: Epoch) -> None:

@@ -185,8 +185,16 @@ def training_result(settings: Settings) -> str:
     run = client.get_run(str(version.run_id)).data
     return (
         f"AUC {run.metrics['test_auc']:.3f} (bag-of-apps baseline {run.metrics['baseline_test_auc']:.3f})"
-        f" on {int(run.params['test_users']):,} held-out users"
+        f" on {int(run.params['test_users']):,} held-out users\n"
+        f"gain by the encoder, over the same model without it: {difference(run.metrics, 'model_without_encoder')}\n"
+        f"gain over 1- to 3-grams of apps: {difference(run.metrics, '3_grams_baseline')}"
     )
+
+
+def difference(metrics: dict[str, float], other: str) -> str:
+    """How far the model's AUC is ahead of another's, with the 95% interval of its training run."""
+    name = f"ahead_of_{other}_auc"
+    return f"{metrics[name]:+.3f} AUC ({metrics[f'{name}_low']:+.3f} to {metrics[f'{name}_high']:+.3f})"
 
 
 def main() -> None:

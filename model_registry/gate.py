@@ -16,8 +16,9 @@ class Limits:
     """How much worse than the champion a version may be."""
 
     auc_margin: float = 0.005  # a difference in AUC that costs less than an outdated model does
-    # Expected calibration error of the challenger. Thresholds are set on scores, so a champion that ranks well
-    # and is off by more makes them mean something else.
+    # Expected calibration error of the challenger: thresholds are set on scores, and a model that is off by more makes
+    # them mean something else. Where so few users were compared that true probabilities reach more by chance, that
+    # counts instead: 400 users reach 0.06.
     max_ece: float = 0.05
 
 
@@ -54,7 +55,7 @@ def find_objections(comparison: Comparison | None, limits: Limits) -> list[str]:
             f"{comparison.auc_difference:+.4f} (95% {comparison.auc_difference_low:+.4f} to "
             f"{comparison.auc_difference_high:+.4f}), allowed is {-limits.auc_margin:+.4f}"
         )
-    if not comparison.challenger_ece <= limits.max_ece:
+    if not comparison.challenger_ece <= max(limits.max_ece, comparison.challenger_ece_by_chance):
         objections.append(
             f"calibration error {comparison.challenger_ece:.4f}, allowed is {limits.max_ece:.4f} "
             f"(true probabilities of these users reach {comparison.challenger_ece_by_chance:.4f} by chance)"

@@ -2,8 +2,7 @@
 
 In   labels 0 or 1, probabilities of challenger and champion, user ids      (examples,)
 Out  auc -> Paired(value=0.012, low=0.004, high=0.019, standard_error=0.004, share_better=0.998)
-     slicing          slice  users  bad_rate  difference     low    high  share_better
-     sequence length  1-10    1203      0.11      -0.021  -0.034  -0.008         0.001
+     SliceDifference("sequence length 1-10", users=1203, bad_rate=0.11, auc=Paired(-0.021, -0.034, -0.008, …))
 """
 
 from dataclasses import dataclass, replace
@@ -42,6 +41,16 @@ class Paired(Difference):
     def is_sure(self) -> bool:
         """Whether the interval leaves out 0."""
         return self.low > 0.0 or self.high < 0.0
+
+
+@dataclass(frozen=True)
+class SliceDifference:
+    """Challenger minus champion in AUC among users of one kind."""
+
+    name: str  # "sequence length 1-10"
+    users: int
+    bad_rate: float  # share of label 1
+    auc: Paired
 
 
 def compare_paired(
@@ -84,12 +93,12 @@ def compare_slices(
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> pd.DataFrame:
+) -> list[SliceDifference]:
     """Difference in AUC by sequence length, share of unknown apps and month of the label.
 
     Slices of fewer than 30 users, or of one label, are left out: they say nothing.
     """
-    rows = []
+    found_slices = []
     for slicing, slice_of_row in cut_slices(examples, unknown_shares).items():
         for name in slice_of_row.cat.categories:
             members = np.flatnonzero((slice_of_row == name).to_numpy())
@@ -104,20 +113,10 @@ def compare_slices(
                 resamples=resamples,
                 seed=seed,
             )["auc"]
-            rows.append(
-                {
-                    "slicing": slicing,
-                    "slice": name,
-                    "users": part.users,
-                    "bad_rate": float(part.labels.mean()),
-                    "difference": found.value,
-                    "low": found.low,
-                    "high": found.high,
-                    "share_better": found.share_better,
-                }
+            found_slices.append(
+                SliceDifference(f"{slicing} {name}", part.users, float(part.labels.mean()), found)
             )
-    columns = ["slicing", "slice", "users", "bad_rate", "difference", "low", "high", "share_better"]
-    return pd.DataFrame(rows, columns=columns)
+    return found_slices
 
 
 def cut_slices(examples: Examples, unknown_shares: Floats) -> "dict[str, pd.Series[str]]":

@@ -65,3 +65,14 @@ def build_risk_model(
     history = KeepLastInstalls(max_history, name="history")(token_ids)
     logits = [member(history) for member in members]
     return keras.Model(token_ids, StackedLogit(weights, intercept, name="stack")(logits), name="risk_model")
+
+
+def average_models(models: Sequence[keras.Model]) -> keras.Model:
+    """One model that gives the mean of several models' logits; a single one stays as it is."""
+    if len(models) == 1:
+        return models[0]
+    token_ids = keras.Input(shape=(None,), dtype="int32", name="token_ids")
+    for number, model in enumerate(models):
+        model.name = f"{model.name}_{number}"
+    mean = keras.layers.average([model(token_ids) for model in models])
+    return keras.Model(token_ids, mean, name="encoder_ensemble")

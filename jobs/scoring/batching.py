@@ -35,7 +35,7 @@ def cut_batches(lengths: NDArray[np.int64], max_tokens: int) -> Iterator[NDArray
         if longest > max_tokens:
             raise TokenBudgetError(
                 f"a sequence of {longest} tokens does not fit a budget of {max_tokens} tokens per batch; "
-                "raise --max-tokens-per-batch or train with a shorter max_sequence_length"
+                "raise --max-tokens-per-batch or train with a shorter recipe.max_history"
             )
         end = start + max_tokens // longest
         yield longest_first[start:end]

@@ -2,11 +2,13 @@
 
 In   the model's folder as SparkFiles delivered it, its pinned sha256, and how many threads the task owns
 Out  token_ids int32 (batch, sequence), 0-padded  →  risk_score, logit: float64 (batch,)
+                                                  →  contributions: float32 (batch, sequence), where asked for
 
 TensorFlow is imported only after the folder's bytes proved to be the pinned ones.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from jobs.training.vocabulary import Vocabulary
 from model_registry.hashing import verify_folder
 
 SIGNATURE = "score_token_ids"
+EXPLAINING_SIGNATURE = "explain_token_ids"
 VOCABULARY_FILE = "assets.extra/vocabulary.txt"
 DESCRIPTION_FILE = "assets.extra/model.json"
 
@@ -32,15 +35,21 @@ class UnusableModelError(Exception):
     """The folder holds the pinned bytes, but not a model that scoring can call."""
 
 
+@dataclass(frozen=True)
+class Explanation:
+    """What installs add to logits: `baseline_logits` plus a user's contributions is the user's logit."""
+
+    contributions: NDArray[np.float32]  # (batch, sequence), 0 at padding
+    logits: FloatArray  # (batch,)
+    baseline_logits: FloatArray  # (batch,)
+
+
 class ScoringModel:
-    """A SavedModel with its vocabulary; `predict` and `encode` are all that scoring needs of it."""
+    """A SavedModel with its vocabulary; `encode`, `predict` and `explain` are all that scoring needs of it."""
 
     def __init__(self, saved_model: Any, vocabulary: Vocabulary, max_history: int) -> None:
-        if SIGNATURE not in saved_model.signatures:
-            found = ", ".join(sorted(saved_model.signatures)) or "none"
-            raise UnusableModelError(f"expected a SavedModel with signature {SIGNATURE}, found: {found}")
         self._saved_model = saved_model  # a signature alone does not keep the variables alive
-        self._signature = saved_model.signatures[SIGNATURE]
+        self._signature = self._find_signature(SIGNATURE)
         self.vocabulary = vocabulary
         self.max_history = max_history
 
@@ -57,6 +66,28 @@ class ScoringModel:
             answer["risk_score"].numpy().astype(np.float64),
             answer["logit"].numpy().astype(np.float64),
         )
+
+    def explain(self, token_ids: NDArray[np.int32]) -> Explanation:
+        """Explain a dense batch `(batch, sequence)`; costs about as much as scoring it a hundred times.
+
+        Raises:
+            UnusableModelError: the model was exported before models could explain.
+        """
+        import tensorflow as tf
+
+        answer = self._find_signature(EXPLAINING_SIGNATURE)(token_ids=tf.constant(token_ids))
+        return Explanation(
+            contributions=answer["contributions"].numpy(),
+            logits=answer["logit"].numpy().astype(np.float64),
+            baseline_logits=answer["baseline_logit"].numpy().astype(np.float64),
+        )
+
+    def _find_signature(self, name: str) -> Any:
+        signatures = self._saved_model.signatures
+        if name not in signatures:
+            found = ", ".join(sorted(signatures)) or "none"
+            raise UnusableModelError(f"expected a SavedModel with signature {name}, found: {found}")
+        return signatures[name]
 
 
 def load_once(path: Path, sha256: str, num_threads: int) -> ScoringModel:

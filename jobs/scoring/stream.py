@@ -1,7 +1,7 @@
 """Score a stream of Arrow record batches: what one Spark task does.
 
 In   record batches of user_id string, app_ids list<string>     u1, ["maps", "chat"]
-Out  record batches of SCORE_FIELDS, users in the same order    u1, 0.031, -3.44, 2, 0
+Out  record batches of SCORE_FIELDS, users in the same order    u1, 0.031, -3.44, 2, 0, null
 
 Several record batches are scored together, since more users sort into batches of more equal length. What
 is held meanwhile is bounded: app ids become 4-byte tokens as soon as they arrive.
@@ -14,6 +14,7 @@ import pyarrow as pa
 from jobs.encoder.tokens import UNKNOWN_TOKEN_ID
 from jobs.scoring.batching import predict_in_batches
 from jobs.scoring.engine import ScoringModel
+from jobs.scoring.reasons import REASONS, ReasonsOptions, explain_riskiest
 from jobs.scoring.tokens import concatenate, count_token
 from jobs.training.token_sequences import TokenSequences
 
@@ -26,18 +27,29 @@ SCORE_FIELDS = pa.schema(
         ("logit", pa.float64()),
         ("sequence_length", pa.int32()),  # installs that the model read: after the cut to its longest
         ("unknown_apps", pa.int32()),  # of those, apps outside its vocabulary
+        ("reasons", REASONS),  # null unless asked for and the risk score is high enough
     ]
 )
 Buffer = tuple[pa.Array, TokenSequences]
 
 
 def score_stream(
-    batches: Iterable[pa.RecordBatch], model: ScoringModel, max_tokens_per_batch: int
+    batches: Iterable[pa.RecordBatch],
+    model: ScoringModel,
+    max_tokens_per_batch: int,
+    reasons: ReasonsOptions | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield one batch of scores per buffer, each user exactly once, in the order of arrival."""
     for user_ids, sequences in fill_buffers(batches, model, BUFFER_TOKENS):
         risk_scores, logits = predict_in_batches(sequences, model.predict, max_tokens_per_batch)
-        columns = [user_ids, risk_scores, logits, sequences.lengths, count_token(sequences, UNKNOWN_TOKEN_ID)]
+        columns = [
+            user_ids,
+            risk_scores,
+            logits,
+            sequences.lengths,
+            count_token(sequences, UNKNOWN_TOKEN_ID),
+            explain_riskiest(sequences, risk_scores, model, max_tokens_per_batch, reasons),
+        ]
         yield pa.RecordBatch.from_arrays(
             [pa.array(column, type=field.type) for column, field in zip(columns, SCORE_FIELDS, strict=True)],
             schema=SCORE_FIELDS,

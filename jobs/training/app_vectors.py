@@ -21,6 +21,9 @@ from jobs.training.token_sequences import TokenSequences
 WINDOW = 5  # installs; a pair k installs apart counts 1/k
 # Context counts to this power: rare neighbours say less than they seem to (Levy, Goldberg and Dagan, 2015, §3.2).
 CONTEXT_SMOOTHING = 0.75
+SHRINKAGE_INSTALLS = (
+    10.0  # an app installed this often gets half the length of a frequent one: less is known of it
+)
 
 
 def fit_app_vectors(
@@ -35,8 +38,12 @@ def fit_app_vectors(
     vectors = np.zeros((vocabulary_size, hidden_dim), np.float32)
     components = min(hidden_dim, vocabulary_size - 1)
     left, singular_values, _ = randomized_svd(association, components, random_state=seed)
-    vectors[:, :components] = left * np.sqrt(singular_values)
+    vectors[:, :components] = left * singular_values
     vectors[:FIRST_APP_TOKEN_ID] = 0.0
+    counts = np.bincount(tokens.values, minlength=vocabulary_size)
+    lengths = np.linalg.norm(vectors, axis=1)
+    shrunk = counts / (counts + SHRINKAGE_INSTALLS)
+    vectors *= np.divide(shrunk, lengths, out=np.zeros(vocabulary_size), where=lengths > 0)[:, None]
     # Weighed by how often apps occur: these are the sizes that the encoder meets.
     mean_square = np.mean(np.square(vectors[tokens.values]))
     if mean_square > 0:

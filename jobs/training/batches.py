@@ -53,7 +53,7 @@ class Length:
 def measure_length(examples: int, options: TrainingOptions, stop_after_steps: int | None = None) -> Length:
     """Count the steps of a training on so many examples."""
     epoch_steps = steps_per_epoch(examples, options)
-    total_steps = min(options.max_epochs * epoch_steps, options.max_steps or sys.maxsize)
+    total_steps = min(options.epochs(examples) * epoch_steps, options.max_steps or sys.maxsize)
     return Length(
         epoch_steps=epoch_steps,
         total_steps=total_steps,

@@ -14,17 +14,19 @@ baseline. Both are weighed as the model weighs its members.
 from typing import NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from jobs.encoder.tfidf_regression import TfidfRegression
 from jobs.encoder.tokens import PAD_TOKEN_ID
 
-STEPS = 16
+# Midpoints of as many equal pieces of the path. Of 256 held-out users of an encoder of the default sizes (made-up histories
+# of 30 installs) the parts miss the logit's distance from the baseline by 0.09% in the median, 0.5% in the 99th percentile
+# and 0.6% at most; with 32 steps by 0.14%, 0.6% and 1.0%, with 16 by 0.24%, 1.1% and 1.5%. Gauss-Legendre points are no
+# better (50: 0.10%, 0.5% and 0.8%), since rectifiers make the gradient jump. Where one app alone turns the logit by 10 or
+# more, a small model missed by several per cent: the three outputs tell.
+STEPS = 50
 
 Explanation = dict[str, tf.Tensor]
-Floats = NDArray[np.float32]
 
 
 class Part(NamedTuple):
@@ -44,7 +46,7 @@ def explain(model: keras.Model, token_ids: tf.Tensor, steps: int = STEPS) -> Exp
     history = model.get_layer("history")
     read = history(token_ids)  # (batch, read)
     contributions = tf.zeros_like(read, tf.float32)
-    baseline = tf.fill(tf.shape(read)[:1], np.float32(stack.intercept))
+    baseline = tf.fill(tf.shape(read)[:1], tf.constant(stack.intercept, tf.float32))
     for weight, member in zip(stack.stack_weights, find_members(stack), strict=True):
         if weight == 0.0:  # the stack leaves members out by a weight of 0
             continue
@@ -87,24 +89,18 @@ def explain_encoder(classifier: keras.Model, token_ids: tf.Tensor, steps: int) -
         encoded = encoder.encode(embeddings, padding_mask, training=False)
         return tf.squeeze(head(pooling(encoded, padding_mask=padding_mask)), axis=-1)  # (batch,)
 
-    def add_gradient(total: tf.Tensor, point: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        share, weight = point
+    def add_gradient(total: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
         embeddings = start + share * path
         with tf.GradientTape() as tape:
             tape.watch(embeddings)
             logit = logit_of(embeddings)  # a user's depends on no other user's embeddings
-        return total + weight * tape.gradient(logit, embeddings)
+        return total + tape.gradient(logit, embeddings) / steps
 
     # A loop in the graph: memory is that of one gradient, however many steps.
-    mean_gradient = tf.foldl(add_gradient, gauss_legendre(steps), tf.zeros_like(path), parallel_iterations=1)
+    midpoints = (tf.range(steps, dtype=tf.float32) + 0.5) / steps
+    mean_gradient = tf.foldl(add_gradient, midpoints, tf.zeros_like(path), parallel_iterations=1)
     contributions = tf.cast(tf.reduce_sum(path * mean_gradient, axis=-1), tf.float32)
     return Part(put_back(contributions, token_ids, keep_last.max_installs), logit_of(start))
-
-
-def gauss_legendre(steps: int) -> tuple[Floats, Floats]:
-    """Points between 0 and 1 and their weights, which add up to 1; `(steps,)` each."""
-    points, weights = np.polynomial.legendre.leggauss(steps)
-    return ((points + 1) / 2).astype(np.float32), (weights / 2).astype(np.float32)
 
 
 def put_back(contributions: tf.Tensor, token_ids: tf.Tensor, max_installs: int) -> tf.Tensor:

@@ -1,10 +1,13 @@
 """Export of a trained model as a self-contained TensorFlow SavedModel.
 
-In   model (token ids -> logit), its vocabulary, the longest history that it reads
+In   the risk model (token ids -> logit), its vocabulary, the longest history that it reads
 Out  SavedModel folder with the signatures
-       score_token_ids   token_ids int32 (batch, sequence), 0 is padding
-       score_app_ids     app_ids string (batch, sequence), "" is padding; also `serving_default`
-     both to {"risk_score": float32 (batch,), "logit": float32 (batch,)}; and, for engines that map app ids themselves,
+       score_token_ids     token_ids int32 (batch, sequence), 0 is padding
+       score_app_ids       app_ids string (batch, sequence), "" is padding; also `serving_default`
+     both to {"risk_score": float32 (batch,), "logit": float32 (batch,)},
+       explain_token_ids, explain_app_ids
+     of the same inputs, to what each install adds to the logit (jobs/training/explanations.py); and, for engines that map
+     app ids themselves,
        assets.extra/vocabulary.txt   one app id per line, the first is token 3
        assets.extra/model.json       {"max_history": 2048, "vocabulary_size": 4003, …}
 """
@@ -16,6 +19,7 @@ import keras
 import tensorflow as tf
 
 from jobs.encoder.tokens import FIRST_APP_TOKEN_ID, PAD_TOKEN_ID, UNKNOWN_TOKEN_ID
+from jobs.training.explanations import Explanation, explain
 from jobs.training.vocabulary import Vocabulary
 
 PAD_APP_ID = ""
@@ -35,14 +39,22 @@ def export_saved_model(model: keras.Model, vocabulary: Vocabulary, max_history: 
     def score_app_ids(app_ids: tf.Tensor) -> Scores:
         return score_token_ids(token_table.lookup(app_ids))
 
+    def explain_token_ids(token_ids: tf.Tensor) -> Explanation:
+        return explain(model, token_ids)
+
+    def explain_app_ids(app_ids: tf.Tensor) -> Explanation:
+        return explain_token_ids(token_table.lookup(app_ids))
+
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.track(token_table)
+    app_ids = [tf.TensorSpec((None, None), tf.string, "app_ids")]
+    token_ids = [tf.TensorSpec((None, None), tf.int32, "token_ids")]
     # The first endpoint is also `serving_default`.
-    archive.add_endpoint("score_app_ids", score_app_ids, [tf.TensorSpec((None, None), tf.string, "app_ids")])
-    archive.add_endpoint(
-        "score_token_ids", score_token_ids, [tf.TensorSpec((None, None), tf.int32, "token_ids")]
-    )
+    archive.add_endpoint("score_app_ids", score_app_ids, app_ids)
+    archive.add_endpoint("score_token_ids", score_token_ids, token_ids)
+    archive.add_endpoint("explain_app_ids", explain_app_ids, app_ids)
+    archive.add_endpoint("explain_token_ids", explain_token_ids, token_ids)
     archive.write_out(str(path), verbose=False)
     write_extra_assets(vocabulary, max_history, path / EXTRA_ASSETS)
 

@@ -14,7 +14,7 @@ from jobs.training.dataset import Examples, SplitError, assign_users
 FOLDS = 4
 # The few numbers that are learned from held-out users need no more examples. With many users one fold holds as many,
 # and the trainings of the others are saved.
-ENOUGH_HELD_OUT = 2_000
+ENOUGH_HELD_OUT = 1_200
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+# A few thousand users need many passes; tens of thousands are learned from in few, and each costs minutes on a CPU.
+EXAMPLES_SHOWN, FEWEST_EPOCHS, MOST_EPOCHS = 40_000, 4, 20
+
 
 class TrainingOptions(BaseModel):
     """Training recipe, checked when built.
@@ -17,15 +20,18 @@ class TrainingOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = Field(7, ge=0, description="Fixes initial weights, order of examples, dropout and masks")
-    # 64 ranks no better and costs a quarter more time on a CPU.
-    batch_size: int = Field(128, ge=1, description="Examples in one step")
+    batch_size: int = Field(64, ge=1, description="Examples in one step")
     schedule: Literal["inverse_square_root", "one_cycle", "linear", "cosine"] = Field(
-        "inverse_square_root", description="How the learning rate moves; all rise first, one_cycle for 30%"
+        "cosine", description="How the learning rate moves; all rise first, one_cycle for 30%"
     )
     learning_rate: float = Field(1.5e-3, gt=0.0, description="Highest rate, at the end of the rise")
     # Post-layer-norm diverges when it starts at full speed.
     warmup_epochs: float = Field(1.0, gt=0.0, description="Length of the rise; one_cycle has its own")
-    max_epochs: int = Field(20, ge=1, description="Passes over the training examples at most")
+    max_epochs: int | None = Field(
+        None,
+        ge=1,
+        description="Passes over the training examples at most; none: as many as show 40,000 examples, from 4 to 20",
+    )
     max_steps: int | None = Field(None, ge=1, description="Steps at most; none: max_epochs alone counts")
     patience: int = Field(
         3, ge=1, description="Evaluations without a better validation AUC before training stops"
@@ -57,3 +63,9 @@ class TrainingOptions(BaseModel):
     mask_share: float = Field(
         0.15, gt=0.0, lt=1.0, description="Share of a user's installs that pretraining hides"
     )
+
+    def epochs(self, examples: int) -> int:
+        """Passes over so many training examples, at most."""
+        if self.max_epochs is not None:
+            return self.max_epochs
+        return min(max(round(EXAMPLES_SHOWN / examples), FEWEST_EPOCHS), MOST_EPOCHS)

@@ -5,41 +5,40 @@ Out  one Keras model, token ids -> calibrated logit, and its members to measure 
 
 1. The vocabulary, and apps' vectors from the company they keep, of all training users.
 2. For each fold: every member is fitted on the other folds and scores this one. Validation AUC there stops the encoder's
-   training and chooses the linear models' penalties.
+   training and chooses the linear models' penalties and longest n-gram.
 3. Weights of at least 0 for the members' logits minimise the log loss of the held-out users. This calibrates, too.
-4. Every member is fitted again on all training users, the encoder for as many epochs as were best in the folds.
+4. Every member is fitted again on all training users, the encoder up to the share of
+   its schedule that was best in the folds.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 from sklearn.metrics import roc_auc_score
 
 from jobs.encoder.classifier import EncoderConfig
-from jobs.encoder.risk_model import build_risk_model
-from jobs.training.app_vectors import fit_app_vectors
-from jobs.training.batches import LabelledSequences, steps_per_epoch
+from jobs.encoder.risk_model import average_models, build_risk_model
+from jobs.training.batches import LabelledSequences, measure_length
 from jobs.training.dataset import Examples
 from jobs.training.evaluate import choose_threshold, to_probabilities
 from jobs.training.fit import Epoch, Fit, fit_classifier
-from jobs.training.folds import ENOUGH_HELD_OUT, FOLDS, Fold, make_folds
-from jobs.training.linear import BAG_ORDER, CS, NGRAM_ORDERS, LinearModel, fit_linear
+from jobs.training.folds import ENOUGH_HELD_OUT, FOLDS, make_folds
+from jobs.training.held_out import ENCODER, HeldOut, Logits, Report, score_held_out
+from jobs.training.initial_weights import NamedWeights
+from jobs.training.linear import LinearModel, fit_linear
 from jobs.training.options import TrainingOptions
 from jobs.training.predict import predict_logits
+from jobs.training.pretrain import PretrainingEpoch
+from jobs.training.rate_finder import RateSearch, find_learning_rate
 from jobs.training.stacking import Stack, fit_stack
+from jobs.training.starting_weights import Earlier, starting_weights
 from jobs.training.token_sequences import TokenSequences
 from jobs.training.vocabulary import Vocabulary, build_vocabulary
-
-ENCODER, BAG_OF_APPS, NGRAMS = "encoder", "bag of apps", "n-grams"
-
-Logits = NDArray[np.float64]
-Report = Callable[[str, Epoch], None]
 
 
 @checked_dataclass(frozen=True)
@@ -55,6 +54,11 @@ class RecipeOptions:
     folds: int = Field(default=FOLDS, ge=2, description="Equal parts of the training users")
     enough_held_out: int = Field(
         default=ENOUGH_HELD_OUT, ge=1, description="Held-out examples after which no further fold is trained"
+    )
+    encoders: int = Field(
+        default=1,
+        ge=1,
+        description="Encoders of different seeds, whose logits are averaged; scoring costs as many times",
     )
 
 
@@ -76,47 +80,58 @@ class Trained:
     model: keras.Model  # token ids -> calibrated logit
     vocabulary: Vocabulary
     config: EncoderConfig
-    encoder: Fit  # on all training users
+    encoder: keras.Model  # on all training users; the average where there are several
     linear: dict[str, LinearModel]
     stack: Stack  # of all members
     linear_stack: Stack  # without the encoder: what there would be without it
-    fold_fits: list[Fit]
-    held_out_auc: dict[str, float]  # by member, of the users held out
-    threshold: float  # of the probability, that tells the held-out users' labels apart best
-    cs: dict[int, float]  # penalty of linear models, inverse, by longest n-gram
+    held_out: HeldOut
     max_history: int  # installs of a user that are read, the last ones
 
     def member_logits(self, tokens: TokenSequences) -> dict[str, Logits]:
         """Logits of each member, as fitted on all training users, `(examples,)` each."""
-        encoder = predict_logits(self.encoder.model, tokens).astype(np.float64)
+        encoder = predict_logits(self.encoder, tokens).astype(np.float64)
         linear = {name: model.predict_logits(tokens) for name, model in self.linear.items()}
         return {ENCODER: encoder, **linear}
 
+    @property
+    def held_out_auc(self) -> dict[str, float]:
+        """Cross-validated AUC by member."""
+        held_out = self.held_out
+        return {name: float(roc_auc_score(held_out.labels, z)) for name, z in held_out.logits.items()}
 
-@dataclass(frozen=True)
-class HeldOut:
-    """What the folds found."""
-
-    labels: NDArray[np.int8]
-    logits: dict[str, Logits]  # by member, of the best penalty each
-    orders: dict[str, int]  # longest n-gram of each linear member
-    cs: dict[int, float]  # best penalty of each longest n-gram that was tried
-    fits: list[Fit]
-    best_epochs: float  # passes over the fitted users that were best, mean of the folds
+    @property
+    def threshold(self) -> float:
+        """Probability that tells the held-out users' labels apart best."""
+        held_out = self.held_out
+        return choose_threshold(held_out.labels, to_probabilities(self.stack.combine(held_out.logits)))
 
 
-def train(examples: Examples, settings: Settings, report: Report) -> Trained:
-    """Follow the recipe; `report` is told the part and the epoch whenever one ends."""
-    vocabulary = build_vocabulary(
-        examples.app_ids, settings.recipe.min_count, max_size=settings.encoder.vocabulary_size
+def train(
+    examples: Examples,
+    settings: Settings,
+    report: Report,
+    earlier: Earlier | None = None,
+    checkpoints: Path | None = None,
+) -> Trained:
+    """Follow the recipe.
+
+    Args:
+        report: is told the part and the epoch whenever one ends.
+        earlier: encoder to start from.
+        checkpoints: folder that an interrupted training goes on from.
+
+    Raises:
+        SplitError: too few users of a label.
+        ValueError: the earlier encoder has other sizes.
+        CheckpointError: the folder holds another training's state.
+    """
+    vocabulary, config, data = prepare(examples, settings)
+    start = starting_weights(
+        data.tokens, vocabulary, config, settings.training, earlier, partial(report_pretraining, report)
     )
-    config = replace(settings.encoder, vocabulary_size=vocabulary.size)
-    tokens = vocabulary.encode(examples.app_ids, settings.recipe.max_history)
-    data = LabelledSequences(tokens, examples.labels)
-    start = initial_weights(data.tokens, config, settings.training.seed)
 
     folds = make_folds(examples, settings.recipe.folds, settings.recipe.enough_held_out)
-    held_out = score_held_out(data, folds, config, settings.training, start, report)
+    held_out = score_held_out(data, folds, config, settings.training, start, checkpoints, report)
     stack = fit_stack(held_out.logits, held_out.labels)
     linear_stack = fit_stack({name: held_out.logits[name] for name in held_out.orders}, held_out.labels)
 
@@ -124,98 +139,66 @@ def train(examples: Examples, settings: Settings, report: Report) -> Trained:
         name: fit_linear(data.tokens, data.labels, vocabulary.size, order, (held_out.cs[order],))[0]
         for name, order in held_out.orders.items()
     }
-    encoder = fit_on_all(data, held_out.best_epochs, config, settings.training, start, report)
+    fits = [
+        fit_on_all(data, held_out.best_share, config, options, start, checkpoints, report)
+        for options in one_for_each_seed(settings)
+    ]
+    encoder = average_models([fit.model for fit in fits])
     return Trained(
-        model=join(encoder.model, linear, stack, settings.recipe.max_history),
+        model=join(encoder, linear, stack, settings.recipe.max_history),
         vocabulary=vocabulary,
         config=config,
         encoder=encoder,
         linear=linear,
         stack=stack,
         linear_stack=linear_stack,
-        fold_fits=held_out.fits,
-        held_out_auc={name: float(roc_auc_score(held_out.labels, z)) for name, z in held_out.logits.items()},
-        threshold=choose_threshold(held_out.labels, to_probabilities(stack.combine(held_out.logits))),
-        cs=held_out.cs,
+        held_out=held_out,
         max_history=settings.recipe.max_history,
     )
 
 
-def initial_weights(
-    tokens: TokenSequences, config: EncoderConfig, seed: int
-) -> dict[str, NDArray[np.float32]]:
-    """Embeddings that know which apps keep each other company."""
-    vectors = fit_app_vectors(tokens, config.vocabulary_size, config.hidden_dim, seed)
-    return {"encoder/token_embedding/embeddings": vectors}
-
-
-def score_held_out(
-    data: LabelledSequences,
-    folds: list[Fold],
-    config: EncoderConfig,
-    options: TrainingOptions,
-    start: Mapping[str, NDArray[np.float32]],
-    report: Report,
-) -> HeldOut:
-    """Score each fold's users by members fitted on the others."""
-    labels = np.concatenate([data.labels[fold.held_out] for fold in folds])
-    fits: list[Fit] = []
-    encoder_logits = []
-    candidates: dict[int, list[list[Logits]]] = {order: [] for order in (BAG_ORDER, *NGRAM_ORDERS)}
-    for number, fold in enumerate(folds, start=1):
-        fitted, held_out = data.take(fold.fitted), data.take(fold.held_out)
-        for order, by_fold in candidates.items():
-            models = fit_linear(fitted.tokens, fitted.labels, config.vocabulary_size, order, CS)
-            by_fold.append([model.predict_logits(held_out.tokens) for model in models])
-        part = f"fold {number} of {len(folds)}"
-        fit = fit_classifier(config, options, fitted, held_out, partial(report, part), initial_weights=start)
-        fits.append(fit)
-        encoder_logits.append(predict_logits(fit.model, held_out.tokens).astype(np.float64))
-    best = {order: choose_penalty(by_fold, labels) for order, by_fold in candidates.items()}
-    ngram_order = max(NGRAM_ORDERS, key=lambda order: best[order].auc)  # the first of equals: the shorter
-    orders = {BAG_OF_APPS: BAG_ORDER, NGRAMS: ngram_order}
-    logits = {
-        ENCODER: np.concatenate(encoder_logits),
-        **{name: best[order].logits for name, order in orders.items()},
-    }
-    passes = [
-        fit.best_steps / steps_per_epoch(len(fold.fitted), options)
-        for fit, fold in zip(fits, folds, strict=True)
-    ]
-    return HeldOut(
-        labels, logits, orders, {order: one.c for order, one in best.items()}, fits, float(np.mean(passes))
+def prepare(examples: Examples, settings: Settings) -> tuple[Vocabulary, EncoderConfig, LabelledSequences]:
+    """The vocabulary of the training users, sizes that fit it, and their tokens."""
+    vocabulary = build_vocabulary(
+        examples.app_ids, settings.recipe.min_count, max_size=settings.encoder.vocabulary_size
     )
+    config = replace(settings.encoder, vocabulary_size=vocabulary.size)
+    tokens = vocabulary.encode(examples.app_ids, settings.recipe.max_history)
+    return vocabulary, config, LabelledSequences(tokens, examples.labels)
 
 
-@dataclass(frozen=True)
-class BestPenalty:
-    """A linear model's best penalty on held-out users."""
-
-    c: float
-    auc: float
-    logits: Logits
+def find_rate(examples: Examples, settings: Settings) -> RateSearch:
+    """Try learning rates on the encoder alone."""
+    _, config, data = prepare(examples, settings)
+    return find_learning_rate(config, settings.training, data)
 
 
-def choose_penalty(by_fold: list[list[Logits]], labels: NDArray[np.int8]) -> BestPenalty:
-    """The penalty of the highest AUC over all held-out users; of equals the strongest."""
-    joined = [np.concatenate(same_c) for same_c in zip(*by_fold, strict=True)]
-    tried = [
-        BestPenalty(c, float(roc_auc_score(labels, logits)), logits)
-        for c, logits in zip(CS, joined, strict=True)
+def report_pretraining(report: Report, epoch: PretrainingEpoch) -> None:
+    """Tell a pass of pretraining as a part of its own."""
+    nan = float("nan")
+    report("pretraining", Epoch(epoch.number, 0, epoch.masked_loss, nan, nan, epoch.seconds))
+
+
+def one_for_each_seed(settings: Settings) -> list[TrainingOptions]:
+    """Options of each encoder of the ensemble."""
+    first = settings.training.seed
+    return [
+        settings.training.model_copy(update={"seed": first + number})
+        for number in range(settings.recipe.encoders)
     ]
-    return max(tried, key=lambda one: one.auc)
 
 
 def fit_on_all(
     data: LabelledSequences,
-    epochs: float,
+    share: float,
     config: EncoderConfig,
     options: TrainingOptions,
-    start: Mapping[str, NDArray[np.float32]],
+    start: NamedWeights,
+    checkpoints: Path | None,
     report: Report,
 ) -> Fit:
-    """Train the encoder on all training users for as many passes as were best in the folds."""
-    steps = max(1, round(epochs * steps_per_epoch(len(data.labels), options)))
+    """Train an encoder on all training users up to the share of the schedule that was best in the folds."""
+    full_length = measure_length(len(data.labels), options).total_steps
     return fit_classifier(
         config,
         options,
@@ -223,7 +206,8 @@ def fit_on_all(
         None,
         partial(report, "all training users"),
         initial_weights=start,
-        stop_after_steps=steps,
+        checkpoint_folder=checkpoints / f"all_{options.seed}" if checkpoints else None,
+        stop_after_steps=max(1, round(share * full_length)),
     )
 
 

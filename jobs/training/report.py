@@ -14,6 +14,7 @@ from jobs.encoder.tokens import UNKNOWN_TOKEN_ID
 from jobs.training.baseline import BASELINE_ORDERS, fit_baselines
 from jobs.training.dataset import Split
 from jobs.training.evaluate import Classification, classify, most_confusing, to_probabilities
+from jobs.training.held_out import ENCODER
 from jobs.training.intervals import (
     Difference,
     Interval,
@@ -21,7 +22,7 @@ from jobs.training.intervals import (
     metric_intervals,
     paired_difference,
 )
-from jobs.training.recipe import ENCODER, Trained
+from jobs.training.recipe import Trained
 from jobs.training.slices import slice_metrics
 
 MODEL = "model"
@@ -91,6 +92,6 @@ def predict_test_users(split: Split, trained: Trained) -> Probabilities:
         f"{ENCODER} alone": to_probabilities(logits[ENCODER]),
         **{
             name: baseline.predict_proba(split.test.app_ids.to_pylist())[:, 1]
-            for name, baseline in fit_baselines(split.train, trained.cs).items()
+            for name, baseline in fit_baselines(split.train, trained.held_out.cs).items()
         },
     }

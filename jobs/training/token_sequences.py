@@ -39,6 +39,14 @@ class TokenSequences:
         places = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
         return TokenSequences(self.values[places], offsets)
 
+    def last(self, count: int) -> "TokenSequences":
+        """Of each sequence the last `count` tokens."""
+        lengths = self.lengths
+        from_end = np.repeat(self.offsets[1:], lengths) - np.arange(self.offsets[-1])
+        return TokenSequences(
+            self.values[from_end <= count], np.concatenate([[0], np.cumsum(np.minimum(lengths, count))])
+        )
+
     def padded(self, indices: NDArray[np.int64]) -> NDArray[np.int32]:
         """Sequences `indices` as int32 `(len(indices), longest)`, zeros at the end."""
         starts, lengths = self.offsets[indices], self.lengths[indices]

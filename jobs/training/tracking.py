@@ -14,11 +14,13 @@ from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import keras
 import mlflow
 from matplotlib.figure import Figure
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 
+from jobs.scoring.engine import VOCABULARY_FILE, read_vocabulary
 from jobs.training import plots
 from jobs.training.dataset import Split, TrainingSet
 from jobs.training.export import export_saved_model
@@ -27,6 +29,7 @@ from jobs.training.intervals import Interval
 from jobs.training.model_card import write_model_card
 from jobs.training.recipe import Settings, Trained
 from jobs.training.report import MODEL, Report
+from jobs.training.starting_weights import Earlier
 
 MODEL_ARTIFACT = "model.keras"
 ENCODER_ARTIFACT = "encoder.keras"
@@ -92,7 +95,7 @@ def log_trained(trained: Trained) -> None:
     mlflow.log_params({f"c_{key(name)}": model.c for name, model in trained.linear.items()})
     mlflow.log_metrics({f"weight_{key(name)}": weight for name, weight in trained.stack.weights.items()})
     mlflow.log_metrics({f"held_out_auc_{key(name)}": auc for name, auc in trained.held_out_auc.items()})
-    mlflow.log_metric("encoder_steps", trained.encoder.best_steps)
+    mlflow.log_metric("best_share_of_schedule", trained.held_out.best_share)
 
 
 def log_report(report: Report, trained: Trained) -> None:
@@ -118,7 +121,7 @@ def log_report(report: Report, trained: Trained) -> None:
             "confusing_users": plots.draw_confusing_users(report.confusing),
             **{
                 f"learning_curve_fold_{number}": plots.draw_learning_curve(fit.epochs)
-                for number, fit in enumerate(trained.fold_fits, start=1)
+                for number, fit in enumerate(trained.held_out.fits, start=1)
             },
         }
     )
@@ -145,10 +148,25 @@ def log_figures(figures: Mapping[str, Figure]) -> None:
         mlflow.log_figure(figure, f"pictures/{name}.png")
 
 
+def load_earlier(model_name: str, version: int) -> Earlier:
+    """Load the encoder and the vocabulary that a registered version was trained with.
+
+    Raises:
+        mlflow.exceptions.MlflowException: there is no such version, or its run lacks them.
+    """
+    run_id = mlflow.MlflowClient().get_model_version(model_name, str(version)).run_id
+    with TemporaryDirectory(prefix="earlier_") as scratch:
+        encoder, vocabulary = (
+            mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path, dst_path=scratch)
+            for path in (ENCODER_ARTIFACT, f"{SAVED_MODEL_ARTIFACT}/{VOCABULARY_FILE}")
+        )
+        return Earlier(keras.models.load_model(encoder), read_vocabulary(Path(vocabulary)))
+
+
 def log_models(trained: Trained) -> None:
     """Store the model as a Keras file and as a SavedModel to score with, and its encoder to train on from."""
     with TemporaryDirectory(prefix="export_") as scratch:
-        for name, model in ((MODEL_ARTIFACT, trained.model), (ENCODER_ARTIFACT, trained.encoder.model)):
+        for name, model in ((MODEL_ARTIFACT, trained.model), (ENCODER_ARTIFACT, trained.encoder)):
             keras_file = Path(scratch) / name
             model.save(keras_file)
             mlflow.log_artifact(str(keras_file))

@@ -26,6 +26,7 @@ from model_registry.errors import (
     ModelRegistryError,
     NoSpaceError,
     PermissionDeniedError,
+    PromotionRefusedError,
     RemoteRequestError,
     RunMissingError,
     RunWithoutModelError,
@@ -396,10 +397,28 @@ def test_the_champion_is_pinned_by_value_and_older_versions_by_number(tracking, 
         push_version(tracking, store, number)
     promote_version(tracking, store, old)
     pinned = pin(tracking, store)
-    promote_version(tracking, store, new)
+    promote_version(tracking, store, new, forced_by="ana")  # nobody compared them
     assert pinned.version == old
     assert pin(tracking, store).version == new
     assert pin(tracking, store, old) == pinned == PinnedModel.from_json(pinned.to_json())
+
+
+def test_a_version_that_was_not_compared_is_promoted_by_force_only_and_the_force_is_recorded(
+    tracking, store, register
+):
+    old, new = register(), register()
+    for number in (old, new):
+        push_version(tracking, store, number)
+    promote_version(tracking, store, old, forced_by="ana")  # nothing to overrule: nobody is champion yet
+    with pytest.raises(PromotionRefusedError, match="no finished comparison"):
+        promote_version(tracking, store, new)
+    assert tracking.champion() == old
+    promote_version(tracking, store, new, forced_by="ana")
+    assert tracking.champion() == new
+    client = mlflow.MlflowClient()
+    tags = client.get_model_version(tracking.model_name, str(new)).tags
+    assert (tags["forced_by"], tags["forced_over"]) == ("ana", "no finished comparison of the two")
+    assert "forced_by" not in client.get_model_version(tracking.model_name, str(old)).tags
 
 
 def test_without_a_champion_the_pin_says_how_to_promote_one(tracking, store, register):

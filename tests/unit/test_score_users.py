@@ -16,11 +16,12 @@ from jobs.score_users import (
     spread_over,
     stage,
 )
+from jobs.scoring.reasons import ReasonsOptions
 from jobs.scoring.snapshots import snapshots_with_wap_id
 from jobs.tables import TablePartition, ensure_tables
 from model_registry.hashing import folder_sha256
 from model_registry.versions import ModelVersion, PinnedModel
-from tests.unit.scoring.tiny_model import plain_logit, save_tiny_model, sigmoid
+from tests.unit.scoring.tiny_model import plain_contributions, plain_logit, save_tiny_model, sigmoid
 
 SEQUENCES = TablePartition.parse("risk.user_sequences/ds=2026-01-31")
 SCORES = TablePartition.parse("risk.risk_scores/ds=2026-01-31")
@@ -61,7 +62,7 @@ def sequence_rows(spark, users):
 
 def score_rows(spark, *user_ids):
     """Rows as score_users makes them, without a model."""
-    rows = [(user_id, 0.5, 0.0, 1, 0, "tiny", 1, "ab" * 32, "night") for user_id in user_ids]
+    rows = [(user_id, 0.5, 0.0, 1, 0, "tiny", 1, "ab" * 32, "night", None) for user_id in user_ids]
     return spark.createDataFrame(rows, spark.table("lake.risk.risk_scores").drop("ds").schema)
 
 
@@ -76,7 +77,29 @@ def test_every_user_gets_the_models_own_score_and_the_pinned_models_name(lake, p
         assert (row.logit, row.risk_score) == (pytest.approx(logit), pytest.approx(sigmoid(logit)))
         assert (row.sequence_length, row.unknown_apps) == (len(tokens), tokens.count(1))
         assert (row.model_name, row.model_version, row.model_sha256) == ("tiny", 1, pinned.sha256)
-        assert row.run_id == "night"
+        assert (row.run_id, row.reasons) == ("night", None)
+
+
+def test_reasons_are_staged_with_the_scores_of_the_riskiest_users(lake, pinned):
+    options = ReasonsOptions(above=sigmoid(plain_logit(TOKENS["u4"])) - 1e-6, top=1)  # u1 and u2 score lower
+    scores = score_users(sequence_rows(lake, USERS), pinned, "night", 1, 8, options)
+    stage(scores, SCORES, "try-1")
+    (snapshot_id,) = snapshots_with_wap_id(lake, SCORES.table, "try-1")
+    staged = lake.sql(f"SELECT user_id, reasons FROM lake.risk.risk_scores VERSION AS OF {snapshot_id}")
+    reasons = {row.user_id: row.reasons for row in staged.collect()}
+    assert reasons == {
+        "u1": None,
+        "u2": None,
+        "u3": None,
+        "u4": [("bank", 0, pytest.approx(plain_contributions(TOKENS["u4"])[0]))],
+    }
+
+
+def test_a_table_of_an_earlier_version_gets_the_column_for_reasons(lake):
+    lake.sql("ALTER TABLE lake.risk.risk_scores DROP COLUMN reasons")
+    ensure_tables(lake)
+    stage(score_rows(lake, "u1"), SCORES, "try-1")
+    assert lake.table("lake.risk.risk_scores").columns[-1] == "reasons"
 
 
 def test_scores_have_the_tables_columns_and_types(lake, pinned):

@@ -4,6 +4,7 @@ After an intended change: `pytest tests/unit/dags --rebuild-expected`, then read
 """
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,9 +13,13 @@ from typing import Any
 import pytest
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 
+import jobs.compare_models
+import jobs.train_encoder
 from dags import nightly_scoring, train_encoder
 from dags.common import SETTINGS, RetryUnlessDataError, command_line, extraction_arguments
+from jobs.command import parse
 from settings import REPOSITORY
 
 EXPECTED = Path(__file__).parent / "expected"
@@ -73,11 +78,17 @@ def test_training_set_job_is_submitted_as_checked_in(rebuild: bool) -> None:
     assert_expected("train_encoder.build_training_set", line, rebuild)
 
 
-@pytest.mark.parametrize("task_id", ["train_encoder", "register", "push", "promote"])
-def test_training_command_is_as_checked_in(task_id: str, rebuild: bool) -> None:
+def training_command(task_id: str, settings: dict[str, Any]) -> str:
+    """The command of a task as its worker runs it."""
     task = train_encoder.dag.get_task(task_id)
-    task.render_template_fields(context(training_date="2026-11-05", seed=7, promote=True))
-    line = task.bash_command.replace(sys.executable, "THIS_PYTHON")
+    values = context(training_date="2026-11-05", seed=7, settings=settings, promote=True)
+    return str(task.render_template(task.bash_command, values))
+
+
+@pytest.mark.parametrize("task_id", ["train_encoder", "register", "push", "compare_models", "promote"])
+def test_training_command_is_as_checked_in(task_id: str, rebuild: bool) -> None:
+    settings = {"training.schedule": "cosine", "encoder.num_layers": 3}
+    line = training_command(task_id, settings).replace(sys.executable, "THIS_PYTHON")
     assert_expected(f"train_encoder.{task_id}", line + "\n", rebuild)
 
 
@@ -111,14 +122,70 @@ def test_training_has_the_drawn_shape() -> None:
         "build_training_set": {"train_encoder"},
         "train_encoder": {"register"},
         "register": {"push"},
-        "push": {"wants_promotion"},
+        "push": {"compare_models"},
+        "compare_models": {"wants_promotion"},
         "wants_promotion": {"promote"},
         "promote": set(),
     }
 
 
-def test_training_waits_for_the_one_gpu_slot() -> None:
-    assert train_encoder.dag.get_task("train_encoder").pool == "gpu"
+@pytest.mark.parametrize("task_id", ["train_encoder", "compare_models"])
+def test_what_loads_a_model_waits_for_the_one_gpu_slot(task_id: str) -> None:
+    assert train_encoder.dag.get_task(task_id).pool == "gpu"
+
+
+def words_of_training(settings: dict[str, Any]) -> list[str]:
+    """What bash hands to the job, its own expansions included."""
+    arguments = training_command("train_encoder", settings).partition(" -m jobs.train_encoder ")[2]
+    printed = subprocess.run(
+        ["bash", "-c", f"printf '%s\\0' {arguments}"], capture_output=True, check=True, text=True
+    )
+    return printed.stdout.split("\0")[:-1]
+
+
+@pytest.mark.parametrize(
+    "value", ["cosine", "; touch /tmp/x", "$(id) `id` $HOME *", "it's", 'a "b"', "two\nlines", "{{ ds }}", ""]
+)
+def test_a_setting_reaches_the_training_as_one_word_whatever_it_holds(value: str) -> None:
+    assert words_of_training({"training.schedule": value})[-2:] == ["--training.schedule", value]
+
+
+@pytest.mark.parametrize(("value", "word"), [(3, "3"), (0.5, "0.5"), (True, "true"), ([1, 2], "[1, 2]")])
+def test_a_setting_that_is_no_text_reaches_the_training_as_json(value: Any, word: str) -> None:
+    assert words_of_training({"recipe.min_count": value})[-2:] == ["--recipe.min-count", word]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["tracking-uri", "training.seed; id", "training.seed\n", "--training.seed", "training.", "encoder.A", ""],
+)
+def test_a_name_that_is_no_setting_of_the_training_is_refused(name: str) -> None:
+    with pytest.raises(AirflowFailException, match="is no option of the training"):
+        words_of_training({name: 1})
+    schema = train_encoder.dag.params.get_param("settings")
+    if name != "training.seed\n":  # $ of a JSON schema's pattern allows one at the end
+        with pytest.raises(ParamValidationError):
+            schema.resolve({name: 1})
+
+
+def test_a_setting_wins_over_the_dags_own_and_is_named_once() -> None:
+    words = words_of_training({"training.seed": 11, "encoder.max_sequence_length": 64})
+    assert words[-4:] == ["--encoder.max-sequence-length", "64", "--training.seed", "11"]
+
+
+def test_the_jobs_understand_what_the_dag_writes() -> None:
+    settings = {
+        "training.schedule": "cosine",
+        "training.max_steps": None,
+        "encoder.num-layers": 3,
+        "warm_start_version": 2,
+    }
+    arguments = parse(jobs.train_encoder.Arguments, words_of_training(settings))
+    assert (arguments.training.seed, arguments.training.schedule) == (7, "cosine")
+    assert (arguments.training.max_steps, arguments.encoder.num_layers) == (None, 3)
+    assert arguments.warm_start_version == 2
+    words = training_command("compare_models", {}).partition(" -m jobs.compare_models ")[2].split()
+    assert parse(jobs.compare_models.Arguments, words).challenger == 4
 
 
 @pytest.mark.parametrize("dag", [nightly_scoring.dag, train_encoder.dag], ids=lambda dag: dag.dag_id)

@@ -10,8 +10,8 @@ from jobs.encoder.encoder_layer import EncoderLayer
 from jobs.encoder.keep_last_installs import KeepLastInstalls
 from jobs.encoder.local_context import LocalContext
 from jobs.encoder.multi_head_attention import MultiHeadAttention
-from jobs.encoder.point_wise_feed_forward import PointWiseFeedForward
 from jobs.encoder.place_pooling import PlacePooling
+from jobs.encoder.point_wise_feed_forward import PointWiseFeedForward
 from jobs.encoder.relative_place_encoding import RelativePlaceEncoding, relative_places
 from jobs.encoder.scaled_dot_product_attention import ScaledDotProductAttention
 from jobs.encoder.sinusoidal_positional_encoding import SinusoidalPositionalEncoding

@@ -13,7 +13,7 @@ import pytest
 
 from jobs.scoring.engine import UnusableModelError, load, read_vocabulary
 from model_registry.hashing import folder_sha256
-from tests.unit.scoring.tiny_model import plain_logit, save_tiny_model, sigmoid
+from tests.unit.scoring.tiny_model import plain_contributions, plain_logit, save_tiny_model, sigmoid
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,22 @@ def test_scores_are_the_models_own_whatever_the_padding(model_folder):
     assert risk_scores.dtype == np.float64
 
 
+def test_explanations_are_the_models_own(model_folder):
+    found = load(model_folder).explain(np.array([[3, 4, 0, 0], [5, 5, 6, 1]], dtype=np.int32))
+    expected = [[*plain_contributions([3, 4]), 0, 0], plain_contributions([5, 5, 6, 1])]
+    np.testing.assert_allclose(found.contributions, expected)
+    assert found.logits == pytest.approx([plain_logit([3, 4]), plain_logit([5, 5, 6, 1])])
+    assert found.baseline_logits.tolist() == [-2.0, -2.0]
+
+
+def test_a_model_that_cannot_explain_still_scores(tmp_path):
+    model = load(save_tiny_model(tmp_path / "model", explains=False))
+    token_ids = np.array([[3]], dtype=np.int32)
+    assert model.predict(token_ids)[1] == pytest.approx([plain_logit([3])])
+    with pytest.raises(UnusableModelError, match="signature explain_token_ids, found: score_token_ids"):
+        model.explain(token_ids)
+
+
 def test_a_long_sequence_keeps_the_models_last_installs(model_folder):
     model = load(model_folder)
     encoded = model.encode(pa.array([["maps", "chat", "chat", "bank", "never seen"]]))
@@ -100,7 +116,7 @@ except HashMismatchError:
 
 
 def test_a_model_without_the_signature_says_what_it_has(tmp_path):
-    folder = save_tiny_model(tmp_path / "model", signature="serve")
+    folder = save_tiny_model(tmp_path / "model", signature="serve", explains=False)
     with pytest.raises(UnusableModelError, match=r"signature score_token_ids, found: serve"):
         load(folder)
 

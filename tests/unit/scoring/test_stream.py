@@ -43,9 +43,30 @@ def test_users_come_out_in_order_with_exactly_the_score_columns():
     (scored,) = score_stream(iter(batches), CountingModel(), max_tokens_per_batch=8)
     assert scored.schema == SCORE_FIELDS
     assert scored.to_pylist() == [
-        {"user_id": "u1", "risk_score": 0.01, "logit": 1.0, "sequence_length": 1, "unknown_apps": 0},
-        {"user_id": "u2", "risk_score": 0.03, "logit": 3.0, "sequence_length": 3, "unknown_apps": 1},
-        {"user_id": "u3", "risk_score": 0.02, "logit": 2.0, "sequence_length": 2, "unknown_apps": 2},
+        {
+            "user_id": "u1",
+            "risk_score": 0.01,
+            "logit": 1.0,
+            "sequence_length": 1,
+            "unknown_apps": 0,
+            "reasons": None,
+        },
+        {
+            "user_id": "u2",
+            "risk_score": 0.03,
+            "logit": 3.0,
+            "sequence_length": 3,
+            "unknown_apps": 1,
+            "reasons": None,
+        },
+        {
+            "user_id": "u3",
+            "risk_score": 0.02,
+            "logit": 2.0,
+            "sequence_length": 2,
+            "unknown_apps": 2,
+            "reasons": None,
+        },
     ]
 
 

@@ -9,7 +9,14 @@ import tensorflow as tf
 
 from jobs.training.export import export_saved_model
 from jobs.training.vocabulary import Vocabulary
-from tests.unit.training.small_risk_model import APPS, MAX_HISTORY, TOKEN_ROWS, VOCABULARY, padded, small_risk_model
+from tests.unit.training.small_risk_model import (
+    APPS,
+    MAX_HISTORY,
+    TOKEN_ROWS,
+    VOCABULARY,
+    padded,
+    small_risk_model,
+)
 
 
 def app_rows(token_rows: list[list[int]]) -> list[list[str]]:

@@ -95,7 +95,7 @@ def test_other_installs_are_hidden_in_each_epoch():
     batches = list(masked_batches(TOKENS, CONFIG.vocabulary_size, OPTIONS).take(2 * steps))
     hidden = [[], []]
     for number, ((token_ids, _), _, _) in enumerate(batches):
-        hidden[number // steps].append((token_ids.numpy() == 2).sum(axis=0))
+        hidden[number // steps].append((token_ids.numpy() == 2)[:, :8].sum(axis=0))
     first, second = (np.sum(places, axis=0) for places in hidden)
     assert list(first) != list(second)
 

@@ -21,6 +21,18 @@ def test_a_batch_is_padded_at_the_end_to_its_own_longest():
     np.testing.assert_array_equal(THREE.padded(np.array([1])), [[4]])
 
 
+def test_taken_sequences_come_in_the_order_asked_for():
+    taken = THREE.take(np.array([2, 0]))
+    np.testing.assert_array_equal(taken.values, [8, 6, 5, 9, 7])
+    np.testing.assert_array_equal(taken.offsets, [0, 2, 5])
+
+
+def test_of_each_sequence_the_last_tokens_are_kept():
+    last = THREE.last(2)
+    np.testing.assert_array_equal(last.values, [9, 7, 4, 8, 6])
+    np.testing.assert_array_equal(last.offsets, [0, 2, 3, 5])
+
+
 def test_a_batch_of_empty_sequences_is_one_column_of_padding():
     empty = TokenSequences(np.array([], dtype=np.int32), np.array([0, 0, 0], dtype=np.int64))
     np.testing.assert_array_equal(empty.padded(np.array([0, 1])), [[0], [0]])

@@ -183,10 +183,59 @@ def test_the_recipe_reads_an_order_that_no_bag_of_apps_can(ordered):
         encoder={"hidden_dim": 16, "num_layers": 1}, training={"max_epochs": 6, "batch_size": 16}
     )
     split = split_by_user(ordered)
-    trained = train(split.train, settings, lambda part, epoch: None)
+    trained = train(split.train, settings, lambda *_: None)
     tokens = trained.vocabulary.encode(split.test.app_ids, 100)
     members = trained.member_logits(tokens)
     assert roc_auc_score(split.test.labels, members["bag of apps"]) < 0.65
     assert roc_auc_score(split.test.labels, trained.stack.combine(members)) > 0.9
     model_logits = trained.model(tokens.padded(np.arange(len(tokens))), training=False)
     np.testing.assert_allclose(model_logits, trained.stack.combine(members), atol=1e-4)
+
+
+def test_features_of_a_training_work_together_by_their_settings(result, tracking_uri, tmp_path):
+    """Warm start from a registered version, pretraining, two encoders, checkpoints, an out-of-time test."""
+    client = mlflow.MlflowClient()
+    client.create_registered_model("small")
+    client.create_model_version("small", f"runs:/{result['run_id']}/saved_model", result["run_id"])
+    examples = made_up_examples(200, seed=1)
+    examples.as_of[100:] = np.datetime64("2026-03-01", "us")
+    write_training_set(examples, tmp_path / "set")
+    settings = {
+        "encoder": SMALL["encoder"],
+        "training": {"max_epochs": 1, "batch_size": 32, "pretraining_epochs": 1, "schedule": "one_cycle"},
+        "recipe": {"encoders": 2, "enough_held_out": 1},
+    }
+    arguments = Arguments(
+        training_set=str(tmp_path / "set"),
+        tracking_uri=tracking_uri,
+        experiment="unit",
+        model_name="small",
+        warm_start_version=1,
+        checkpoint_folder=tmp_path / "checkpoints",
+        test_from="2026-02-01",
+        **settings,
+    )
+    with redirect_stdout(StringIO()) as output:
+        main(arguments)
+    lines = output.getvalue().splitlines()
+    assert any(line.startswith("pretraining, epoch 1: training loss") for line in lines)
+    assert json.loads(lines[-1])["held_out_users"] == 100
+    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"fold_1", "all_7", "all_8"}
+
+
+def test_the_rate_finder_stores_its_picture_and_suggests_a_rate(tracking_uri, tmp_path):
+    write_training_set(made_up_examples(100), tmp_path)
+    with redirect_stdout(StringIO()) as output:
+        main(
+            Arguments(
+                training_set=str(tmp_path),
+                tracking_uri=tracking_uri,
+                experiment="unit",
+                find_learning_rate=True,
+                **SMALL,
+            )
+        )
+    found = json.loads(output.getvalue().splitlines()[-1])
+    assert 0 < found["suggested_learning_rate"] < 1
+    pictures = mlflow.artifacts.list_artifacts(run_id=found["run_id"], artifact_path="pictures")
+    assert [picture.path for picture in pictures] == ["pictures/learning_rates.png"]

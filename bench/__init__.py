@@ -1,0 +1,1 @@
+"""What takes minutes and is measured, not asserted."""

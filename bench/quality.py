@@ -1,0 +1,153 @@
+"""How well the default recipe ranks, beside its baselines and the best that can be reached: `make bench-quality`.
+
+In   users made up by the simulator and by an order-only generator, of several sizes and seeds
+Out  a table on the screen, and docs/quality/DATE.md
+
+AUC on held-out users. Differences are paired: both models score the same users, a fifth of each set. Standard errors are
+those of the mean over seeds, each from the paired bootstrap of its held-out users.
+"""
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import psutil
+import typer
+from sklearn.metrics import roc_auc_score
+
+from bench.made_up_users import MadeUp, order_only_users, simulate_users
+from jobs.training.dataset import Split, split_by_user
+from jobs.training.intervals import Difference
+from jobs.training.recipe import Settings, train
+from jobs.training.report import MODEL, WITHOUT_ENCODER, Report, examine
+from settings import REPOSITORY
+
+GENERATORS: dict[str, Callable[[int, int], MadeUp]] = {
+    "simulator": simulate_users,
+    "order only": order_only_users,
+}
+SEEDS = 3
+SIZES = {"simulator": (2_000, 6_000, 20_000), "order only": (2_000, 6_000)}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One training on one set."""
+
+    generator: str
+    users: int
+    seed: int
+    report: Report
+    reachable: float  # AUC of the true risk
+    seconds: float  # of the training, evaluation left out
+
+
+def measure(generator: str, users: int, seed: int) -> Measured:
+    """Train the default recipe on one made-up set and measure it."""
+    made_up = GENERATORS[generator](users, seed)
+    split = split_by_user(made_up.examples)
+    started = time.monotonic()
+    trained = train(split.train, Settings(), lambda *_: None)
+    seconds = time.monotonic() - started
+    return Measured(generator, users, seed, examine(split, trained, seed), reach(made_up, split), seconds)
+
+
+def reach(made_up: MadeUp, split: Split) -> float:
+    """AUC of the true risk on the test users."""
+    risk = dict(zip(made_up.examples.user_ids, made_up.true_risk, strict=True))
+    return float(roc_auc_score(split.test.labels, [risk[user] for user in split.test.user_ids]))
+
+
+def summarize(measured: list[Measured]) -> pd.DataFrame:
+    """One row for each generator and size: means over seeds, with standard errors of the differences."""
+    sets: dict[tuple[str, int], list[Measured]] = {}
+    for one in measured:
+        sets.setdefault((one.generator, one.users), []).append(one)
+    return pd.DataFrame([summarize_set(*key, seeds) for key, seeds in sets.items()])
+
+
+def summarize_set(generator: str, users: int, seeds: list[Measured]) -> dict[str, object]:
+    """Means over the seeds of one set."""
+    auc = {name: mean_auc(seeds, name) for name in seeds[0].report.metrics}
+    reachable = float(np.mean([one.reachable for one in seeds]))
+    return {
+        "users": f"{generator}, {users:,}",
+        "held out": f"{len(seeds)} x {len(seeds[0].report.labels):,}",
+        **{name: f"{value:.4f}" for name, value in auc.items()},
+        "reachable": f"{reachable:.4f}",
+        "way to it": f"{(auc[MODEL] - 0.5) / (reachable - 0.5):.1%}",
+        "model - best baseline": mean_difference(
+            [one.report.differences[one.report.best_baseline]["auc"] for one in seeds]
+        ),
+        "lift by the encoder": mean_difference(
+            [one.report.differences[WITHOUT_ENCODER]["auc"] for one in seeds]
+        ),
+        "ECE": f"{np.mean([one.report.metrics[MODEL]['ece'].value for one in seeds]):.3f}",
+        "training": f"{np.mean([one.seconds for one in seeds]):.0f} s",
+    }
+
+
+def mean_auc(seeds: list[Measured], name: str) -> float:
+    """Mean AUC of one model."""
+    return float(np.mean([one.report.metrics[name]["auc"].value for one in seeds]))
+
+
+def mean_difference(differences: list[Difference]) -> str:
+    """Mean and standard error of differences on independent sets."""
+    mean = np.mean([one.value for one in differences])
+    error = np.sqrt(np.sum([one.standard_error**2 for one in differences])) / len(differences)
+    return f"{mean:+.4f} ± {error:.4f}"
+
+
+def write(table: pd.DataFrame, minutes: float, folder: Path) -> Path:
+    """Keep the table with its date and machine."""
+    today = datetime.now(UTC).date()
+    memory = psutil.virtual_memory().total / 2**30
+    lines = [
+        f"# Quality of the default recipe, {today}",
+        "",
+        f"`make bench-quality`, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.machine()}, {minutes:.0f} min. AUC on "
+        "held-out users, means over seeds; ± is one standard error of a paired difference.",
+        "",
+        "| " + " | ".join(table.columns) + " |",
+        "|" + "---|" * len(table.columns),
+        *("| " + " | ".join(map(str, row)) + " |" for row in table.itertuples(index=False)),
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{today}.md"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def main(
+    seeds: Annotated[int, typer.Option(min=1, help="sets of each size")] = SEEDS,
+    largest: Annotated[int, typer.Option(help="users of the largest sets that are measured")] = 20_000,
+) -> None:
+    """Measure the default recipe on made-up users."""
+    started = time.monotonic()
+    measured: list[Measured] = []
+    for generator, sizes in SIZES.items():
+        for users in sizes:
+            for seed in range(seeds if users <= largest else 0):
+                measured.append(measure(generator, users, seed))
+                one = measured[-1].report
+                print(
+                    f"{generator}, {users:,} users, seed {seed}: "
+                    + ", ".join(f"{name} {m['auc'].value:.4f}" for name, m in one.metrics.items())
+                    + f", reachable {measured[-1].reachable:.4f}, {measured[-1].seconds:.0f} s",
+                    flush=True,
+                )
+    table = summarize(measured)
+    print(table.to_string(index=False))
+    print(write(table, (time.monotonic() - started) / 60, REPOSITORY / "docs" / "quality"))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,280 @@
+"""Compare registered versions, and the bag-of-apps baseline, on the same held-out users.
+
+In   training_sets/training_date=2026-01-31/run-1   its test users, less those that a version was trained on
+     versions 4 (challenger) and 3 (champion)       their SavedModels from MLflow, verified by SHA-256
+Out  one MLflow run that `python -m model_registry promote` asks for; its page says whether the challenger is better,
+     by how much, how sure that is, and for whom it is worse
+     last line printed: {"run_id": "3f2a…", "verdict": "better", "auc_difference": 0.0119, "sentence": "…", …}
+
+The test users of a training set depend on its users and labels alone, neither on a seed nor on a model. Users that a
+version was trained on, in this training set or in its own, are left out (jobs/comparison/holdout.py says how that
+can be). Versions are called as nights call them, by signature `score_token_ids` with their own vocabularies.
+"""
+
+import json
+from dataclasses import asdict
+from datetime import date
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from jobs.command import WrongArgumentsError, run_job
+from jobs.comparison import page
+from jobs.comparison.holdout import Holdout, Source, freeze_holdout, split_examples
+from jobs.comparison.page import Findings
+from jobs.comparison.paired import Paired, calibration_error_by_chance, compare_paired, compare_slices
+from jobs.comparison.versions import Contestant, find_contestant, score
+from jobs.training import plots
+from jobs.training.baseline import NgramAnalyzer
+from jobs.training.dataset import Examples, Split, read_training_set
+from jobs.training.download import local_folder
+from jobs.training.intervals import RESAMPLES, metric_intervals
+from jobs.training.linear import MAX_ITERATIONS
+from jobs.training.tracking import key, log_figures, log_intervals
+from model_registry import tracking as registry
+from model_registry.errors import AliasMissingError
+from model_registry.tracking import ModelTracking
+
+Floats = NDArray[np.float64]
+
+BASELINE = "bag of apps baseline"
+CHOSEN_C = "c_bag_of_apps"  # parameter of a training run: the penalty that was best on users it held out
+PAGE_TAG = "mlflow.note.content"  # what MLflow shows on the run's page
+
+
+class Arguments(BaseModel):
+    """Compare registered versions on the same held-out users."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    training_set: str = Field(description="Folder of build_training_set: local, or hdfs://…")
+    tracking_uri: str = Field(description="MLflow server, such as http://127.0.0.1:5000")
+    experiment: str = Field("risk_encoder", description="MLflow experiment that the run belongs to")
+    model_name: str = Field("risk_encoder", description="Registered model")
+    challenger: int = Field(ge=1, description="Version that may become champion")
+    champion: list[int] = Field(
+        default=[], description="Version to beat; without it the present champion. Repeated: further versions"
+    )
+    baseline: bool = Field(True, description="Fit the bag-of-apps baseline on the training users, too")
+    webhdfs_url: str = Field("http://127.0.0.1:9870", description="WebHDFS of hdfs:// training sets")
+    test_from: date | None = Field(
+        None, description="UTC day: compare on labels as of then or later, not on a fifth of the users"
+    )
+    resamples: int = Field(RESAMPLES, ge=100, description="Draws of users behind each interval")
+    seed: int = Field(7, ge=0, description="Of those draws")
+
+
+def choose_opponents(arguments: Arguments, tracking: ModelTracking) -> list[int]:
+    """Versions to compare with, the one to beat first; none where nobody is champion yet.
+
+    Raises:
+        WrongArgumentsError: a version would be compared with itself.
+    """
+    if arguments.champion:
+        opponents = list(dict.fromkeys(arguments.champion))
+        if arguments.challenger in opponents:
+            raise WrongArgumentsError(f"version {arguments.challenger} cannot be compared with itself")
+        return opponents
+    try:
+        return [tracking.champion()]
+    except AliasMissingError:
+        return []
+
+
+def predict_holdout(
+    tracking: ModelTracking,
+    contestants: list[Contestant],
+    split: Split,
+    holdout: Examples,
+    arguments: Arguments,
+) -> tuple[dict[str, Floats], Floats]:
+    """Probabilities by model, and the share of each user's apps that the challenger does not know."""
+    scored = {}
+    for contestant in contestants:
+        print(f"scoring {len(holdout):,} examples with {contestant.name}", flush=True)
+        scored[contestant.name] = score(tracking, contestant, holdout.app_ids)
+    probabilities = {name: one.probabilities for name, one in scored.items()}
+    if arguments.baseline:
+        c = float(contestants[0].params.get(CHOSEN_C, 1.0))
+        probabilities[BASELINE] = predict_by_bag_of_apps(split.train, holdout, c)
+    return probabilities, scored[contestants[0].name].unknown_shares
+
+
+def predict_by_bag_of_apps(train: Examples, holdout: Examples, c: float) -> Floats:
+    """The baseline of jobs/training/baseline.py without its 3-grams, which take many times as long."""
+    pipeline = make_pipeline(
+        TfidfVectorizer(analyzer=NgramAnalyzer(1), sublinear_tf=True),
+        LogisticRegression(C=c, max_iter=MAX_ITERATIONS),
+    )
+    pipeline.fit(train.app_ids.to_pylist(), train.labels)
+    return np.asarray(pipeline.predict_proba(holdout.app_ids.to_pylist())[:, 1])
+
+
+def examine(
+    holdout: Examples, probabilities: dict[str, Floats], unknown_shares: Floats, arguments: Arguments
+) -> Findings:
+    """Measure every model, and the first against each other one."""
+    challenger, champion, *_ = probabilities
+    ours = probabilities[challenger]
+    draws = {"resamples": arguments.resamples, "seed": arguments.seed}
+    return Findings(
+        challenger=challenger,
+        champion=champion,
+        probabilities=probabilities,
+        metrics={
+            name: metric_intervals(holdout.labels, scores, holdout.user_ids, **draws)
+            for name, scores in probabilities.items()
+        },
+        differences={
+            name: compare_paired(holdout.labels, ours, scores, holdout.user_ids, **draws)
+            for name, scores in probabilities.items()
+            if name != challenger
+        },
+        slices=compare_slices(holdout, ours, probabilities[champion], unknown_shares, **draws),
+        ece_by_chance=calibration_error_by_chance(holdout.labels, ours, arguments.seed),
+        resamples=arguments.resamples,
+    )
+
+
+def log_versions(arguments: Arguments, contestants: list[Contestant]) -> None:
+    """Tags that the gate before a promotion searches by."""
+    challenger, champion, *_ = contestants
+    mlflow.set_tags(
+        {
+            registry.PURPOSE_TAG: registry.COMPARISON,
+            registry.MODEL_NAME_TAG: arguments.model_name,
+            registry.CHALLENGER_TAG: challenger.number,
+            registry.CHALLENGER_SHA256_TAG: challenger.sha256,
+            registry.CHAMPION_TAG: champion.number,
+            registry.CHAMPION_SHA256_TAG: champion.sha256,
+        }
+    )
+
+
+def log_holdout(holdout: Holdout, source: Source, split: Split) -> None:
+    """Freeze the holdout: its rows' SHA-256 says whether two comparisons were made on the same ones."""
+    facts = {name: str(value) for name, value in source.training_set.facts.items()}
+    dataset_source = CodeDatasetSource(tags={**facts, "location": source.location})
+    name = facts.get("table", source.location)
+    # MLflow declares `profile` abstract and leaves it out of MetaDataset, which works all the same.
+    dataset = MetaDataset(dataset_source, name=name, digest=holdout.sha256[:36])  # type: ignore[abstract]
+    mlflow.log_input(dataset, context="comparison")
+    mlflow.set_tags(
+        {
+            **{f"training_set.{name}": value for name, value in facts.items()},
+            "training_set.location": source.location,
+            "holdout.sha256": holdout.sha256,
+            "holdout.split": split.method,
+        }
+    )
+    mlflow.log_params(
+        {
+            "holdout_users": holdout.examples.users,
+            "holdout_examples": len(holdout.examples),
+            "left_out_users": holdout.left_out,
+        }
+    )
+
+
+def log_findings(findings: Findings, holdout: Holdout, place: str) -> None:
+    """Record metrics, pictures, tables and the page."""
+    prefixes = {findings.challenger: "challenger", findings.champion: "champion"}
+    for name, measured in findings.metrics.items():
+        log_intervals(prefixes.get(name, key(name)), measured)
+    mlflow.log_metric("challenger_ece_by_chance", findings.ece_by_chance)
+    for name, by_metric in findings.differences.items():
+        log_differences("" if name == findings.champion else f"{key(name)}_", by_metric)
+    labels = holdout.examples.labels
+    log_figures(
+        {
+            "roc": plots.draw_roc(labels, findings.probabilities),
+            "calibration": plots.draw_calibration(labels, findings.probabilities),
+            "differences": plots.draw_differences(
+                {f"against {name}": by_metric["auc"] for name, by_metric in findings.differences.items()}
+            ),
+            "slices": plots.draw_differences(
+                {
+                    "all": findings.difference,
+                    **{one.name: one.auc for one in findings.slices},
+                }
+            ),
+        }
+    )
+    slices = [
+        {"slice": one.name, "users": one.users, "bad_rate": one.bad_rate, **asdict(one.auc)}
+        for one in findings.slices
+    ]
+    mlflow.log_text(pd.DataFrame(slices).to_csv(index=False), "tables/slices.csv")
+    run = mlflow.active_run()
+    text = page.write_page(findings, holdout, place, run.info.run_id if run else "")
+    mlflow.log_text(text, "comparison.md")
+    mlflow.set_tags({PAGE_TAG: text, "verdict": findings.verdict})
+
+
+def log_differences(prefix: str, differences: dict[str, Paired]) -> None:
+    """Record `auc_difference`, `auc_difference_low`, `_high` and `_share_better`, and the same of other metrics."""
+    for name, found in differences.items():
+        mlflow.log_metrics(
+            {
+                f"{prefix}{name}_difference": found.value,
+                f"{prefix}{name}_difference_low": found.low,
+                f"{prefix}{name}_difference_high": found.high,
+                f"{prefix}{name}_difference_share_better": found.share_better,
+            }
+        )
+
+
+def compare(
+    tracking: ModelTracking, contestants: list[Contestant], source: Source, arguments: Arguments
+) -> dict[str, object]:
+    """Fill the active MLflow run; return what the next task needs to know."""
+    log_versions(arguments, contestants)
+    mlflow.log_params(arguments.model_dump(exclude={"tracking_uri", "webhdfs_url"}))
+    split = split_examples(source.training_set.examples, arguments.test_from)
+    holdout = freeze_holdout(split, source, contestants)
+    log_holdout(holdout, source, split)
+    for note in holdout.notes:
+        print(f"note: {note}", flush=True)
+    probabilities, unknown_shares = predict_holdout(tracking, contestants, split, holdout.examples, arguments)
+    findings = examine(holdout.examples, probabilities, unknown_shares, arguments)
+    log_findings(findings, holdout, f"test users of `{source.location}`, split {split.method}")
+    sentence = page.write_verdict(findings, holdout)
+    print(sentence, flush=True)
+    return {
+        "verdict": findings.verdict,
+        "sentence": sentence,
+        "challenger": contestants[0].number,
+        "champion": contestants[1].number,
+        "auc_difference": findings.difference.value,
+        "worse_for": findings.surely_worse_slices,
+        "holdout_sha256": holdout.sha256,
+    }
+
+
+def main(arguments: Arguments) -> None:
+    tracking = ModelTracking(arguments.tracking_uri, arguments.model_name)
+    opponents = choose_opponents(arguments, tracking)
+    if opponents in ([], [arguments.challenger]):
+        verdict = "champion already" if opponents else "no champion yet"
+        print(json.dumps({"run_id": None, "verdict": verdict, "challenger": arguments.challenger}))
+        return
+    contestants = [find_contestant(tracking, number) for number in (arguments.challenger, *opponents)]
+    with local_folder(arguments.training_set, arguments.webhdfs_url) as folder:
+        training_set = read_training_set(folder)
+    source = Source(training_set, arguments.training_set, arguments.webhdfs_url, arguments.test_from)
+    mlflow.set_experiment(arguments.experiment)
+    with mlflow.start_run(run_name=" against ".join(one.name for one in contestants)) as run:
+        result = compare(tracking, contestants, source, arguments)
+    print(json.dumps({"run_id": run.info.run_id, **result}), flush=True)
+
+
+if __name__ == "__main__":
+    run_job(main, Arguments)

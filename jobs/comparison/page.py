@@ -1,0 +1,187 @@
+"""The page of a comparison's MLflow run, as markdown.
+
+In   figures of challenger and champions on one holdout
+Out  is the challenger better, by how much, how sure is that, and for whom is it worse
+"""
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.comparison.holdout import Holdout
+from jobs.comparison.paired import Paired, SliceDifference
+from jobs.training.intervals import Interval
+
+METRIC_NAMES = {
+    "auc": "AUC",
+    "ks": "KS",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "ece": "calibration error",
+}
+PICTURES = {
+    "differences": "Differences in AUC",
+    "slices": "Differences in AUC by slice",
+    "roc": "ROC",
+    "calibration": "Calibration",
+}
+# MLflow's tags hold 8,000 characters; all slices are in tables/slices.csv.
+MOST_SLICES = 12
+
+BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the holdout says."""
+
+    challenger: str  # as pages call it: "version 4"
+    champion: str
+    probabilities: dict[str, NDArray[np.float64]]  # by model, challenger first, champion second
+    metrics: dict[str, dict[str, Interval]]  # by model, then metric
+    differences: dict[str, dict[str, Paired]]  # challenger minus each other, by metric; champion first
+    slices: list[SliceDifference]  # challenger minus champion
+    ece_by_chance: float  # of the challenger
+    resamples: int
+
+    @property
+    def difference(self) -> Paired:
+        """In AUC, to the champion."""
+        return self.differences[self.champion]["auc"]
+
+    @property
+    def verdict(self) -> str:
+        """better, worse, or undecided where the interval holds 0."""
+        if not self.difference.is_sure:
+            return UNDECIDED
+        return BETTER if self.difference.value > 0.0 else WORSE
+
+    @property
+    def worse_slices(self) -> list[SliceDifference]:
+        """Slices in which the challenger ranks worse than the champion, the worst first."""
+        return sorted((one for one in self.slices if one.auc.value < 0.0), key=lambda one: one.auc.value)
+
+    @property
+    def surely_worse_slices(self) -> list[str]:
+        """Names of those whose interval leaves out 0."""
+        return [one.name for one in self.worse_slices if one.auc.is_sure]
+
+
+def write_page(findings: Findings, holdout: Holdout, place: str, run_id: str) -> str:
+    """Write the page; `place` says where the holdout is from."""
+    return "\n\n".join(
+        [
+            f"## {write_headline(findings)}",
+            write_verdict(findings, holdout),
+            "### Models\n\n" + write_metrics(findings),
+            f"### {capitalize(findings.challenger)} minus each other model\n\n"
+            + write_differences(findings)
+            + "\n\nLog loss and Brier score are better when they fall.",
+            "### For whom it is worse\n\n" + write_worse_slices(findings),
+            "### Holdout\n\n" + write_holdout(holdout, place),
+            "### Pictures\n\n" + "\n\n".join(link_picture(run_id, *picture) for picture in PICTURES.items()),
+        ]
+    )
+
+
+def write_headline(findings: Findings) -> str:
+    """Is it better."""
+    relation = {BETTER: "is better than", WORSE: "is worse than", UNDECIDED: "cannot be told from"}
+    return f"{capitalize(findings.challenger)} {relation[findings.verdict]} the champion, {findings.champion}"
+
+
+def write_verdict(findings: Findings, holdout: Holdout) -> str:
+    """Is it better, by how much, how sure is that, and for whom is it worse: one line."""
+    ours = findings.metrics[findings.challenger]["auc"].value
+    theirs = findings.metrics[findings.champion]["auc"].value
+    if findings.surely_worse_slices:
+        for_whom = f"It is worse for users of {', '.join(findings.surely_worse_slices)}."
+    else:
+        for_whom = "There is no slice of users for whom it is surely worse."
+    return (
+        f"{write_headline(findings)}: AUC {ours:.4f} against {theirs:.4f}, a difference of "
+        f"{write_interval(findings.difference, '+.4f')}, 95% interval in brackets. It ranks better in "
+        f"{findings.difference.share_better:.1%} of {findings.resamples:,} resamples of "
+        f"{holdout.examples.users:,} held-out users. {for_whom}"
+    )
+
+
+def write_metrics(findings: Findings) -> str:
+    """A line per model."""
+    rows = [
+        [name, *(write_interval(measured[metric]) for metric in METRIC_NAMES)]
+        for name, measured in findings.metrics.items()
+    ]
+    return (
+        write_table(["model", *(f"{name} (95%)" for name in METRIC_NAMES.values())], rows)
+        + f"\n\nTrue probabilities of these users would have a calibration error of up to "
+        f"{findings.ece_by_chance:.4f} by chance."
+    )
+
+
+def write_differences(findings: Findings) -> str:
+    """A line per other model and metric."""
+    rows = [
+        [name, METRIC_NAMES[metric], write_interval(found, "+.4f"), f"{found.share_better:.1%} of resamples"]
+        for name, by_metric in findings.differences.items()
+        for metric, found in by_metric.items()
+    ]
+    return write_table(["against", "metric", "difference (95%)", "better in"], rows)
+
+
+def write_worse_slices(findings: Findings) -> str:
+    """A line per slice in which the challenger ranks worse, the worst first."""
+    worse = findings.worse_slices
+    if not worse:
+        return f"In none of {len(findings.slices)} slices does it rank worse than {findings.champion}."
+    rows = [
+        [
+            one.name,
+            f"{one.users:,}",
+            f"{one.bad_rate:.1%}",
+            write_interval(one.auc, "+.4f"),
+            "yes" if one.auc.is_sure else "may be chance",
+        ]
+        for one in worse[:MOST_SLICES]
+    ]
+    table = write_table(["slice", "users", "bad rate", "difference in AUC (95%)", "surely"], rows)
+    return (
+        f"In {len(worse)} of {len(findings.slices)} slices it ranks worse than {findings.champion}; "
+        f"of models that are equally good, about one slice in 40 would look surely worse.\n\n{table}"
+        + ("\n\nMore in `tables/slices.csv`." if len(worse) > MOST_SLICES else "")
+    )
+
+
+def write_holdout(holdout: Holdout, place: str) -> str:
+    """Which users these are, and what to know about them."""
+    examples = holdout.examples
+    lines = [
+        f"{examples.users:,} users with {len(examples):,} labels, {examples.labels.mean():.1%} of them 1: {place}",
+        f"SHA-256 of their ids, labels and app ids: `{holdout.sha256}`",
+        *(f"**Note**: {note}" for note in holdout.notes),
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def link_picture(run_id: str, name: str, title: str) -> str:
+    """A picture of this run, as MLflow's server hands it out."""
+    query = urlencode({"path": f"pictures/{name}.png", "run_uuid": run_id})
+    return f"![{title}](get-artifact?{query})"
+
+
+def write_interval(found: Interval, form: str = ".4f") -> str:
+    """Value and bounds."""
+    return f"{found.value:{form}} ({found.low:{form}} to {found.high:{form}})"
+
+
+def write_table(heading: list[str], rows: list[list[str]]) -> str:
+    """A markdown table."""
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def capitalize(name: str) -> str:
+    """For the start of a sentence."""
+    return name[:1].upper() + name[1:]

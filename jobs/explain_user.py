@@ -1,0 +1,160 @@
+"""Score one user and say which installs made the score: `python -m jobs.explain_user --model DIR --apps maps,chat`.
+
+In   a SavedModel's folder, or a version of the registry, and the user's apps, first install first: from the command line or
+     from Parquet files with user_id and app_ids, such as an export of user_sequences or a training set
+Out  user u1: risk score 0.0310, logit -3.4400
+     baseline -3.2000, and what each install adds:
+       position  app_id            contribution
+              2  quick cash             +1.3100
+              1  qzx (unknown)          -0.2200
+
+Positions count from 1, the first install. Installs that the model does not read add 0.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import typer
+
+from jobs.command import DataError, WrongArgumentsError, run_job
+from jobs.encoder.tokens import UNKNOWN_TOKEN_ID
+from jobs.scoring.engine import ScoringModel, load
+
+APPS_ON_COMMAND_LINE = "(apps given)"
+
+logger = logging.getLogger(__name__)
+
+
+class NoSuchUserError(DataError):
+    """The sequences hold no such user."""
+
+
+class UnreadableSequencesError(DataError):
+    """The sequences are missing, or lack a column."""
+
+
+@dataclass(frozen=True)
+class ExplainedInstall:
+    """One install and what it adds to the logit."""
+
+    position: int  # 1 is the user's first install
+    app_id: str
+    contribution: float
+    unknown: bool  # the model's vocabulary lacks the app
+
+
+@dataclass(frozen=True)
+class ExplainedUser:
+    """A user's score and its parts."""
+
+    risk_score: float
+    logit: float
+    baseline_logit: float
+    installs: list[ExplainedInstall]  # largest contribution first, whatever its sign
+
+
+def explain_user(model: ScoringModel, app_ids: list[str]) -> ExplainedUser:
+    """Score and explain one user's apps, first install first."""
+    tokens = model.encode(pa.array([app_ids], pa.list_(pa.string()))).values
+    risk_score, logit = model.predict(tokens[None, :])
+    found = model.explain(tokens[None, :])
+    unread = len(app_ids) - len(tokens)
+    contributions = [0.0] * unread + found.contributions[0].tolist()
+    unknown = [app_id not in model.vocabulary.apps for app_id in app_ids[:unread]]
+    unknown += (tokens == UNKNOWN_TOKEN_ID).tolist()
+    installs = [
+        ExplainedInstall(position, *install)
+        for position, install in enumerate(zip(app_ids, contributions, unknown, strict=True), start=1)
+    ]
+    installs.sort(key=lambda install: -abs(install.contribution))
+    return ExplainedUser(risk_score.item(), logit.item(), found.baseline_logits.item(), installs)
+
+
+def read_apps_of(user_id: str, sequences: Path) -> list[str]:
+    """Read a user's apps from a Parquet file or a folder of them; of several rows the longest.
+
+    Raises:
+        UnreadableSequencesError: there is no Parquet with the columns user_id and app_ids.
+        NoSuchUserError: no row is of this user.
+    """
+    try:
+        rows = ds.dataset(sequences, format="parquet", partitioning="hive")
+        found = rows.to_table(columns=["app_ids"], filter=pc.field("user_id") == user_id)
+    except (OSError, pa.ArrowInvalid, KeyError) as error:
+        raise UnreadableSequencesError(
+            f"expected Parquet with user_id and app_ids in {sequences}: {error}"
+        ) from error
+    if found.num_rows == 0:
+        users = pc.count_distinct(rows.to_table(columns=["user_id"])["user_id"]).as_py()
+        raise NoSuchUserError(f"no user {user_id!r} in {sequences}, which holds {users:,} users")
+    longest: list[str] = max(found["app_ids"].to_pylist(), key=len)
+    return longest
+
+
+def render(user: str, explained: ExplainedUser) -> str:
+    """The lines to print."""
+    names = [
+        f"{install.app_id} (unknown)" if install.unknown else install.app_id for install in explained.installs
+    ]
+    width = max(map(len, [*names, "app_id"]))
+    lines = [
+        f"user {user}: risk score {explained.risk_score:.4f}, logit {explained.logit:+.4f}",
+        f"baseline {explained.baseline_logit:+.4f}, and what each install adds:",
+        f"  position  {'app_id':{width}}  contribution",
+    ]
+    lines += [
+        f"  {install.position:8}  {name:{width}}  {install.contribution:+12.4f}"
+        for install, name in zip(explained.installs, names, strict=True)
+    ]
+    return "\n".join(lines)
+
+
+@contextmanager
+def model_folder(model: Path | None, version: int | None) -> Iterator[Path]:
+    """The folder given, or a verified copy of the registry's version for as long as it is needed."""
+    if model is not None:
+        yield model
+        return
+    from model_registry.connect import connect_store, connect_tracking
+    from settings import Settings
+
+    assert version is not None
+    settings = Settings()
+    with TemporaryDirectory(prefix="explain_user_") as scratch:
+        found = connect_tracking(settings).version(version)
+        yield Path(connect_store(settings).pull(found, Path(scratch)))
+
+
+def main(
+    model: Annotated[Path | None, typer.Option(help="folder of a SavedModel")] = None,
+    model_version: Annotated[int | None, typer.Option(min=1, help="or a version of the registry")] = None,
+    apps: Annotated[str | None, typer.Option(help="app ids, comma between, first install first")] = None,
+    user: Annotated[str | None, typer.Option(help="or a user_id of --sequences")] = None,
+    sequences: Annotated[Path | None, typer.Option(help="Parquet file or folder: user_id, app_ids")] = None,
+) -> None:
+    """Print one user's risk score and what each install adds to its logit."""
+    if (model is None) == (model_version is None):
+        raise WrongArgumentsError("expected either --model or --model-version")
+    if (apps is None) == (sequences is None) or (sequences is not None and user is None):
+        raise WrongArgumentsError("expected either --apps, or --user and --sequences")
+    if sequences is not None and user is not None:
+        app_ids = read_apps_of(user, sequences)
+    else:
+        app_ids = [app.strip() for app in (apps or "").split(",") if app.strip()]
+    if not app_ids:
+        raise WrongArgumentsError("expected at least one app, got none")
+    with model_folder(model, model_version) as folder:
+        explained = explain_user(load(folder), app_ids)
+    typer.echo(render(user or APPS_ON_COMMAND_LINE, explained))
+
+
+if __name__ == "__main__":
+    run_job(main)

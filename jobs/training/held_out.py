@@ -1,0 +1,109 @@
+"""Score training users by members that have not seen them.
+
+In   labelled sequences and their folds
+Out  logits of the held-out users by member, and what was best there: penalties, longest n-grams, epochs
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from jobs.encoder.classifier import EncoderConfig
+from jobs.training.batches import LabelledSequences, measure_length
+from jobs.training.fit import Epoch, Fit, fit_classifier
+from jobs.training.folds import Fold
+from jobs.training.initial_weights import NamedWeights
+from jobs.training.linear import BAG_ORDER, CS, NGRAM_ORDERS, fit_linear
+from jobs.training.options import TrainingOptions
+from jobs.training.predict import predict_logits
+
+ENCODER, BAG_OF_APPS, NGRAMS = "encoder", "bag of apps", "n-grams"
+
+Logits = NDArray[np.float64]
+Report = Callable[[str, Epoch], None]
+
+
+@dataclass(frozen=True)
+class BestPenalty:
+    """A linear model's best penalty on held-out users."""
+
+    c: float
+    auc: float
+    logits: Logits
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What the folds found."""
+
+    labels: NDArray[np.int8]
+    logits: dict[str, Logits]  # by member, each at its best
+    orders: dict[str, int]  # longest n-gram of each linear member
+    cs: dict[int, float]  # best penalty of each longest n-gram that was tried
+    fits: list[Fit]
+    best_share: float  # of a training's full length, after which the encoder was best; mean of the folds
+
+
+def score_held_out(
+    data: LabelledSequences,
+    folds: list[Fold],
+    config: EncoderConfig,
+    options: TrainingOptions,
+    start: NamedWeights,
+    checkpoints: Path | None,
+    report: Report,
+) -> HeldOut:
+    """Score each fold's users by members fitted on the others."""
+    labels = np.concatenate([data.labels[fold.held_out] for fold in folds])
+    fits: list[Fit] = []
+    encoder_logits: list[Logits] = []
+    candidates: dict[int, list[list[Logits]]] = {order: [] for order in (BAG_ORDER, *NGRAM_ORDERS)}
+    for number, fold in enumerate(folds, start=1):
+        fitted, held_out = data.take(fold.fitted), data.take(fold.held_out)
+        for order, by_fold in candidates.items():
+            models = fit_linear(fitted.tokens, fitted.labels, config.vocabulary_size, order, CS)
+            by_fold.append([model.predict_logits(held_out.tokens) for model in models])
+        fit = fit_classifier(
+            config,
+            options,
+            fitted,
+            held_out,
+            partial(report, f"fold {number} of {len(folds)}"),
+            initial_weights=start,
+            checkpoint_folder=checkpoints / f"fold_{number}" if checkpoints else None,
+        )
+        fits.append(fit)
+        encoder_logits.append(predict_logits(fit.model, held_out.tokens).astype(np.float64))
+    best = {order: choose_penalty(by_fold, labels) for order, by_fold in candidates.items()}
+    ngram_order = max(NGRAM_ORDERS, key=lambda order: best[order].auc)  # the first of equals: the shorter
+    orders = {BAG_OF_APPS: BAG_ORDER, NGRAMS: ngram_order}
+    shares = [
+        fit.best_steps / measure_length(len(fold.fitted), options).total_steps
+        for fit, fold in zip(fits, folds, strict=True)
+    ]
+    return HeldOut(
+        labels=labels,
+        logits={
+            ENCODER: np.concatenate(encoder_logits),
+            **{name: best[order].logits for name, order in orders.items()},
+        },
+        orders=orders,
+        cs={order: one.c for order, one in best.items()},
+        fits=fits,
+        best_share=float(np.mean(shares)),
+    )
+
+
+def choose_penalty(by_fold: list[list[Logits]], labels: NDArray[np.int8]) -> BestPenalty:
+    """The penalty of the highest AUC over all held-out users; of equals the strongest."""
+    joined = [np.concatenate(same_c) for same_c in zip(*by_fold, strict=True)]
+    tried = [
+        BestPenalty(c, float(roc_auc_score(labels, logits)), logits)
+        for c, logits in zip(CS, joined, strict=True)
+    ]
+    return max(tried, key=lambda one: one.auc)

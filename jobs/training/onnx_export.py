@@ -1,0 +1,49 @@
+"""Export of a trained model to ONNX, for engines without TensorFlow.
+
+In   the risk model (token ids -> logit)
+Out  model.onnx: token_ids int32 (batch, sequence), 0 is padding, to risk_score and logit, float32 (batch,)
+
+App ids are mapped to tokens by `vocabulary.txt` of the SavedModel; longer rows are cut inside, as in the SavedModel.
+"""
+
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+OPSET = 18  # of March 2023; ONNX Runtime 1.14 and later run it
+# It joins reshapes that follow each other. The first may have lost axes to a matrix product, which the second, written
+# as "copy the first two axes", then copies wrongly: ONNX Runtime refuses the split into attention heads.
+WRONG_OPTIMIZER = "remove_back_to_back"
+
+
+def export_onnx(model: keras.Model, path: Path) -> None:
+    """Write the file `path`."""
+    import onnx
+    import tf2onnx
+    from tf2onnx.optimizer import _get_optimizers
+
+    optimizers = {name: made for name, made in _get_optimizers().items() if name != WRONG_OPTIMIZER}
+    signature = [tf.TensorSpec((None, None), tf.int32, "token_ids")]
+    exported, _ = tf2onnx.convert.from_keras(
+        with_named_outputs(model), signature, opset=OPSET, optimizers=optimizers
+    )
+    name_axes(exported)
+    onnx.checker.check_model(exported)
+    onnx.save(exported, path)
+
+
+def with_named_outputs(model: keras.Model) -> keras.Model:
+    """The model with its probability beside its logit, under the SavedModel's names."""
+    token_ids = keras.Input((None,), dtype="int32", name="token_ids")
+    logit = keras.layers.Identity(dtype="float32", name="logit")(model(token_ids))
+    risk_score = keras.layers.Activation("sigmoid", dtype="float32", name="risk_score")(logit)
+    return keras.Model(token_ids, [risk_score, logit])
+
+
+def name_axes(exported: object) -> None:
+    """Call axes of unknown size `batch` and `sequence`; tf2onnx numbers them."""
+    graph = exported.graph  # type: ignore[attr-defined]
+    for tensor in (*graph.input, *graph.output):
+        for axis, name in zip(tensor.type.tensor_type.shape.dim, ("batch", "sequence"), strict=False):
+            axis.dim_param = name
