@@ -17,7 +17,8 @@
 queue of the setting `RISK_GPU_QUEUE`.
 
 The param `settings` holds further options of the training by their names on its command line, such as
-`{"training.schedule": "cosine", "encoder.num-layers": 3}`; `python -m jobs.train_encoder --help` lists them.
+`{"training.schedule": "cosine", "encoder.num-layers": 3}`; `python -m jobs.train_encoder --help` lists them. Allowed are
+`encoder.…`, `training.…`, `recipe.…` and `warm-start-version`; null means the job's own default.
 """
 
 import json

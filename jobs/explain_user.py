@@ -11,7 +11,6 @@ Out  user u1: risk score 0.0310, logit -3.4400
 Positions count from 1, the first install. Installs that the model does not read add 0.
 """
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,8 +28,6 @@ from jobs.encoder.tokens import UNKNOWN_TOKEN_ID
 from jobs.scoring.engine import ScoringModel, load
 
 APPS_ON_COMMAND_LINE = "(apps given)"
-
-logger = logging.getLogger(__name__)
 
 
 class NoSuchUserError(DataError):
@@ -120,13 +117,14 @@ def render(user: str, explained: ExplainedUser) -> str:
 @contextmanager
 def model_folder(model: Path | None, version: int | None) -> Iterator[Path]:
     """The folder given, or a verified copy of the registry's version for as long as it is needed."""
-    if model is not None:
+    if version is None:
+        if model is None or not model.is_dir():
+            raise WrongArgumentsError(f"expected the folder of a SavedModel, found none at {model}")
         yield model
         return
     from model_registry.connect import connect_store, connect_tracking
     from settings import Settings
 
-    assert version is not None
     settings = Settings()
     with TemporaryDirectory(prefix="explain_user_") as scratch:
         found = connect_tracking(settings).version(version)

@@ -60,6 +60,7 @@ def train_and_evaluate(training_set: TrainingSet, arguments: Arguments) -> dict[
     tracking.log_training_set(training_set, arguments.training_set)
     tracking.log_split(split)
     tracking.log_settings(arguments)
+    mlflow.log_param("warm_start_version", arguments.warm_start_version)
     if arguments.find_learning_rate:
         return search_learning_rate(split.train, arguments)
     earlier = None

@@ -60,9 +60,9 @@ def explain(model: keras.Model, token_ids: tf.Tensor, steps: int = STEPS) -> Exp
     }
 
 
-def find_members(stack: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """The models and layers whose logits the stack adds up, in the order of its weights."""
-    return [logit._keras_history.operation for logit in keras.tree.flatten(stack.input)]
+def find_members(joined: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """The models and layers whose logits a layer adds up or averages, in order."""
+    return [logit._keras_history.operation for logit in keras.tree.flatten(joined.input)]
 
 
 def explain_member(member: keras.layers.Layer, token_ids: tf.Tensor, steps: int) -> Part:
@@ -70,6 +70,10 @@ def explain_member(member: keras.layers.Layer, token_ids: tf.Tensor, steps: int)
     if isinstance(member, TfidfRegression):
         return Part(member.contributions(token_ids), member.intercept)
     if isinstance(member, keras.Model):
+        last = member.output._keras_history.operation
+        if isinstance(last, keras.layers.Average):  # of the same encoder, trained several times
+            parts = [explain_member(model, token_ids, steps) for model in find_members(last)]
+            return Part(*(tf.add_n(same) / len(parts) for same in zip(*parts, strict=True)))
         return explain_encoder(member, token_ids, steps)
     raise TypeError(
         f"expected the encoder's classifier or TfidfRegression, got {type(member).__name__} {member.name!r}"

@@ -32,6 +32,9 @@ def export_saved_model(model: keras.Model, vocabulary: Vocabulary, max_history: 
     """Write the SavedModel folder `path`."""
     token_table = build_token_table(vocabulary)
 
+    app_ids_spec = [tf.TensorSpec((None, None), tf.string, "app_ids")]
+    token_ids_spec = [tf.TensorSpec((None, None), tf.int32, "token_ids")]
+
     def score_token_ids(token_ids: tf.Tensor) -> Scores:
         logit = model(token_ids, training=False)
         return {"risk_score": tf.sigmoid(logit), "logit": tf.identity(logit)}
@@ -48,13 +51,11 @@ def export_saved_model(model: keras.Model, vocabulary: Vocabulary, max_history: 
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.track(token_table)
-    app_ids = [tf.TensorSpec((None, None), tf.string, "app_ids")]
-    token_ids = [tf.TensorSpec((None, None), tf.int32, "token_ids")]
     # The first endpoint is also `serving_default`.
-    archive.add_endpoint("score_app_ids", score_app_ids, app_ids)
-    archive.add_endpoint("score_token_ids", score_token_ids, token_ids)
-    archive.add_endpoint("explain_app_ids", explain_app_ids, app_ids)
-    archive.add_endpoint("explain_token_ids", explain_token_ids, token_ids)
+    archive.add_endpoint("score_app_ids", score_app_ids, app_ids_spec)
+    archive.add_endpoint("score_token_ids", score_token_ids, token_ids_spec)
+    archive.add_endpoint("explain_app_ids", explain_app_ids, app_ids_spec)
+    archive.add_endpoint("explain_token_ids", explain_token_ids, token_ids_spec)
     archive.write_out(str(path), verbose=False)
     write_extra_assets(vocabulary, max_history, path / EXTRA_ASSETS)
 

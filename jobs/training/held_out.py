@@ -62,12 +62,8 @@ def score_held_out(
     labels = np.concatenate([data.labels[fold.held_out] for fold in folds])
     fits: list[Fit] = []
     encoder_logits: list[Logits] = []
-    candidates: dict[int, list[list[Logits]]] = {order: [] for order in (BAG_ORDER, *NGRAM_ORDERS)}
     for number, fold in enumerate(folds, start=1):
         fitted, held_out = data.take(fold.fitted), data.take(fold.held_out)
-        for order, by_fold in candidates.items():
-            models = fit_linear(fitted.tokens, fitted.labels, config.vocabulary_size, order, CS)
-            by_fold.append([model.predict_logits(held_out.tokens) for model in models])
         fit = fit_classifier(
             config,
             options,
@@ -79,7 +75,10 @@ def score_held_out(
         )
         fits.append(fit)
         encoder_logits.append(predict_logits(fit.model, held_out.tokens).astype(np.float64))
-    best = {order: choose_penalty(by_fold, labels) for order, by_fold in candidates.items()}
+    best = {
+        order: choose_penalty(data, folds, config.vocabulary_size, order)
+        for order in (BAG_ORDER, *NGRAM_ORDERS)
+    }
     ngram_order = max(NGRAM_ORDERS, key=lambda order: best[order].auc)  # the first of equals: the shorter
     orders = {BAG_OF_APPS: BAG_ORDER, NGRAMS: ngram_order}
     shares = [
@@ -99,11 +98,23 @@ def score_held_out(
     )
 
 
-def choose_penalty(by_fold: list[list[Logits]], labels: NDArray[np.int8]) -> BestPenalty:
-    """The penalty of the highest AUC over all held-out users; of equals the strongest."""
-    joined = [np.concatenate(same_c) for same_c in zip(*by_fold, strict=True)]
-    tried = [
-        BestPenalty(c, float(roc_auc_score(labels, logits)), logits)
-        for c, logits in zip(CS, joined, strict=True)
-    ]
-    return max(tried, key=lambda one: one.auc)
+def choose_penalty(
+    data: LabelledSequences, folds: list[Fold], vocabulary_size: int, max_order: int
+) -> BestPenalty:
+    """Weaken the penalty as long as AUC over all held-out users rises."""
+    labels = np.concatenate([data.labels[fold.held_out] for fold in folds])
+    best = BestPenalty(c=CS[0], auc=-1.0, logits=np.zeros(len(labels)))
+    for c in CS:
+        logits = np.concatenate([score_fold(data, fold, vocabulary_size, max_order, c) for fold in folds])
+        auc = float(roc_auc_score(labels, logits))
+        if auc <= best.auc:
+            break
+        best = BestPenalty(c, auc, logits)
+    return best
+
+
+def score_fold(data: LabelledSequences, fold: Fold, vocabulary_size: int, max_order: int, c: float) -> Logits:
+    """Logits of a fold's held-out users by a linear model of the others."""
+    fitted = data.take(fold.fitted)
+    model = fit_linear(fitted.tokens, fitted.labels, vocabulary_size, max_order, c)
+    return model.predict_logits(data.tokens.take(fold.held_out))

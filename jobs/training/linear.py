@@ -16,7 +16,7 @@ from jobs.encoder.ngram_hash import count_features, hash_ngrams
 from jobs.encoder.tfidf_regression import TfidfRegression
 from jobs.training.token_sequences import TokenSequences
 
-CS = (0.1, 0.3, 1.0, 3.0, 10.0)  # inverse strengths of the penalty to choose from
+CS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # inverse strengths of the penalty to choose from, strongest first
 # Longest n-grams to choose from, in installs. Where few different apps make long sequences, such as system calls or page
 # views, 6-grams rank far better than 3-grams; where many make short ones, they only add noise.
 BAG_ORDER, NGRAM_ORDERS = 1, (3, 6)
@@ -82,23 +82,15 @@ def inverse_document_frequency(counts: csr_matrix) -> NDArray[np.float32]:
 
 
 def fit_linear(
-    tokens: TokenSequences,
-    labels: NDArray[np.int8],
-    vocabulary_size: int,
-    max_order: int,
-    cs: tuple[float, ...],
-) -> list[LinearModel]:
-    """Fit one model for each penalty in `cs`."""
+    tokens: TokenSequences, labels: NDArray[np.int8], vocabulary_size: int, max_order: int, c: float
+) -> LinearModel:
+    """Fit one model; a larger `c` is a weaker penalty."""
     counts = count_ngrams(tokens, vocabulary_size, max_order)
     idf = inverse_document_frequency(counts)
     used = np.flatnonzero(idf)
     # Only the columns in use: the solver's time grows with their number.
     features = weigh(counts, idf)[:, used]
-    models = []
-    for c in cs:
-        regression = LogisticRegression(C=c, max_iter=MAX_ITERATIONS).fit(features, labels)
-        coefficients = np.zeros(counts.shape[1], np.float32)
-        coefficients[used] = regression.coef_[0]
-        intercept = float(regression.intercept_[0])
-        models.append(LinearModel(vocabulary_size, max_order, c, idf, coefficients, intercept))
-    return models
+    regression = LogisticRegression(C=c, max_iter=MAX_ITERATIONS).fit(features, labels)
+    coefficients = np.zeros(counts.shape[1], np.float32)
+    coefficients[used] = regression.coef_[0]
+    return LinearModel(vocabulary_size, max_order, c, idf, coefficients, float(regression.intercept_[0]))

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 # A few thousand users need many passes; tens of thousands are learned from in few, and each costs minutes on a CPU.
-EXAMPLES_SHOWN, FEWEST_EPOCHS, MOST_EPOCHS = 40_000, 4, 20
+EXAMPLES_SHOWN, FEWEST_EPOCHS, MOST_EPOCHS = 40_000, 3, 20
 
 
 class TrainingOptions(BaseModel):
@@ -30,7 +30,7 @@ class TrainingOptions(BaseModel):
     max_epochs: int | None = Field(
         None,
         ge=1,
-        description="Passes over the training examples at most; none: as many as show 40,000 examples, from 4 to 20",
+        description="Passes over the training examples at most; none: as many as show 40,000 examples, from 3 to 20",
     )
     max_steps: int | None = Field(None, ge=1, description="Steps at most; none: max_epochs alone counts")
     patience: int = Field(

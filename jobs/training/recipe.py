@@ -136,7 +136,7 @@ def train(
     linear_stack = fit_stack({name: held_out.logits[name] for name in held_out.orders}, held_out.labels)
 
     linear = {
-        name: fit_linear(data.tokens, data.labels, vocabulary.size, order, (held_out.cs[order],))[0]
+        name: fit_linear(data.tokens, data.labels, vocabulary.size, order, held_out.cs[order])
         for name, order in held_out.orders.items()
     }
     fits = [

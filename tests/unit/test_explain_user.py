@@ -1,5 +1,7 @@
 """One user scored and explained, with a tiny real SavedModel."""
 
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -105,7 +107,8 @@ def test_apps_can_be_given_by_hand_and_unknown_ones_are_marked(folder, capsys):
         ({"model": "m", "user": "u1"}, "--apps, or --user and --sequences"),
         ({"model": "m", "sequences": "s"}, "--apps, or --user and --sequences"),
         ({"model": "m", "apps": "maps", "sequences": "s", "user": "u1"}, "--apps, or --user and --sequences"),
-        ({"model": "m", "apps": " , "}, "at least one app"),
+        ({"model": Path("m"), "apps": " , "}, "at least one app"),
+        ({"model": Path("nowhere"), "apps": "maps"}, "none at nowhere"),
     ],
 )
 def test_options_that_leave_a_question_open_are_refused(arguments, expected):

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
-from jobs.encoder.risk_model import build_risk_model
+from jobs.encoder.risk_model import average_models, build_risk_model
 from jobs.training.explanations import explain, put_back
 from tests.unit.training.small_risk_model import (
     INTERCEPT,
@@ -15,6 +15,7 @@ from tests.unit.training.small_risk_model import (
     WEIGHTS,
     padded,
     random_regression,
+    small_classifier,
     small_risk_model,
 )
 
@@ -120,6 +121,16 @@ def test_what_was_kept_is_put_back_where_it_came_from():
     kept = tf.constant([[1.0, 2.0], [1.0, 0.0]])
     put = put_back(kept, tf.constant([[5, 6, 7, 0], [8, 0, 0, 0]]), max_installs=2)
     assert put.numpy().tolist() == [[0.0, 1.0, 2.0, 0.0], [1.0, 0.0, 0.0, 0.0]]
+
+
+def test_encoders_that_are_averaged_are_explained_by_their_mean():
+    keras.utils.set_random_seed(8)
+    classifiers = [small_classifier(), small_classifier()]
+    tokens = padded(TOKEN_ROWS)
+    alone = [explained(build_risk_model([one], [1.0], 0.0, MAX_HISTORY), tokens) for one in classifiers]
+    found = explained(build_risk_model([average_models(classifiers)], [1.0], 0.0, MAX_HISTORY), tokens)
+    for name in ("contributions", "baseline_logit", "logit"):
+        np.testing.assert_allclose(found[name], (alone[0][name] + alone[1][name]) / 2, atol=1e-5)
 
 
 def test_a_member_of_weight_0_is_left_out(mixed):

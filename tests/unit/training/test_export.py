@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from jobs.training.explanations import explain
 from jobs.training.export import export_saved_model
 from jobs.training.vocabulary import Vocabulary
 from tests.unit.training.small_risk_model import (
@@ -82,6 +83,18 @@ def test_signatures_give_float32_of_one_number_per_user(signatures):
     for scores in (score_tokens(signatures, [[5], [6]], 1), score_apps(signatures, [["app 1"], ["x"]], 1)):
         assert set(scores) == {"risk_score", "logit"}
         assert {(value.dtype.name, value.shape) for value in scores.values()} == {("float32", (2,))}
+
+
+def test_both_signatures_explain_as_the_keras_model_is_explained(exported, signatures):
+    model = keras.models.load_model(exported / "model.keras")
+    expected = explain(model, tf.constant(padded(TOKEN_ROWS, 7)))
+    from_tokens = signatures["explain_token_ids"](token_ids=tf.constant(padded(TOKEN_ROWS, 7)))
+    from_apps = signatures["explain_app_ids"](app_ids=tf.constant(padded_apps(app_rows(TOKEN_ROWS), 7)))
+    for found in (from_tokens, from_apps):
+        assert set(found) == {"contributions", "logit", "baseline_logit"}
+        for name, value in found.items():
+            assert value.dtype == tf.float32
+            np.testing.assert_allclose(value, expected[name], atol=1e-5)
 
 
 def test_of_a_sequence_that_is_too_long_the_last_installs_count(signatures):

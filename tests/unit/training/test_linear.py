@@ -59,7 +59,7 @@ def test_the_logits_are_those_of_scikit_learns_pipeline(max_order):
         min_df=2,
     )
     regression = LogisticRegression(C=1.0, max_iter=300).fit(vectorizer.fit_transform(rows), labels)
-    (model,) = fit_linear(tokens_of(rows), labels, VOCABULARY_SIZE, max_order, (1.0,))
+    model = fit_linear(tokens_of(rows), labels, VOCABULARY_SIZE, max_order, 1.0)
     others, _ = made_up_rows(60)
     np.testing.assert_allclose(
         model.predict_logits(tokens_of(others)),
@@ -70,7 +70,7 @@ def test_the_logits_are_those_of_scikit_learns_pipeline(max_order):
 
 def test_the_layer_scores_as_the_model_does():
     rows, labels = made_up_rows(100)
-    (model,) = fit_linear(tokens_of(rows), labels, VOCABULARY_SIZE, 2, (1.0,))
+    model = fit_linear(tokens_of(rows), labels, VOCABULARY_SIZE, 2, 1.0)
     tokens = tokens_of(rows)
     padded = tokens.padded(np.arange(len(tokens)))
     np.testing.assert_allclose(model.to_layer("linear")(padded), model.predict_logits(tokens), atol=1e-5)
@@ -78,12 +78,12 @@ def test_the_layer_scores_as_the_model_does():
 
 def test_a_stronger_penalty_keeps_coefficients_smaller():
     rows, labels = made_up_rows(100)
-    weak, strong = fit_linear(tokens_of(rows), labels, VOCABULARY_SIZE, 1, (10.0, 0.1))
+    weak, strong = (fit_linear(tokens_of(rows), labels, VOCABULARY_SIZE, 1, c) for c in (10.0, 0.1))
     assert np.abs(strong.coefficients).sum() < np.abs(weak.coefficients).sum()
 
 
 def test_what_one_user_alone_has_is_ignored():
     rows = [[3, 4], [3, 5], [3, 4], [3, 6]]
-    (model,) = fit_linear(tokens_of(rows), np.array([0, 1, 0, 1], np.int8), VOCABULARY_SIZE, 1, (1.0,))
+    model = fit_linear(tokens_of(rows), np.array([0, 1, 0, 1], np.int8), VOCABULARY_SIZE, 1, 1.0)
     assert (model.idf[[5, 6]] == 0).all()
     assert (model.idf[[3, 4]] > 0).all()
