@@ -58,7 +58,8 @@ demo: install ## the whole pipeline; on your own files: make demo INSTALLS=DIR L
 test: check test-unit test-cluster ## format and lint checks, types, unit tests, cluster tests
 
 test-unit: install ## unit tests; no cluster
-	@$(BIN)/pytest tests/unit
+	@# A file's tests stay together: they share fixtures that cost seconds.
+	@$(BIN)/pytest tests/unit --numprocesses auto --dist loadfile
 
 test-cluster: install ## tests on real HDFS, YARN, Spark, Iceberg, MLflow and Airflow, with a cluster of their own
 	@$(BIN)/pytest tests/cluster

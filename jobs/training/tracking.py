@@ -6,7 +6,7 @@ Out  parameters, data set, metrics, pictures and models of that run
     metrics    training_loss, validation_loss, validation_auc (by epoch, "fold_1_…" and "final_…")
                test_auc, test_auc_low, test_auc_high, … of the model, and the same after baseline_, ngram_baseline_,
                encoder_alone_ and without_encoder_; ahead_of_…_auc with _low and _high
-    artifacts  model.keras  encoder.keras  saved_model/  model_card.md  pictures/*.png  tables/*.csv
+    artifacts  model.keras  encoder.keras  model.onnx  saved_model/  model_card.md  pictures/*.png  tables/*.csv
 """
 
 from collections.abc import Mapping
@@ -27,6 +27,7 @@ from jobs.training.export import export_saved_model
 from jobs.training.fit import Epoch
 from jobs.training.intervals import Interval
 from jobs.training.model_card import write_model_card
+from jobs.training.onnx_export import export_onnx
 from jobs.training.recipe import Settings, Trained
 from jobs.training.report import MODEL, Report
 from jobs.training.starting_weights import Earlier
@@ -34,6 +35,7 @@ from jobs.training.starting_weights import Earlier
 MODEL_ARTIFACT = "model.keras"
 ENCODER_ARTIFACT = "encoder.keras"
 SAVED_MODEL_ARTIFACT = "saved_model"
+ONNX_ARTIFACT = "model.onnx"
 # Prefix of each model's metrics; the pipeline's own has none.
 PREFIXES = {
     MODEL: "test",
@@ -164,12 +166,15 @@ def load_earlier(model_name: str, version: int) -> Earlier:
 
 
 def log_models(trained: Trained) -> None:
-    """Store the model as a Keras file and as a SavedModel to score with, and its encoder to train on from."""
+    """Store the model as a Keras file, as ONNX and as a SavedModel to score with, and its encoder to start from."""
     with TemporaryDirectory(prefix="export_") as scratch:
         for name, model in ((MODEL_ARTIFACT, trained.model), (ENCODER_ARTIFACT, trained.encoder)):
             keras_file = Path(scratch) / name
             model.save(keras_file)
             mlflow.log_artifact(str(keras_file))
+        onnx_file = Path(scratch) / ONNX_ARTIFACT
+        export_onnx(trained.model, onnx_file)
+        mlflow.log_artifact(str(onnx_file))
         saved_model = Path(scratch) / SAVED_MODEL_ARTIFACT
         export_saved_model(trained.model, trained.vocabulary, trained.max_history, saved_model)
         mlflow.log_artifacts(str(saved_model), SAVED_MODEL_ARTIFACT)

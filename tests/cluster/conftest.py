@@ -102,7 +102,11 @@ def champion(cluster: Cluster, landed: list[date]) -> PinnedModel:  # noqa: ARG0
     """An encoder that the DAG `train_encoder` trained, registered, pushed and promoted."""
     airflow = cluster.airflow
     airflow.unpause("train_encoder")
-    run_id = airflow.trigger("train_encoder", {"training_date": TRAINING_DATE, "promote": True})
+    # Few epochs: how well it ranks is not asked here.
+    settings = {"training.max-epochs": 2, "training.schedule": "linear"}
+    run_id = airflow.trigger(
+        "train_encoder", {"training_date": TRAINING_DATE, "promote": True, "settings": settings}
+    )
     follow(airflow, cluster.layout, "train_encoder", lambda run: run["dag_run_id"] == run_id, 1, 900)
     return pin(connect_tracking(cluster.settings), connect_store(cluster.settings))
 

@@ -1,4 +1,4 @@
-"""Metrics and baseline."""
+"""Metrics."""
 
 from dataclasses import astuple
 
@@ -9,8 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
-from jobs.training.baseline import REGULARISATION_CS, fit_bag_of_apps
-from jobs.training.dataset import Examples
 from jobs.training.evaluate import (
     choose_threshold,
     classify,
@@ -19,7 +17,6 @@ from jobs.training.evaluate import (
     most_confusing,
     to_probabilities,
 )
-from tests.unit.training.synthetic import made_up_examples
 
 
 def test_metrics_are_those_worked_out_by_hand():
@@ -140,38 +137,3 @@ def test_the_most_confidently_wrong_come_first_with_the_end_of_their_installs():
 def test_extreme_logits_keep_their_order():
     probabilities = to_probabilities(np.array([-40.0, 0.0, 30.0], np.float32))
     assert probabilities[0] < probabilities[1] == 0.5 < probabilities[2] < 1.0
-
-
-def test_app_ids_with_spaces_and_capitals_are_apps_of_their_own():
-    def installs(*rows: list[str]) -> pa.ListArray:
-        return pa.array(rows, pa.list_(pa.string()))
-
-    labels = np.array([0, 1, 0, 1], np.int8)
-    users = np.array(["a", "b", "c", "d"], dtype=object)
-    # Split at spaces or in lower case, both kinds of user would look alike.
-    apps = installs(["my app", "x"], ["My app", "x"], ["my app", "x"], ["My app", "x"])
-    times = np.full(4, np.datetime64("2026-01-31"))
-    examples = Examples(user_ids=users, labels=labels, as_of=times, app_ids=apps)
-    probabilities = fit_bag_of_apps(examples, examples).predict(examples)
-    assert probabilities[1] > 0.5 > probabilities[0]
-
-
-def test_the_penalty_is_the_one_best_on_validation_users():
-    train, validation, others = cut_in_three(made_up_examples(600, seed=3))
-    model = fit_bag_of_apps(train, validation)
-    assert model.regularisation_c in REGULARISATION_CS
-    assert measure(validation.labels, model.predict(validation)).auc == pytest.approx(model.validation_auc)
-    # Learnt from the training users, not from those it is measured on.
-    assert fit_bag_of_apps(train, others).validation_auc != model.validation_auc
-
-
-def test_apps_that_only_other_users_have_are_ignored():
-    train, validation, _ = cut_in_three(made_up_examples(300))
-    model = fit_bag_of_apps(train, validation)
-    training_apps = set(train.app_ids.flatten().to_pylist())
-    assert set(model.vectorizer.get_feature_names_out()) == training_apps
-
-
-def cut_in_three(examples: Examples) -> list[Examples]:
-    """Training, validation and other users."""
-    return [examples.take(indices) for indices in np.array_split(np.arange(len(examples)), 3)]

@@ -128,6 +128,7 @@ def test_the_run_holds_models_pictures_tables_and_a_card(result, tmp_path):
     assert f"{result['auc']:.4f}" in (tmp_path / "model_card.md").read_text()
     assert keras.models.load_model(tmp_path / "model.keras").output_shape == (None,)
     assert keras.models.load_model(tmp_path / "encoder.keras").output_shape == (None,)
+    assert (tmp_path / "model.onnx").stat().st_size > 1_000
     assert "score_token_ids" in tf.saved_model.load(str(tmp_path / "saved_model")).signatures
 
 
