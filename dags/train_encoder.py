@@ -114,6 +114,11 @@ with DAG(
             description='further options of the training, such as {"training.schedule": "cosine"}',
         ),
         "promote": Param(False, type="boolean", description="make the new version the champion"),
+        "force": Param(
+            False,
+            type="boolean",
+            description="promote it even where the comparison speaks against it; recorded on the version",
+        ),
     },
     user_defined_macros={"training_options": training_options},
     tags=["risk"],
@@ -161,6 +166,8 @@ with DAG(
     wants_promotion = ShortCircuitOperator(
         task_id="wants_promotion", python_callable=lambda params: params["promote"]
     )
-    promote = command("promote", f"model_registry promote --version {VERSION}")
+    promote = command(
+        "promote", f"model_registry promote --version {VERSION}{{{{ ' --force' if params.force }}}}"
+    )
 
     extract >> build >> train >> register >> push >> compare >> wants_promotion >> promote

@@ -15,8 +15,9 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.model import PythonModel
 
-# Bounds memory: at 128 installs and 4 heads, one layer's attention weights are 67 MB.
-ROWS_PER_CALL = 256
+# Bounds memory: the model compares all pairs of a row's installs. With 256 rows of 128 installs, one layer's attention
+# weights of 4 heads are 67 MB.
+PAIRS_PER_CALL = 256 * 128**2
 
 
 class RiskEncoder(PythonModel):
@@ -38,8 +39,10 @@ class RiskEncoder(PythonModel):
                 f"expected at least one app id in every row; found none in {len(empty)} of {len(sequences)}, "
                 f"first in row {empty[0]}. Leave out users without installs: they have no score."
             )
-        starts = range(0, len(sequences), ROWS_PER_CALL)
-        scores = [self._score(sequences[start : start + ROWS_PER_CALL]) for start in starts]
+        longest = max(map(len, sequences), default=1)
+        rows_per_call = max(1, PAIRS_PER_CALL // longest**2)
+        starts = range(0, len(sequences), rows_per_call)
+        scores = [self._score(sequences[start : start + rows_per_call]) for start in starts]
         return pd.DataFrame(np.concatenate(scores), index=model_input.index, columns=["risk_score", "logit"])
 
     def _score(self, sequences: list[list[str]]) -> Any:

@@ -73,16 +73,20 @@ def test_nightly_job_is_submitted_as_checked_in(task_id: str, rebuild: bool) -> 
 
 
 def test_training_set_job_is_submitted_as_checked_in(rebuild: bool) -> None:
-    values = context(training_date="2026-11-05", seed=7, promote=False)
+    values = context(training_date="2026-11-05", seed=7, promote=False, force=False)
     line = submitted_line(train_encoder.dag.get_task("build_training_set"), values)
     assert_expected("train_encoder.build_training_set", line, rebuild)
 
 
-def training_command(task_id: str, settings: dict[str, Any]) -> str:
+def training_command(task_id: str, settings: dict[str, Any], force: bool = False) -> str:
     """The command of a task as its worker runs it."""
     task = train_encoder.dag.get_task(task_id)
-    values = context(training_date="2026-11-05", seed=7, settings=settings, promote=True)
+    values = context(training_date="2026-11-05", seed=7, settings=settings, promote=True, force=force)
     return str(task.render_template(task.bash_command, values))
+
+
+def test_a_forced_promotion_says_so_to_the_registry() -> None:
+    assert training_command("promote", {}, force=True).endswith("promote --version 4 --force")
 
 
 @pytest.mark.parametrize("task_id", ["train_encoder", "register", "push", "compare_models", "promote"])
@@ -229,6 +233,6 @@ def test_the_pinned_model_reaches_the_job_as_json() -> None:
 
 def test_run_folder_holds_no_character_that_hdfs_refuses() -> None:
     task = train_encoder.dag.get_task("build_training_set")
-    task.render_template_fields(context(training_date="2026-11-05", seed=7, promote=False))
+    task.render_template_fields(context(training_date="2026-11-05", seed=7, promote=False, force=False))
     output = task.application_args[task.application_args.index("--output") + 1]
     assert ":" not in output.removeprefix(SETTINGS.hdfs_url)
