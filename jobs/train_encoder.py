@@ -7,6 +7,7 @@ Out  one MLflow run: parameters, data set, metrics by epoch and on held-out user
 """
 
 import json
+import math
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -95,11 +96,10 @@ def search_learning_rate(train_part: Examples, arguments: Arguments) -> dict[str
 
 def report_epoch(part: str, epoch: Epoch) -> None:
     """Tell the reader of the log, and MLflow."""
-    print(
-        f"{part}, epoch {epoch.number}: training loss {epoch.training_loss:.4f}, validation loss "
-        f"{epoch.validation_loss:.4f}, validation AUC {epoch.validation_auc:.4f}, {epoch.seconds:.1f} s",
-        flush=True,
-    )
+    line = f"{part}, epoch {epoch.number}: training loss {epoch.training_loss:.4f}"
+    if not math.isnan(epoch.validation_auc):
+        line += f", validation loss {epoch.validation_loss:.4f}, validation AUC {epoch.validation_auc:.4f}"
+    print(f"{line}, {epoch.seconds:.1f} s", flush=True)
     tracking.log_epoch(part, epoch)
 
 
