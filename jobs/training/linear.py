@@ -21,7 +21,7 @@ CS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # inverse strengths of the penalty to cho
 # views, 6-grams rank far better than 3-grams; where many make short ones, they only add noise.
 BAG_ORDER, NGRAM_ORDERS = 1, (3, 6)
 MIN_USERS = 2  # with a feature; one user's alone cannot be told from chance
-MAX_ITERATIONS = 300
+MAX_ITERATIONS = 1_000
 Floats = NDArray[np.float64]
 
 
@@ -90,7 +90,10 @@ def fit_linear(
     used = np.flatnonzero(idf)
     # Only the columns in use: the solver's time grows with their number.
     features = weigh(counts, idf)[:, used]
-    regression = LogisticRegression(C=c, max_iter=MAX_ITERATIONS).fit(features, labels)
+    # Dual coordinate descent (Hsieh et al., 2008): with many sparse features ten times as fast as the default solver.
+    regression = LogisticRegression(
+        C=c, solver="liblinear", dual=True, max_iter=MAX_ITERATIONS, random_state=0
+    ).fit(features, labels)
     coefficients = np.zeros(counts.shape[1], np.float32)
     coefficients[used] = regression.coef_[0]
     return LinearModel(vocabulary_size, max_order, c, idf, coefficients, float(regression.intercept_[0]))

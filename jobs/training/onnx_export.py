@@ -12,22 +12,17 @@ import keras
 import tensorflow as tf
 
 OPSET = 18  # of March 2023; ONNX Runtime 1.14 and later run it
-# It joins reshapes that follow each other. The first may have lost axes to a matrix product, which the second, written
-# as "copy the first two axes", then copies wrongly: ONNX Runtime refuses the split into attention heads.
-WRONG_OPTIMIZER = "remove_back_to_back"
 
 
 def export_onnx(model: keras.Model, path: Path) -> None:
     """Write the file `path`."""
     import onnx
     import tf2onnx
-    from tf2onnx.optimizer import _get_optimizers
 
-    optimizers = {name: made for name, made in _get_optimizers().items() if name != WRONG_OPTIMIZER}
     signature = [tf.TensorSpec((None, None), tf.int32, "token_ids")]
-    exported, _ = tf2onnx.convert.from_keras(
-        with_named_outputs(model), signature, opset=OPSET, optimizers=optimizers
-    )
+    # Without tf2onnx's optimizers: one of them, `remove_back_to_back`, joins reshapes so that ONNX Runtime refuses the
+    # split into attention heads, all of them together take longer than the conversion, and engines optimize by themselves.
+    exported, _ = tf2onnx.convert.from_keras(with_named_outputs(model), signature, opset=OPSET, optimizers={})
     name_axes(exported)
     onnx.checker.check_model(exported)
     onnx.save(exported, path)

@@ -58,7 +58,9 @@ def test_the_logits_are_those_of_scikit_learns_pipeline(max_order):
         sublinear_tf=True,
         min_df=2,
     )
-    regression = LogisticRegression(C=1.0, max_iter=300).fit(vectorizer.fit_transform(rows), labels)
+    regression = LogisticRegression(C=1.0, solver="liblinear", dual=True, random_state=0).fit(
+        vectorizer.fit_transform(rows), labels
+    )
     model = fit_linear(tokens_of(rows), labels, VOCABULARY_SIZE, max_order, 1.0)
     others, _ = made_up_rows(60)
     np.testing.assert_allclose(
