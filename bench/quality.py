@@ -106,14 +106,14 @@ def mean_difference(differences: list[Difference]) -> str:
     return f"{mean:+.4f} ± {error:.4f}"
 
 
-def write(table: pd.DataFrame, minutes: float, folder: Path) -> Path:
+def write(table: pd.DataFrame, command: str, minutes: float, folder: Path) -> Path:
     """Keep the table with its date and machine."""
     today = datetime.now(UTC).date()
     memory = psutil.virtual_memory().total / 2**30
     lines = [
         f"# Quality of the default recipe, {today}",
         "",
-        f"`make bench-quality`, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.machine()}, {minutes:.0f} min. AUC on "
+        f"`{command}`, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.machine()}, {minutes:.0f} min. AUC on "
         "held-out users, means over seeds; ± is one standard error of a paired difference.",
         "",
         "| " + " | ".join(table.columns) + " |",
@@ -146,7 +146,8 @@ def main(
                 )
     table = summarize(measured)
     print(table.to_string(index=False))
-    print(write(table, (time.monotonic() - started) / 60, REPOSITORY / "docs" / "quality"))
+    command = f"python -m bench.quality --seeds {seeds} --largest {largest}"
+    print(write(table, command, (time.monotonic() - started) / 60, REPOSITORY / "docs" / "quality"))
 
 
 if __name__ == "__main__":
