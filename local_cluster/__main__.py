@@ -81,6 +81,7 @@ def sql() -> None:
     layout = Layout(Settings())
     environment = {**os.environ, **client_environment(layout)}
     command = [str(layout.python_bin / "spark-sql"), "--master", "local[2]"]
+    os.chdir(layout.tmp)  # the shell writes Hive's derby.log and metastore_db where it stands
     os.execvpe(command[0], command, environment)
 
 
