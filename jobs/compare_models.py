@@ -22,9 +22,6 @@ from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 
 from jobs.command import WrongArgumentsError, run_job
 from jobs.comparison import page
@@ -33,11 +30,10 @@ from jobs.comparison.page import Findings
 from jobs.comparison.paired import Paired, calibration_error_by_chance, compare_paired, compare_slices
 from jobs.comparison.versions import Contestant, find_contestant, score
 from jobs.training import plots
-from jobs.training.baseline import NgramAnalyzer
+from jobs.training.baseline import BASELINE_ORDERS, fit_baseline
 from jobs.training.dataset import Examples, Split, read_training_set
 from jobs.training.download import local_folder
 from jobs.training.intervals import RESAMPLES, metric_intervals
-from jobs.training.linear import MAX_ITERATIONS
 from jobs.training.tracking import key, log_figures, log_intervals
 from model_registry import tracking as registry
 from model_registry.errors import AliasMissingError
@@ -110,12 +106,8 @@ def predict_holdout(
 
 def predict_by_bag_of_apps(train: Examples, holdout: Examples, c: float) -> Floats:
     """The baseline of jobs/training/baseline.py without its 3-grams, which take many times as long."""
-    pipeline = make_pipeline(
-        TfidfVectorizer(analyzer=NgramAnalyzer(1), sublinear_tf=True),
-        LogisticRegression(C=c, max_iter=MAX_ITERATIONS),
-    )
-    pipeline.fit(train.app_ids.to_pylist(), train.labels)
-    return np.asarray(pipeline.predict_proba(holdout.app_ids.to_pylist())[:, 1])
+    baseline = fit_baseline(train, BASELINE_ORDERS[BASELINE], c)
+    return np.asarray(baseline.predict_proba(holdout.app_ids.to_pylist())[:, 1])
 
 
 def examine(

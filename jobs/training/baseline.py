@@ -25,16 +25,17 @@ def fit_baselines(train: Examples, cs: Mapping[int, float]) -> dict[str, Pipelin
     Args:
         cs: inverse strength of the penalty by longest n-gram, as the recipe chose it on held-out users.
     """
-    sequences = train.app_ids.to_pylist()
-    return {
-        name: make_pipeline(
-            TfidfVectorizer(
-                analyzer=NgramAnalyzer(order), sublinear_tf=True, min_df=1 if order == 1 else MIN_USERS
-            ),
-            LogisticRegression(C=cs[order], max_iter=MAX_ITERATIONS),
-        ).fit(sequences, train.labels)
-        for name, order in BASELINE_ORDERS.items()
-    }
+    return {name: fit_baseline(train, order, cs[order]) for name, order in BASELINE_ORDERS.items()}
+
+
+def fit_baseline(train: Examples, max_order: int, c: float) -> Pipeline:
+    """Fit one baseline, of n-grams up to `max_order`."""
+    return make_pipeline(
+        TfidfVectorizer(
+            analyzer=NgramAnalyzer(max_order), sublinear_tf=True, min_df=1 if max_order == 1 else MIN_USERS
+        ),
+        LogisticRegression(C=c, max_iter=MAX_ITERATIONS),
+    ).fit(train.app_ids.to_pylist(), train.labels)
 
 
 class NgramAnalyzer:

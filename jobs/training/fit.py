@@ -16,8 +16,7 @@ from typing import Any
 import keras
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
-from jobs.training.batches import LabelledSequences as LabelledSequences  # others know it from here
-from jobs.training.batches import Length, class_weights, measure_length, training_batches
+from jobs.training.batches import LabelledSequences, Length, class_weights, measure_length, training_batches
 from jobs.training.checkpoint import Checkpoint, digest
 from jobs.training.devices import repeat_to_the_last_bit, training_precision, training_strategy
 from jobs.training.evaluate import measure, to_probabilities

@@ -7,6 +7,7 @@ App ids are mapped to tokens by `vocabulary.txt` of the SavedModel; longer rows 
 """
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -36,9 +37,9 @@ def with_named_outputs(model: keras.Model) -> keras.Model:
     return keras.Model(token_ids, [risk_score, logit])
 
 
-def name_axes(exported: object) -> None:
+def name_axes(exported: Any) -> None:
     """Call axes of unknown size `batch` and `sequence`; tf2onnx numbers them."""
-    graph = exported.graph  # type: ignore[attr-defined]
+    graph = exported.graph
     for tensor in (*graph.input, *graph.output):
         for axis, name in zip(tensor.type.tensor_type.shape.dim, ("batch", "sequence"), strict=False):
             axis.dim_param = name

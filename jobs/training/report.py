@@ -24,6 +24,7 @@ from jobs.training.intervals import (
 )
 from jobs.training.recipe import Trained
 from jobs.training.slices import slice_metrics
+from jobs.training.token_sequences import TokenSequences
 
 MODEL = "model"
 WITHOUT_ENCODER = "model without encoder"
@@ -51,10 +52,10 @@ class Report:
 
 def examine(split: Split, trained: Trained, seed: int) -> Report:
     """Measure the model, its members and the baselines on the test users."""
-    probabilities = predict_test_users(split, trained)
     test = split.test
-    scores = probabilities[MODEL]
     tokens = trained.vocabulary.encode(test.app_ids, trained.max_history)
+    probabilities = predict_test_users(split, trained, tokens)
+    scores = probabilities[MODEL]
     unknown = np.add.reduceat(tokens.values == UNKNOWN_TOKEN_ID, tokens.offsets[:-1])
     return Report(
         labels=test.labels,
@@ -83,9 +84,9 @@ def examine(split: Split, trained: Trained, seed: int) -> Report:
     )
 
 
-def predict_test_users(split: Split, trained: Trained) -> Probabilities:
+def predict_test_users(split: Split, trained: Trained, tokens: TokenSequences) -> Probabilities:
     """Probabilities of the test users by model, everything fitted on the same training users."""
-    logits = trained.member_logits(trained.vocabulary.encode(split.test.app_ids, trained.max_history))
+    logits = trained.member_logits(tokens)
     return {
         MODEL: to_probabilities(trained.stack.combine(logits)),
         WITHOUT_ENCODER: to_probabilities(trained.linear_stack.combine(logits)),

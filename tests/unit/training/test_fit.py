@@ -6,6 +6,7 @@ import pytest
 
 from jobs.encoder.classifier import EncoderConfig
 from jobs.training.batches import (
+    LabelledSequences,
     class_weights,
     drop_installs,
     measure_length,
@@ -14,7 +15,7 @@ from jobs.training.batches import (
 )
 from jobs.training.devices import training_precision
 from jobs.training.evaluate import measure, to_probabilities
-from jobs.training.fit import Fit, LabelledSequences, fit_classifier
+from jobs.training.fit import Fit, fit_classifier
 from jobs.training.initial_weights import read_weights
 from jobs.training.optimizer import compile_classifier, make_optimizer
 from jobs.training.options import TrainingOptions

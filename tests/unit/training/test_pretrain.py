@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
-from jobs.training.fit import LabelledSequences, fit_classifier
+from jobs.training.batches import LabelledSequences
+from jobs.training.fit import fit_classifier
 from jobs.training.initial_weights import NamedWeights, read_weights
 from jobs.training.masking import mask_tokens
 from jobs.training.options import TrainingOptions

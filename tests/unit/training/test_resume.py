@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from jobs.encoder.classifier import EncoderConfig
+from jobs.training.batches import LabelledSequences
 from jobs.training.checkpoint import CHECKPOINT_FILE, CheckpointError
-from jobs.training.fit import Epoch, Fit, LabelledSequences, fit_classifier
+from jobs.training.fit import Epoch, Fit, fit_classifier
 from jobs.training.options import TrainingOptions
 from tests.unit.training.made_up_sequences import SMALL, assert_same_weights, build_average, made_up_users
 
