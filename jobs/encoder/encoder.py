@@ -47,7 +47,7 @@ class TransformerEncoder(keras.layers.Layer):
 
     Example:
         >>> encoder = TransformerEncoder(1000, hidden_dim=64, num_layers=2, num_heads=4, intermediate_dim=128)
-        >>> encoder(ops.convert_to_tensor([[5, 9, 0], [7, 0, 0]], dtype="int32")).shape
+        >>> tuple(encoder(ops.convert_to_tensor([[5, 9, 0], [7, 0, 0]], dtype="int32")).shape)
         (2, 3, 64)
 
     Reference:

@@ -40,7 +40,7 @@ class EncoderLayer(keras.layers.Layer):
 
     Example:
         >>> layer = EncoderLayer(hidden_dim=64, num_heads=4, intermediate_dim=128)
-        >>> layer(keras.random.normal((2, 7, 64)), padding_mask=keras.ops.ones((2, 7), dtype="bool")).shape
+        >>> tuple(layer(keras.random.normal((2, 7, 64)), padding_mask=keras.ops.ones((2, 7), dtype="bool")).shape)
         (2, 7, 64)
 
     Reference:

@@ -38,8 +38,8 @@ class LocalContext(keras.layers.Layer):
     Example:
         >>> import keras
         >>> layer = LocalContext(width=5)
-        >>> layer(keras.ops.ones((2, 7, 64)), padding_mask=keras.ops.ones((2, 7), dtype="bool")).shape
-        TensorShape([2, 7, 64])
+        >>> tuple(layer(keras.ops.ones((2, 7, 64)), padding_mask=keras.ops.ones((2, 7), dtype="bool")).shape)
+        (2, 7, 64)
     """
 
     def __init__(self, width: int, dropout: float = 0.1, **kwargs: Any) -> None:

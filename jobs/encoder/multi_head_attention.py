@@ -36,7 +36,7 @@ class MultiHeadAttention(keras.layers.Layer):
 
     Example:
         >>> attention = MultiHeadAttention(hidden_dim=64, num_heads=4)
-        >>> attention(keras.random.normal((2, 7, 64)), padding_mask=ops.ones((2, 7), dtype="bool")).shape
+        >>> tuple(attention(keras.random.normal((2, 7, 64)), padding_mask=ops.ones((2, 7), dtype="bool")).shape)
         (2, 7, 64)
 
     Reference:

@@ -33,8 +33,8 @@ class PlacePooling(keras.layers.Layer):
 
     Example:
         >>> import keras
-        >>> PlacePooling()(keras.ops.ones((1, 3, 2)), padding_mask=keras.ops.ones((1, 3), dtype="bool")).shape
-        TensorShape([1, 4])
+        >>> tuple(PlacePooling()(keras.ops.ones((1, 3, 2)), padding_mask=keras.ops.ones((1, 3), dtype="bool")).shape)
+        (1, 4)
     """
 
     def call(self, inputs: Tensor, padding_mask: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ class PointWiseFeedForward(keras.layers.Layer):
         Float tensor, `(batch, sequence, hidden_dim)`.
 
     Example:
-        >>> PointWiseFeedForward(hidden_dim=64, intermediate_dim=128)(keras.random.normal((2, 7, 64))).shape
+        >>> tuple(PointWiseFeedForward(hidden_dim=64, intermediate_dim=128)(keras.random.normal((2, 7, 64))).shape)
         (2, 7, 64)
 
     Reference:

@@ -51,8 +51,8 @@ class RelativePlaceEncoding(keras.layers.Layer):
     Example:
         >>> import keras
         >>> layer = RelativePlaceEncoding()
-        >>> layer(keras.ops.zeros((1, 3, 8)), padding_mask=keras.ops.ones((1, 3), dtype="bool")).shape
-        TensorShape([1, 3, 8])
+        >>> tuple(layer(keras.ops.zeros((1, 3, 8)), padding_mask=keras.ops.ones((1, 3), dtype="bool")).shape)
+        (1, 3, 8)
     """
 
     def build(self, inputs_shape: Shape, padding_mask_shape: Shape | None = None) -> None:

@@ -34,7 +34,7 @@ class ScaledDotProductAttention(keras.layers.Layer):
     Example:
         >>> attention = ScaledDotProductAttention()
         >>> x = keras.random.normal((2, 4, 7, 16))
-        >>> attention(x, x, x, padding_mask=ops.ones((2, 7), dtype="bool")).shape
+        >>> tuple(attention(x, x, x, padding_mask=ops.ones((2, 7), dtype="bool")).shape)
         (2, 4, 7, 16)
 
     Reference:

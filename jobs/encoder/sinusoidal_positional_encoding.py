@@ -33,8 +33,9 @@ class SinusoidalPositionalEncoding(keras.layers.Layer):
         Float tensor, `(batch, sequence, hidden_dim)`.
 
     Example:
-        >>> SinusoidalPositionalEncoding()(ops.zeros((1, 2, 4)))[0, 0]  # sin 0, cos 0, sin 0, cos 0
-        [0., 1., 0., 1.]
+        >>> encoded = SinusoidalPositionalEncoding()(ops.zeros((1, 2, 4)))
+        >>> encoded[0, 0].numpy().tolist()  # sin 0, cos 0, sin 0, cos 0
+        [0.0, 1.0, 0.0, 1.0]
 
     Reference:
         https://arxiv.org/abs/1706.03762
