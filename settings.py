@@ -51,6 +51,7 @@ class Settings(BaseSettings):
         env_prefix="RISK_",
         env_nested_delimiter="__",
         env_file=REPOSITORY / ".env",
+        env_ignore_empty=True,  # a variable without a value is the default
         extra="ignore",
     )
 
@@ -80,10 +81,12 @@ class Settings(BaseSettings):
     models_root: str = "/models"
     model_name: str = "risk_encoder"
     experiment: str = "risk_encoder"
-    max_sequence_length: int = Field(default=128, ge=1)
+    max_sequence_length: int = Field(default=2_048, ge=1)
     lookback_days: int = Field(default=365, ge=1)
     session_gap_seconds: int = Field(default=30 * 60, ge=1)
     max_bad_share: float = Field(default=0.05, ge=0, le=1)
+    reasons_above: float | None = Field(default=None, ge=0, le=1)
+    top_reasons: int = Field(default=3, ge=1)
     landing_timeout_minutes: float = Field(default=6 * 60, gt=0)
     extraction_timeout_minutes: float = Field(default=2 * 60, gt=0)
     wait_poll_seconds: float = Field(default=15, gt=0)

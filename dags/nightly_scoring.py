@@ -10,7 +10,7 @@ with `pin_model` beside them.
 | wait_for_extraction | waits, deferred, until every landed day of the look-back window is extracted | backfill the days it names |
 | build_sequences | each user's last installs up to the end of the day | |
 | pin_model | resolves the model version once for the whole run | no champion: promote one, or give `model_version` |
-| score_users | scores every user into a staged snapshot that no reader sees | |
+| score_users | scores every user into a staged snapshot that no reader sees, with reasons above `RISK_REASONS_ABOVE` | |
 | audit_scores | checks the staged scores and publishes them in one step | they stay staged; the reason names each failed check |
 
 A rerun of a day replaces that day. **Backfill** past days from this page or by
@@ -26,13 +26,28 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, Asset, Context, CronPartitionTimetable, Param
 
-from dags.common import DEFAULT_ARGS, HDFS_DAYS, SETTINGS, WAP_ID, command, extraction_arguments, spark_job
+from dags.common import (
+    DEFAULT_ARGS,
+    HDFS_DAYS,
+    SETTINGS,
+    WAP_ID,
+    Arguments,
+    command,
+    extraction_arguments,
+    spark_job,
+)
 from dags.waiting import WaitForHdfsDays
 
 DAY = "{{ partition_key }}"
 PINNED = "{{ ti.xcom_pull(task_ids='pin_model') | tojson }}"  # resolved once per run, never again
 SEQUENCES = f"risk.user_sequences/ds={DAY}"
 SCORES = f"risk.risk_scores/ds={DAY}"
+# Nights explain nobody unless they are asked to.
+REASONS: Arguments = (
+    {}
+    if SETTINGS.reasons_above is None
+    else {"reasons-above": str(SETTINGS.reasons_above), "top-reasons": str(SETTINGS.top_reasons)}
+)
 
 
 def remember_wap_id(context: Context, result: object) -> None:  # noqa: ARG001 (the hook's interface)
@@ -110,6 +125,7 @@ with DAG(
             "model": PINNED,
             "wap-id": WAP_ID,
             "run-id": "{{ run_id }}",
+            **REASONS,
         },
         post_execute=remember_wap_id,
     )

@@ -55,13 +55,13 @@ def training_options(seed: int, settings: Mapping[str, object]) -> str:
     """Options of `train_encoder` as words of bash; `settings` win over the DAG's own, null means the job's default.
 
     >>> training_options(7, {"training.schedule": "cosine"})
-    '--encoder.max-sequence-length 128 --training.seed 7 --training.schedule cosine'
+    '--recipe.max-history 2048 --training.seed 7 --training.schedule cosine'
 
     Raises:
         AirflowFailException: a name that is no setting's.
     """
     options: dict[str, object] = {
-        "encoder.max-sequence-length": SETTINGS.max_sequence_length,
+        "recipe.max-history": SETTINGS.max_sequence_length,
         "training.seed": seed,
     }
     for name, value in settings.items():

@@ -24,7 +24,7 @@ from jobs.tables import CATALOG, TablePartition, ensure_tables
 logger = logging.getLogger("build_sequences")
 
 LOOKBACK_DAYS = 365
-MAX_SEQUENCE_LENGTH = 128
+MAX_SEQUENCE_LENGTH = 2_048  # what the model reads of a user by default: `recipe.max_history`
 
 
 def landed_in(sessions: DataFrame, window: Window) -> DataFrame:

@@ -39,6 +39,8 @@ def defaults_in_code() -> dict[str, str]:
 
 
 def as_text(default: Any) -> str:
+    if default is None:
+        return ""
     return str(default.relative_to(REPOSITORY) if isinstance(default, Path) else default)
 
 
@@ -48,7 +50,6 @@ def uncommented(folder: Path) -> Path:
     lines = [
         f"{name}={int(value) + 1}" if name.startswith("RISK_PORTS__") else f"{name}={value}"
         for name, value in documented_defaults().items()
-        if value
     ]
     changed.write_text("\n".join(lines))
     return changed
@@ -98,6 +99,7 @@ def test_addresses_are_the_one_machine_clusters_until_others_are_given(
         ("RISK_MAX_BAD_SHARE", "5"),  # a percentage where a share is meant
         ("RISK_SPARK_DEPLOY_MODE", "local"),
         ("RISK_LOOKBACK_DAYS", "0"),
+        ("RISK_REASONS_ABOVE", "80"),  # a percentage where a share is meant
     ],
 )
 def test_a_value_that_cannot_work_is_refused_by_name(

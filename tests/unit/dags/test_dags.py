@@ -4,6 +4,7 @@ After an intended change: `pytest tests/unit/dags --rebuild-expected`, then read
 """
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -173,8 +174,8 @@ def test_a_name_that_is_no_setting_of_the_training_is_refused(name: str) -> None
 
 
 def test_a_setting_wins_over_the_dags_own_and_is_named_once() -> None:
-    words = words_of_training({"training.seed": 11, "encoder.max_sequence_length": 64})
-    assert words[-4:] == ["--encoder.max-sequence-length", "64", "--training.seed", "11"]
+    words = words_of_training({"training.seed": 11, "recipe.max_history": 64})
+    assert words[-4:] == ["--recipe.max-history", "64", "--training.seed", "11"]
 
 
 def test_the_jobs_understand_what_the_dag_writes() -> None:
@@ -229,6 +230,12 @@ def test_the_pinned_model_reaches_the_job_as_json() -> None:
     task = nightly_scoring.dag.get_task("score_users")
     task.render_template_fields(context(model_version=None))
     assert json.loads(task.application_args[task.application_args.index("--model") + 1]) == PINNED
+
+
+def test_a_night_asks_for_reasons_once_a_threshold_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SETTINGS, "reasons_above", 0.8)
+    task = runpy.run_path(nightly_scoring.__file__)["dag"].get_task("score_users")
+    assert task.application_args[-4:] == ["--reasons-above", "0.8", "--top-reasons", "3"]
 
 
 def test_run_folder_holds_no_character_that_hdfs_refuses() -> None:
