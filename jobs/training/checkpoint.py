@@ -117,8 +117,6 @@ class Checkpoint(keras.callbacks.Callback):
     def _variables(self) -> dict[str, keras.Variable]:
         """All that changes in training: weights, the dropout's random states, the optimizer's variables."""
         variables = [*self.model.variables, *self.model.optimizer.variables]
-        if self.plateau is not None:
-            variables.append(self.plateau.schedule.scale)
         return {f"variable_{i:05}": variable for i, variable in enumerate(variables)}
 
 

@@ -1,14 +1,58 @@
-"""What TensorFlow trains on here: precision, number of devices, and whether sums repeat to the last bit."""
+"""What a training runs on here: backend, precision, number of devices, and whether sums repeat to the last bit.
 
+Keras trains on the backend that the environment's KERAS_BACKEND names: tensorflow, where it names none, jax or torch.
+TensorFlow feeds the batches to all of them.
+"""
+
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import keras
 import tensorflow as tf
 
+SHORTEST_PADDED = 32  # installs
+
+if keras.backend.backend() != "tensorflow":
+    # It would fill the GPU's memory, which the other backend needs.
+    tf.config.set_visible_devices([], "GPU")
+
+
+def compiles_each_shape() -> bool:
+    """Whether training has to be compiled, anew for each shape of batch: JAX step by step is many times slower."""
+    return bool(keras.backend.backend() == "jax")
+
+
+def with_few_shapes(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """The batches; where each shape is compiled, with zeros behind their rows up to 32, 64, 128 … columns.
+
+    Zero is padding to tokens and the weight of nothing, so it changes no result.
+    """
+    if not compiles_each_shape():
+        return batches
+    return batches.map(lambda *parts: tf.nest.map_structure(_widen, parts))
+
+
+def _widen(part: tf.Tensor) -> tf.Tensor:
+    if part.shape.rank < 2:
+        return part
+    width = tf.shape(part)[1]
+    # Half a column less, or rounding would take 64 for a little more than 2 to the 6th.
+    power = tf.math.ceil(tf.math.log(tf.cast(width, tf.float32) - 0.5) / math.log(2.0))
+    wider = tf.maximum(SHORTEST_PADDED, tf.bitwise.left_shift(1, tf.cast(power, tf.int32)))
+    return tf.pad(part, [[0, 0], [0, wider - width]])
+
 
 def sees_gpu() -> bool:
-    """Whether TensorFlow can train on a GPU here."""
+    """Whether Keras' backend can train on a GPU here."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.default_backend() == "gpu"
+    if keras.backend.backend() == "torch":
+        import torch
+
+        return bool(torch.cuda.is_available())
     return bool(tf.config.list_physical_devices("GPU"))
 
 
@@ -24,7 +68,7 @@ def repeat_to_the_last_bit(seed: int) -> None:
 
 @contextmanager
 def training_precision() -> Iterator[None]:
-    """Mixed precision inside the block when TensorFlow sees a GPU; a CPU has no fast float16."""
+    """Mixed precision inside the block when there is a GPU; a CPU has no fast float16."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16" if sees_gpu() else "float32")
     try:
@@ -36,7 +80,8 @@ def training_precision() -> Iterator[None]:
 def training_strategy() -> tf.distribute.Strategy:
     """All GPUs, each with a copy of the model and a part of every batch; without any, all logical CPUs.
 
-    One device needs no copies. A CPU is one logical device unless someone asked TensorFlow for more.
+    One device needs no copies. A CPU is one logical device unless someone asked TensorFlow for more. Other backends
+    train on their first device: TensorFlow sees no GPU then, and its default strategy leaves them alone.
     """
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if len(devices) == 1:

@@ -18,7 +18,12 @@ import keras
 from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.training.batches import LabelledSequences, Length, class_weights, measure_length, training_batches
 from jobs.training.checkpoint import Checkpoint, digest
-from jobs.training.devices import repeat_to_the_last_bit, training_precision, training_strategy
+from jobs.training.devices import (
+    repeat_to_the_last_bit,
+    training_precision,
+    training_strategy,
+    with_few_shapes,
+)
 from jobs.training.evaluate import measure, to_probabilities
 from jobs.training.initial_weights import NamedWeights, set_initial_weights
 from jobs.training.optimizer import compile_classifier
@@ -112,7 +117,7 @@ def fit_classifier(
             epochs.finished.extend(Epoch(**evaluation) for evaluation in checkpoint.evaluations)
         done = len(epochs.finished)
         model.fit(
-            training_batches(train, options, first_step=done * length.evaluation_steps),
+            with_few_shapes(training_batches(train, options, first_step=done * length.evaluation_steps)),
             steps_per_epoch=length.evaluation_steps,  # Keras' epochs are our evaluations
             initial_epoch=done,
             # With no epoch left, Keras only lets the callbacks restore the best weights.
@@ -145,6 +150,7 @@ def _identify(
     """What makes a training what it is: a checkpoint of another one must not be gone on from."""
     return {
         **options.model_dump(mode="json"),
+        "backend": keras.backend.backend(),
         "sizes": repr(config),
         "model": [f"{weight.path} {weight.shape}" for weight in model.weights],
         "initial weights": digest(*model.get_weights()),
@@ -154,7 +160,8 @@ def _identify(
 
 
 def _digest_examples(examples: LabelledSequences) -> str:
-    return digest(examples.tokens.values, examples.tokens.offsets, examples.labels)
+    tokens = (part.values for part in examples.tokens.chunks())
+    return digest(examples.tokens.lengths, examples.labels, *tokens)
 
 
 class _Epochs(keras.callbacks.Callback):

@@ -11,7 +11,9 @@ from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 
 from jobs.encoder.tensor import Tensor
+from jobs.training.devices import compiles_each_shape
 from jobs.training.options import TrainingOptions
+from jobs.training.schedule import ScaledSchedule
 
 # Offsets and normalisations are not what overfits (BERT leaves them out as well).
 NOT_DECAYED = ["bias", "gamma", "beta"]
@@ -22,7 +24,7 @@ def compile_classifier(model: keras.Model, options: TrainingOptions, schedule: L
     model.compile(
         optimizer=make_optimizer(options, schedule),
         loss=log_loss,
-        jit_compile=False,  # XLA would compile again for every length of batch
+        jit_compile=compiles_each_shape(),  # elsewhere, XLA would compile for every length of batch and gain little
     )
 
 
@@ -61,6 +63,9 @@ def make_optimizer(options: TrainingOptions, schedule: LearningRateSchedule) -> 
         gradient_accumulation_steps=options.accumulation_steps if options.accumulation_steps > 1 else None,
     )
     optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
+    if isinstance(schedule, ScaledSchedule):
+        # JAX hands a compiled step only the variables that its optimizer has, and would keep any other as it was.
+        optimizer.scale = schedule.scale
     return optimizer
 
 
@@ -68,7 +73,7 @@ def make_optimizer(options: TrainingOptions, schedule: LearningRateSchedule) -> 
 class DenseGradientAdam(keras.optimizers.Adam):
     """Adam that sums an embedding's gradient over the whole batch before anything else.
 
-    TensorFlow gives it as one row for each install. Keras 3.15 squares the rows of an app that several users
+    TensorFlow, alone among the backends, gives it as one row for each install. Keras 3.15 squares the rows of an app that several users
     have one by one, in Adam's second moment and in the norm that is clipped, as if they were of several apps.
     """
 

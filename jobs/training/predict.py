@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from jobs.training.devices import with_few_shapes
 from jobs.training.token_sequences import TokenSequences, cut_batches_by_length
 
 PREDICTION_BATCH_SIZE = 256  # examples
@@ -29,5 +30,5 @@ def predict_logits(model: keras.Model, tokens: TokenSequences) -> NDArray[np.flo
     dataset = tf.data.Dataset.from_generator(padded_batches, output_signature=signature)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
     logits = np.empty(len(tokens), dtype=np.float32)
-    logits[np.concatenate(batches)] = model.predict(dataset, verbose=0)
+    logits[np.concatenate(batches)] = model.predict(with_few_shapes(dataset), verbose=0)
     return logits

@@ -23,7 +23,13 @@ from numpy.typing import NDArray
 from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.encoder.tensor import Shape, Tensor
 from jobs.training.batches import measure_length, shuffled_batches
-from jobs.training.devices import repeat_to_the_last_bit, training_precision, training_strategy
+from jobs.training.devices import (
+    compiles_each_shape,
+    repeat_to_the_last_bit,
+    training_precision,
+    training_strategy,
+    with_few_shapes,
+)
 from jobs.training.fit import BuildModel
 from jobs.training.initial_weights import NamedWeights, read_weights, set_initial_weights
 from jobs.training.masking import mask_tokens
@@ -71,10 +77,10 @@ def pretrain_encoder(
             loss=keras.losses.SparseCategoricalCrossentropy(
                 from_logits=True, reduction="mean_with_sample_weight"
             ),
-            jit_compile=False,  # XLA would compile again for every length of batch
+            jit_compile=compiles_each_shape(),
         )
         model.fit(
-            masked_batches(tokens, config.vocabulary_size, options),
+            with_few_shapes(masked_batches(tokens, config.vocabulary_size, options)),
             steps_per_epoch=length.epoch_steps,
             epochs=options.pretraining_epochs,
             callbacks=[_Report(report)],
@@ -118,7 +124,11 @@ class GuessTokens(keras.layers.Layer):
         self.bias = self.add_weight(shape=(self.token_embedding.input_dim,), initializer="zeros", name="bias")
 
     def call(self, inputs: Tensor, positions: Tensor) -> Tensor:
-        at_positions = tf.gather(inputs, positions, batch_dims=1)  # (batch, hidden, hidden_dim)
+        batch, sequence, hidden_dim = ops.shape(inputs)
+        rows = ops.arange(batch, dtype="int32")[:, None] * sequence + positions
+        at_positions = ops.take(
+            ops.reshape(inputs, (-1, hidden_dim)), rows, axis=0
+        )  # (batch, hidden, hidden_dim)
         embeddings = ops.cast(self.token_embedding.embeddings, self.compute_dtype)
         logits = ops.matmul(at_positions, ops.transpose(embeddings))  # (batch, hidden, vocabulary)
         return ops.cast(logits, "float32") + ops.cast(self.bias, "float32")

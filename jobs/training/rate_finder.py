@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.training.batches import LabelledSequences, class_weights, training_batches
-from jobs.training.devices import repeat_to_the_last_bit, training_precision
+from jobs.training.devices import repeat_to_the_last_bit, training_precision, with_few_shapes
 from jobs.training.fit import BuildModel
 from jobs.training.optimizer import compile_classifier
 from jobs.training.options import TrainingOptions
@@ -61,7 +61,7 @@ def find_learning_rate(
         compile_classifier(model, options, rates)
         losses = _SmoothedLosses()
         model.fit(
-            training_batches(train, options),
+            with_few_shapes(training_batches(train, options)),
             steps_per_epoch=steps,
             class_weight=class_weights(train.labels, options),
             callbacks=[losses],
@@ -110,6 +110,8 @@ class _SmoothedLosses(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         del batch, logs
+        if keras.backend.backend() == "jax":
+            self.model.jax_state_sync()  # or the step would not see the reset
         self.model.reset_metrics()  # Keras' own loss is a mean over all batches so far
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:

@@ -1,0 +1,78 @@
+"""The files that engines score with, written by TensorFlow whatever Keras has trained on.
+
+In   model.keras, its vocabulary, the longest history that it reads
+Out  saved_model/ (jobs/training/export.py) and model.onnx (jobs/training/onnx_export.py) in one folder
+
+A process has one Keras backend, fixed when Keras is imported. Where that is not TensorFlow, a second process reads the
+Keras file and writes the others:
+
+    KERAS_BACKEND=tensorflow python -m jobs.training.engine_files < request.json
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+
+# So that load_model knows their layers.
+import jobs.encoder.classifier
+import jobs.encoder.risk_model
+import jobs.encoder.tfidf_regression  # noqa: F401
+from jobs.training.export import export_saved_model
+from jobs.training.onnx_export import export_onnx
+from jobs.training.vocabulary import Vocabulary
+
+SAVED_MODEL = "saved_model"
+ONNX = "model.onnx"
+
+
+class ExportError(RuntimeError):
+    """The process that exports has failed."""
+
+
+def write_engine_files(keras_file: Path, vocabulary: Vocabulary, max_history: int, folder: Path) -> None:
+    """Write `saved_model/` and `model.onnx` into `folder`.
+
+    Raises:
+        ExportError: with what the other process printed last.
+    """
+    if keras.backend.backend() == "tensorflow":
+        model = keras.models.load_model(keras_file)
+        export_onnx(model, folder / ONNX)
+        export_saved_model(model, vocabulary, max_history, folder / SAVED_MODEL)
+        return
+    request = {
+        "keras_file": str(keras_file),
+        "apps": vocabulary.apps,
+        "max_history": max_history,
+        "folder": str(folder),
+    }
+    process = subprocess.run(
+        [sys.executable, "-m", "jobs.training.engine_files"],
+        input=json.dumps(request),
+        # Nothing is trained here, and the GPU's memory belongs to the process that waits.
+        env={**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": ""},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if process.returncode != 0:
+        raise ExportError(
+            f"the export by TensorFlow ended with exit {process.returncode}: {process.stderr[-2000:]}"
+        )
+
+
+def main() -> None:
+    request = json.load(sys.stdin)
+    vocabulary = Vocabulary(tuple(request["apps"]))
+    write_engine_files(
+        Path(request["keras_file"]), vocabulary, request["max_history"], Path(request["folder"])
+    )
+
+
+if __name__ == "__main__":
+    main()
