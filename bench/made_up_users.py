@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from jobs.training.app_sequences import AppSequences
 from jobs.training.dataset import Examples
 from simulator.apps import make_catalogue
 from simulator.behaviour import MS_PER_DAY, draw_installs
@@ -27,10 +28,16 @@ class MadeUp:
     true_risk: NDArray[np.float64]  # (examples,)
 
 
-def simulate_users(users: int, seed: int) -> MadeUp:
-    """The simulator's users: which apps, in which order, in which rhythm (docs/simulator.md)."""
+def simulate_users(users: int, seed: int, catalogue_seed: int | None = None) -> MadeUp:
+    """The simulator's users: which apps, in which order, in which rhythm (docs/simulator.md).
+
+    Args:
+        catalogue_seed: of the apps, where several calls are to make users of the same ones.
+    """
     random = np.random.default_rng(seed)
-    catalogue = make_catalogue(APPS, random)
+    catalogue = make_catalogue(
+        APPS, random if catalogue_seed is None else np.random.default_rng(catalogue_seed)
+    )
     installs = draw_installs(users, (FIRST_DAY + DAYS) * MS_PER_DAY, catalogue, random)
     outcomes = draw_outcomes(installs, catalogue, FIRST_DAY, DAYS, random)
     as_of_ms = np.zeros(users, np.int64)
@@ -92,5 +99,7 @@ def make_examples(
         user_ids=np.array([f"u{user:07d}" for user in labelled], dtype=object),
         labels=labels.astype(np.int8),
         as_of=as_of_ms.astype("datetime64[ms]").astype("datetime64[us]"),
-        app_ids=pa.ListArray.from_arrays(offsets, pa.array(app_ids[chosen].tolist(), pa.string())),
+        app_ids=AppSequences.of_lists(
+            pa.ListArray.from_arrays(offsets, pa.array(app_ids[chosen].tolist(), pa.string()))
+        ),
     )

@@ -48,7 +48,7 @@ def explain_riskiest(
         for users in cut_batches(chosen.lengths, max_tokens_per_batch):
             contributions = model.explain(chosen.padded(users)).contributions
             for user, of_user in zip(users, contributions, strict=True):
-                tokens = chosen.values[chosen.offsets[user] : chosen.offsets[user + 1]]
+                tokens = chosen.take(np.array([user])).flatten()
                 reasons[riskiest[user]] = pick_reasons(tokens, of_user, model.vocabulary.apps, options.top)
     return pa.array(reasons, type=REASONS)
 

@@ -38,14 +38,14 @@ def encode_app_ids(app_ids: pa.ListArray, vocabulary: Vocabulary, max_history: i
 
 def count_token(sequences: TokenSequences, token: int) -> NDArray[np.int32]:
     """Count one token in each sequence: `(users,)`."""
-    seen = np.concatenate([[0], np.cumsum(sequences.values == token)])
-    return np.diff(seen[sequences.offsets]).astype(np.int32)
+    found = [np.empty(0, np.int32)]
+    for part in sequences.chunks():
+        seen = np.concatenate([[0], np.cumsum(part.values == token)])
+        found.append((seen[part.starts + part.lengths] - seen[part.starts]).astype(np.int32))
+    return np.concatenate(found)
 
 
 def concatenate(parts: Sequence[TokenSequences]) -> TokenSequences:
     """Join the users of several parts, in order."""
     lengths = np.concatenate([part.lengths for part in parts])
-    return TokenSequences(
-        values=np.concatenate([part.values for part in parts]),
-        offsets=np.concatenate([[0], np.cumsum(lengths)]),
-    )
+    return TokenSequences.join(np.concatenate([part.flatten() for part in parts]), lengths)

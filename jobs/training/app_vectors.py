@@ -40,12 +40,12 @@ def fit_app_vectors(
     left, singular_values, _ = randomized_svd(association, components, random_state=seed)
     vectors[:, :components] = left * singular_values
     vectors[:FIRST_APP_TOKEN_ID] = 0.0
-    counts = np.bincount(tokens.values, minlength=vocabulary_size)
+    counts = sum(np.bincount(part.values, minlength=vocabulary_size) for part in tokens.chunks())
     lengths = np.linalg.norm(vectors, axis=1)
     shrunk = counts / (counts + SHRINKAGE_INSTALLS)
     vectors *= np.divide(shrunk, lengths, out=np.zeros(vocabulary_size), where=lengths > 0)[:, None]
     # Weighed by how often apps occur: these are the sizes that the encoder meets.
-    mean_square = np.mean(np.square(vectors[tokens.values]))
+    mean_square = np.average(np.mean(np.square(vectors), axis=1), weights=counts)
     if mean_square > 0:
         vectors /= math.sqrt(mean_square * hidden_dim)
     return vectors
@@ -53,13 +53,16 @@ def fit_app_vectors(
 
 def count_neighbours(tokens: TokenSequences, vocabulary_size: int) -> coo_matrix:
     """How often two tokens occur within WINDOW installs of a user, nearer ones counting more; symmetric."""
-    user = np.repeat(np.arange(len(tokens)), tokens.lengths)
     counts = csr_matrix((vocabulary_size, vocabulary_size))
-    for distance in range(1, WINDOW + 1):
-        same_user = user[distance:] == user[:-distance]
-        pair = tokens.values[distance:][same_user], tokens.values[:-distance][same_user]
-        share = np.full(len(pair[0]), 1.0 / distance)
-        counts += csr_matrix((share, pair), shape=counts.shape)
+    for part in tokens.chunks():
+        user = np.repeat(np.arange(len(part)), part.lengths)
+        neighbours = []
+        for distance in range(1, WINDOW + 1):
+            same_user = user[distance:] == user[:-distance]
+            pair = part.values[distance:][same_user], part.values[:-distance][same_user]
+            neighbours.append((*pair, np.full(len(pair[0]), 1.0 / distance)))
+        rows, columns, shares = (np.concatenate(column) for column in zip(*neighbours, strict=True))
+        counts += csr_matrix((shares, (rows, columns)), shape=counts.shape)
     return (counts + counts.T).tocoo()
 
 

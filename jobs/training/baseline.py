@@ -9,18 +9,21 @@ so they also tell whether those lose anything.
 
 from collections.abc import Mapping
 
+import numpy as np
+from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from jobs.training.dataset import Examples
-from jobs.training.linear import MAX_ITERATIONS, MIN_USERS
+from jobs.training.linear import MAX_ITERATIONS, MIN_USERS, choose_fitted_users
 
+ROWS_AT_ONCE = 10_000  # as Python strings, in memory
 BASELINE_ORDERS = {"bag of apps baseline": 1, "3-grams baseline": 3}  # longest n-gram, in installs
 
 
 def fit_baselines(train: Examples, cs: Mapping[int, float]) -> dict[str, Pipeline]:
-    """Fit the baselines on all training users.
+    """Fit the baselines on all training users, where there are very many on as many as the recipe's linear members.
 
     Args:
         cs: inverse strength of the penalty by longest n-gram, as the recipe chose it on held-out users.
@@ -30,12 +33,20 @@ def fit_baselines(train: Examples, cs: Mapping[int, float]) -> dict[str, Pipelin
 
 def fit_baseline(train: Examples, max_order: int, c: float) -> Pipeline:
     """Fit one baseline, of n-grams up to `max_order`."""
+    train = train.take(choose_fitted_users(len(train)))
     return make_pipeline(
         TfidfVectorizer(
             analyzer=NgramAnalyzer(max_order), sublinear_tf=True, min_df=1 if max_order == 1 else MIN_USERS
         ),
         LogisticRegression(C=c, max_iter=MAX_ITERATIONS),
-    ).fit(train.app_ids.to_pylist(), train.labels)
+    ).fit(train.app_ids.to_lists().to_pylist(), train.labels)
+
+
+def predict_baseline(baseline: Pipeline, examples: Examples) -> NDArray[np.float64]:
+    """Probabilities of label 1, `(examples,)`."""
+    parts = np.array_split(np.arange(len(examples)), max(1, len(examples) // ROWS_AT_ONCE))
+    lists = (examples.app_ids.take(part).to_lists().to_pylist() for part in parts)
+    return np.concatenate([baseline.predict_proba(part)[:, 1] for part in lists])
 
 
 class NgramAnalyzer:

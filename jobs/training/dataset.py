@@ -3,28 +3,32 @@
 In   folder of Parquet files       user_id string, label int, as_of timestamp (UTC), app_ids array<string>
      _training_set.json beside     {"table": "risk.install_sessions", "snapshot_id": "812…", "training_date": "2026-01-31", …}
 Out  training and test examples, no user in both
+
+Files are streamed: installs end in a file of integers, and memory holds ids, labels and times of the users only.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from jobs.command import DataError
+from jobs.training.app_sequences import AppSequences, code_apps
 
 FACTS_FILE = "_training_set.json"
-COLUMNS = ("user_id", "label", "as_of", "app_ids")
+KEYS = pa.schema([("user_id", pa.string()), ("label", pa.int8()), ("as_of", pa.timestamp("us", "UTC"))])
+COLUMNS = (*KEYS.names, "app_ids")
 TEST_SHARE = 0.2
+ROWS_AT_ONCE = 10_000  # of the files, in memory
 
 
 class TrainingSetError(DataError):
@@ -42,7 +46,7 @@ class Examples:
     user_ids: NDArray[np.object_]
     labels: NDArray[np.int8]
     as_of: NDArray[np.datetime64]  # UTC
-    app_ids: pa.ListArray  # of strings; first install first
+    app_ids: AppSequences
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -53,13 +57,13 @@ class Examples:
             self.user_ids[indices],
             self.labels[indices],
             self.as_of[indices],
-            self.app_ids.take(pa.array(indices)),
+            self.app_ids.take(indices),
         )
 
     @property
     def users(self) -> int:
         """Number of different users."""
-        return len(np.unique(self.user_ids.astype(str)))
+        return int(pc.count_distinct(pa.array(self.user_ids, pa.string())).as_py())
 
 
 @dataclass(frozen=True)
@@ -96,32 +100,51 @@ def read_training_set(folder: Path) -> TrainingSet:
         raise TrainingSetError(
             f"no *.parquet file in {folder}: expected the output folder of build_training_set"
         )
-    table = pq.read_table(files, partitioning=None)
-    _check_columns(table, folder)
+    keys: list[pa.RecordBatch] = []
+
+    def read_app_ids() -> Iterator[pa.ListArray]:
+        for path in files:
+            for batch in read_rows(path):
+                keys.append(
+                    pa.RecordBatch.from_arrays([batch[key.name].cast(key.type) for key in KEYS], schema=KEYS)
+                )
+                yield batch["app_ids"].cast(pa.list_(pa.string()))
+
+    app_ids = code_apps(read_app_ids())
+    users = pa.Table.from_batches(keys, KEYS)
     # Spark's files come in any order; a fixed one makes runs repeatable.
-    table = table.select(COLUMNS).sort_by([("user_id", "ascending"), ("as_of", "ascending")])
-    table = table.filter(pc.greater(pc.list_value_length(table["app_ids"]), 0))
+    order = pc.sort_indices(users, sort_keys=[("user_id", "ascending"), ("as_of", "ascending")])
+    users = users.take(order)
     examples = Examples(
-        user_ids=table["user_id"].to_numpy(),
-        labels=table["label"].to_numpy().astype(np.int8),
-        as_of=table["as_of"].to_numpy().astype("datetime64[us]"),
-        app_ids=table["app_ids"].combine_chunks().cast(pa.list_(pa.string())),
+        user_ids=users["user_id"].to_numpy(),
+        labels=users["label"].to_numpy(),
+        as_of=users["as_of"].to_numpy().astype("datetime64[us]"),
+        app_ids=app_ids.take(order.to_numpy()),
     )
     return TrainingSet(examples, json.loads(facts_path.read_text()))
 
 
-def _check_columns(table: pa.Table, folder: Path) -> None:
-    missing = [name for name in COLUMNS if name not in table.column_names]
-    if missing:
-        raise TrainingSetError(f"{folder} lacks the columns {missing}; it has {table.column_names}")
+def read_rows(path: Path) -> Iterator[pa.RecordBatch]:
+    """Yield the rows with installs of one file, checked, a few at a time."""
+    with pq.ParquetFile(path) as file:
+        missing = [name for name in COLUMNS if name not in file.schema_arrow.names]
+        if missing:
+            raise TrainingSetError(f"{path} lacks the columns {missing}; it has {file.schema_arrow.names}")
+        for batch in file.iter_batches(ROWS_AT_ONCE, columns=list(COLUMNS)):
+            check_rows(batch, path)
+            yield batch.filter(pc.greater(pc.list_value_length(batch["app_ids"]), 0))
+
+
+def check_rows(batch: pa.RecordBatch, path: Path) -> None:
+    """Refuse nulls, and labels other than 0 and 1."""
     for name in COLUMNS:
-        column = table[name]
-        nulls = column.null_count + (pc.list_flatten(column).null_count if name == "app_ids" else 0)
+        column = batch[name]
+        nulls = column.null_count + (column.flatten().null_count if name == "app_ids" else 0)
         if nulls:
-            raise TrainingSetError(f"column {name} in {folder} holds {nulls} nulls, expected none")
-    labels = set(pc.unique(table["label"]).to_pylist())
+            raise TrainingSetError(f"column {name} in {path} holds {nulls} nulls, expected none")
+    labels = set(pc.unique(batch["label"]).to_pylist())
     if not labels <= {0, 1}:
-        raise TrainingSetError(f"labels in {folder} must be 0 or 1, found {sorted(labels)}")
+        raise TrainingSetError(f"labels in {path} must be 0 or 1, found {sorted(labels)}")
 
 
 def split_by_user(examples: Examples) -> Split:
@@ -176,20 +199,29 @@ def assign_users(examples: Examples, shares: Sequence[float]) -> NDArray[np.int6
     """
     if len(examples) == 0:
         raise SplitError("the training set has no example with an install: nothing to train on")
-    users = pd.Series(examples.labels).groupby(examples.user_ids).max()  # user_id -> ever positive
-    parts = pd.concat([_cut(group.index, shares) for _, group in users.groupby(users)])
-    assigned: NDArray[np.int64] = parts.loc[examples.user_ids].to_numpy()
+    encoded = pa.array(examples.user_ids, pa.string()).dictionary_encode()
+    user_ids, user = encoded.dictionary, encoded.indices.to_numpy()
+    was_positive = np.zeros(len(user_ids), bool)
+    was_positive[user[examples.labels == 1]] = True
+    part = np.zeros(len(user_ids), np.int64)
+    for group in (np.flatnonzero(~was_positive), np.flatnonzero(was_positive)):
+        part[group] = _cut(user_ids.take(pa.array(group)), shares)
+    assigned: NDArray[np.int64] = part[user]
     return assigned
 
 
-def _cut(user_ids: pd.Index, shares: Sequence[float]) -> pd.Series:
+def _cut(user_ids: pa.StringArray, shares: Sequence[float]) -> NDArray[np.int64]:
     """Part of each user; every part but the first gets at least one user while there are any."""
-    hashes = [hashlib.sha256(user_id.encode()).digest() for user_id in user_ids]
-    ordered = [user_id for _, user_id in sorted(zip(hashes, user_ids, strict=True))]
-    sizes = [max(1, round(len(ordered) * share)) for share in shares[1:]]
-    later = np.repeat(np.arange(1, len(shares)), sizes)[: len(ordered)]
-    first = np.zeros(len(ordered) - len(later), dtype=np.int64)
-    return pd.Series(np.concatenate([later, first]), index=ordered)
+    # Eight bytes of the hash tell millions of users apart.
+    hashes = (hashlib.sha256(user_id.as_buffer()).digest()[:8] for user_id in user_ids)
+    rank = np.empty(len(user_ids), np.int64)
+    rank[np.argsort(np.fromiter(hashes, "S8", len(user_ids)).view(">u8"), kind="stable")] = np.arange(
+        len(rank)
+    )
+    sizes = [max(1, round(len(user_ids) * share)) for share in shares[1:]]
+    later = np.repeat(np.arange(1, len(shares)), sizes)[: len(user_ids)]
+    by_rank = np.concatenate([later, np.zeros(len(user_ids) - len(later), np.int64)])
+    return by_rank[rank]
 
 
 def _checked(examples: Examples, split: Split) -> Split:

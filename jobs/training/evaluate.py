@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.metrics import (
     average_precision_score,
@@ -24,6 +23,8 @@ from sklearn.metrics import (
     roc_auc_score,
     roc_curve,
 )
+
+from jobs.training.app_sequences import AppSequences
 
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
@@ -225,7 +226,7 @@ def most_confusing(
     user_ids: NDArray[np.object_],
     labels: Integers,
     probabilities: Floats,
-    app_ids: pa.ListArray,
+    app_ids: AppSequences,
     count: int = 15,
 ) -> pd.DataFrame:
     """The `count` users whose scores are furthest from their labels: user_id, label (good, bad), score, last_apps."""
@@ -235,7 +236,7 @@ def most_confusing(
             "user_id": user_ids[worst],
             "label": [CLASS_NAMES[label] for label in labels[worst]],
             "score": probabilities[worst],
-            "last_apps": [_shorten(apps) for apps in app_ids.take(pa.array(worst)).to_pylist()],
+            "last_apps": [_shorten(apps) for apps in app_ids.take(worst).to_lists().to_pylist()],
         }
     )
 

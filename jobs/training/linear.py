@@ -20,6 +20,7 @@ CS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # inverse strengths of the penalty to cho
 # Longest n-grams to choose from, in installs. Where few different apps make long sequences, such as system calls or page
 # views, 6-grams rank far better than 3-grams; where many make short ones, they only add noise.
 BAG_ORDER, NGRAM_ORDERS = 1, (3, 6)
+MOST_FITTED_USERS = 50_000  # more would take memory by the gigabyte and teach a regression little
 MIN_USERS = 2  # with a feature; one user's alone cannot be told from chance
 MAX_ITERATIONS = 1_000
 Floats = NDArray[np.float64]
@@ -38,6 +39,9 @@ class LinearModel:
 
     def predict_logits(self, tokens: TokenSequences) -> Floats:
         """Logits, `(examples,)`."""
+        return np.concatenate([np.empty(0), *map(self._predict, tokens.chunks())])
+
+    def _predict(self, tokens: TokenSequences) -> Floats:
         features = weigh(count_ngrams(tokens, self.vocabulary_size, self.max_order), self.idf)
         return np.asarray(features @ self.coefficients, dtype=np.float64) + self.intercept
 
@@ -51,11 +55,12 @@ class LinearModel:
 def count_ngrams(tokens: TokenSequences, vocabulary_size: int, max_order: int) -> csr_matrix:
     """Count each user's n-grams of order 1 to `max_order`: `(examples, features)`."""
     rows, columns = [], []
+    values = tokens.flatten()
     user = np.repeat(np.arange(len(tokens)), tokens.lengths)
     for order in range(1, max_order + 1):
         starts = max(len(user) - order + 1, 0)
         within_user = user[:starts] == user[order - 1 :]
-        installs = [tokens.values[i : starts + i] for i in range(order)]
+        installs = [values[i : starts + i] for i in range(order)]
         rows.append(user[:starts][within_user])
         columns.append(hash_ngrams(installs, vocabulary_size)[within_user])
     row, column = np.concatenate(rows), np.concatenate(columns)
@@ -81,10 +86,17 @@ def inverse_document_frequency(counts: csr_matrix) -> NDArray[np.float32]:
     return np.where(users >= MIN_USERS, idf, 0.0).astype(np.float32)
 
 
+def choose_fitted_users(users: int) -> NDArray[np.int64]:
+    """All users, or MOST_FITTED_USERS evenly spaced ones."""
+    return np.linspace(0, users, min(users, MOST_FITTED_USERS), endpoint=False).astype(np.int64)
+
+
 def fit_linear(
     tokens: TokenSequences, labels: NDArray[np.int8], vocabulary_size: int, max_order: int, c: float
 ) -> LinearModel:
-    """Fit one model; a larger `c` is a weaker penalty."""
+    """Fit one model, on every n-th user where there are very many; a larger `c` is a weaker penalty."""
+    chosen = choose_fitted_users(len(tokens))
+    tokens, labels = tokens.take(chosen), labels[chosen]
     counts = count_ngrams(tokens, vocabulary_size, max_order)
     idf = inverse_document_frequency(counts)
     used = np.flatnonzero(idf)

@@ -163,7 +163,7 @@ def prepare(examples: Examples, settings: Settings) -> tuple[Vocabulary, Encoder
         examples.app_ids, settings.recipe.min_count, max_size=settings.encoder.vocabulary_size
     )
     config = replace(settings.encoder, vocabulary_size=vocabulary.size)
-    tokens = vocabulary.encode(examples.app_ids, settings.recipe.max_history)
+    tokens = vocabulary.translate(examples.app_ids, settings.recipe.max_history)
     return vocabulary, config, LabelledSequences(tokens, examples.labels)
 
 

@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from jobs.encoder.tokens import UNKNOWN_TOKEN_ID
-from jobs.training.baseline import BASELINE_ORDERS, fit_baselines
+from jobs.scoring.tokens import count_token
+from jobs.training.baseline import BASELINE_ORDERS, fit_baselines, predict_baseline
 from jobs.training.dataset import Split
 from jobs.training.evaluate import Classification, classify, most_confusing, to_probabilities
 from jobs.training.held_out import ENCODER
@@ -53,10 +54,10 @@ class Report:
 def examine(split: Split, trained: Trained, seed: int) -> Report:
     """Measure the model, its members and the baselines on the test users."""
     test = split.test
-    tokens = trained.vocabulary.encode(test.app_ids, trained.max_history)
+    tokens = trained.vocabulary.translate(test.app_ids, trained.max_history)
     probabilities = predict_test_users(split, trained, tokens)
     scores = probabilities[MODEL]
-    unknown = np.add.reduceat(tokens.values == UNKNOWN_TOKEN_ID, tokens.offsets[:-1])
+    unknown = count_token(tokens, UNKNOWN_TOKEN_ID)
     return Report(
         labels=test.labels,
         probabilities=probabilities,
@@ -92,7 +93,7 @@ def predict_test_users(split: Split, trained: Trained, tokens: TokenSequences) -
         WITHOUT_ENCODER: to_probabilities(trained.linear_stack.combine(logits)),
         f"{ENCODER} alone": to_probabilities(logits[ENCODER]),
         **{
-            name: baseline.predict_proba(split.test.app_ids.to_pylist())[:, 1]
+            name: predict_baseline(baseline, split.test)
             for name, baseline in fit_baselines(split.train, trained.held_out.cs).items()
         },
     }

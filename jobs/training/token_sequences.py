@@ -1,12 +1,16 @@
-"""Sequences of different lengths in two flat arrays, and batches cut from them.
+"""Sequences of different lengths in one flat array, and batches cut from them.
 
-In   values   int32, token ids of all sequences one after another     [5 9 7 | 4 | 8 6]
-     offsets  int64, where each sequence starts, and the end          [0 3 4 6]
-Out  batches  int32 (batch, sequence), padded with zeros to the batch's own longest
+In   values    int32, token ids of all sequences, memory or a file    [5 9 7 4 8 6]
+     starts    int64, where each sequence begins                      [0 3 4]
+     lengths   int64, tokens in each                                  [3 1 2]
+Out  batches   int32 (batch, sequence), padded with zeros to the batch's own longest
+
+Choosing sequences, or the last tokens of each, copies no token: values may be a file larger than memory.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from tempfile import TemporaryFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,47 +18,73 @@ from numpy.typing import NDArray
 # Batches are cut from pools of this many batches' users, ordered by length: enough to fill most
 # batches with one length, few enough that a batch's users still change from epoch to epoch.
 BATCHES_PER_POOL = 50
+CHUNK_TOKENS = 2**20  # 4 MiB; what walks through all sequences holds this many at once, or one sequence
 
 
 @dataclass(frozen=True)
 class TokenSequences:
-    """Ragged token ids; sequence `i` is `values[offsets[i]:offsets[i + 1]]`."""
+    """Ragged token ids; sequence `i` is `values[starts[i]:starts[i] + lengths[i]]`."""
 
     values: NDArray[np.int32]
-    offsets: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+    @classmethod
+    def join(cls, values: NDArray[np.int32], lengths: NDArray[np.int64]) -> "TokenSequences":
+        """Sequences that follow each other without a gap."""
+        return cls(values, np.cumsum(lengths) - lengths, lengths)
 
     def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        """Tokens in each sequence."""
-        return np.diff(self.offsets)
+        return len(self.lengths)
 
     def take(self, indices: NDArray[np.int64]) -> "TokenSequences":
         """The sequences at `indices`."""
-        starts, lengths = self.offsets[indices], self.lengths[indices]
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        # Where each kept token lies: its sequence's start, and its place from there.
-        places = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
-        return TokenSequences(self.values[places], offsets)
+        return TokenSequences(self.values, self.starts[indices], self.lengths[indices])
 
     def last(self, count: int) -> "TokenSequences":
         """Of each sequence the last `count` tokens."""
-        lengths = self.lengths
-        from_end = np.repeat(self.offsets[1:], lengths) - np.arange(self.offsets[-1])
-        return TokenSequences(
-            self.values[from_end <= count], np.concatenate([[0], np.cumsum(np.minimum(lengths, count))])
+        kept = np.minimum(self.lengths, count)
+        return TokenSequences(self.values, self.starts + self.lengths - kept, kept)
+
+    def flatten(self) -> NDArray[np.int32]:
+        """Tokens of all sequences one after another, in memory."""
+        ends = np.cumsum(self.lengths)
+        # Where each token lies: its sequence's start, and its place from there.
+        places = np.repeat(self.starts - (ends - self.lengths), self.lengths) + np.arange(self.lengths.sum())
+        tokens: NDArray[np.int32] = self.values[places]
+        return tokens
+
+    def chunks(self) -> Iterator["TokenSequences"]:
+        """All sequences in order, as many at a time as hold CHUNK_TOKENS together, each chunk without gaps."""
+        chunk = np.cumsum(self.lengths) // CHUNK_TOKENS
+        for rows in np.split(np.arange(len(self)), np.flatnonzero(np.diff(chunk)) + 1):
+            part = self.take(rows)
+            yield TokenSequences.join(part.flatten(), part.lengths)
+
+    def translate(self, table: NDArray[np.int32]) -> "TokenSequences":
+        """The sequences with `table[token]` for each token, in a file of their own."""
+        return TokenSequences.join(
+            write_values(table[part.values] for part in self.chunks()), self.lengths.copy()
         )
 
     def padded(self, indices: NDArray[np.int64]) -> NDArray[np.int32]:
         """Sequences `indices` as int32 `(len(indices), longest)`, zeros at the end."""
-        starts, lengths = self.offsets[indices], self.lengths[indices]
+        starts, lengths = self.starts[indices], self.lengths[indices]
         steps = np.arange(max(lengths.max(initial=0), 1))  # (longest,)
         is_real = steps < lengths[:, None]  # (batch, longest)
         tokens = np.zeros(is_real.shape, dtype=np.int32)
         tokens[is_real] = self.values[(starts[:, None] + steps)[is_real]]
         return tokens
+
+
+def write_values(parts: Iterable[NDArray[np.int32]]) -> NDArray[np.int32]:
+    """Write the parts one after another to a temporary file, and map it: gone when nobody uses the array."""
+    with TemporaryFile(prefix="tokens_") as file:
+        size = sum(file.write(part.astype(np.int32).tobytes()) for part in parts)
+        file.flush()
+        if size == 0:
+            return np.array([], np.int32)  # an empty file cannot be mapped
+        return np.asarray(np.memmap(file, np.int32, mode="r"))
 
 
 def cut_batches_by_length(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:

@@ -6,16 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.scoring.batching import TokenBudgetError, cut_batches, predict_in_batches
-from jobs.training.token_sequences import TokenSequences
+from tests.unit.ragged import sequences_of
 
 SEQUENCES = st.lists(st.lists(st.integers(1, 99), min_size=1, max_size=12), min_size=1, max_size=60)
 BUDGET = st.integers(12, 200)
-
-
-def ragged(sequences) -> TokenSequences:
-    flat = [token for sequence in sequences for token in sequence]
-    ends = np.cumsum([len(sequence) for sequence in sequences])
-    return TokenSequences(np.array(flat, dtype=np.int32), np.concatenate([[0], ends]))
 
 
 def plain_score(sequence) -> float:
@@ -30,14 +24,14 @@ def padded_score(token_ids):
 
 @given(sequences=SEQUENCES, budget=BUDGET)
 def test_every_user_gets_the_own_score_in_the_own_place(sequences, budget):
-    risk_scores, logits = predict_in_batches(ragged(sequences), padded_score, budget)
+    risk_scores, logits = predict_in_batches(sequences_of(sequences), padded_score, budget)
     assert risk_scores.tolist() == [plain_score(sequence) for sequence in sequences]
     assert logits.tolist() == [-plain_score(sequence) for sequence in sequences]
 
 
 @given(sequences=SEQUENCES, budget=BUDGET)
 def test_batches_hold_every_user_once_within_the_budget(sequences, budget):
-    lengths = ragged(sequences).lengths
+    lengths = sequences_of(sequences).lengths
     batches = list(cut_batches(lengths, budget))
     assert sorted(np.concatenate(batches)) == list(range(len(sequences)))
     assert all(len(users) * lengths[users].max() <= budget for users in batches)
@@ -45,7 +39,7 @@ def test_batches_hold_every_user_once_within_the_budget(sequences, budget):
 
 @given(sequences=SEQUENCES, budget=BUDGET)
 def test_no_arrangement_into_batches_of_these_sizes_needs_less_padding(sequences, budget):
-    lengths = ragged(sequences).lengths
+    lengths = sequences_of(sequences).lengths
     batches = list(cut_batches(lengths, budget))
     # Least padding puts the longest together: the plain reference sorts and cuts at the same sizes.
     longest_first = sorted(lengths.tolist(), reverse=True)
@@ -54,12 +48,12 @@ def test_no_arrangement_into_batches_of_these_sizes_needs_less_padding(sequences
         group = longest_first[start : start + len(users)]
         least += max(group) * len(group)
         start += len(users)
-    assert sum(ragged(sequences).padded(users).size for users in batches) == least
+    assert sum(sequences_of(sequences).padded(users).size for users in batches) == least
 
 
 @given(sequences=SEQUENCES, budget=BUDGET)
 def test_a_batch_is_full_before_the_next_begins(sequences, budget):
-    lengths = ragged(sequences).lengths
+    lengths = sequences_of(sequences).lengths
     for users in list(cut_batches(lengths, budget))[:-1]:
         assert (len(users) + 1) * lengths[users].max() > budget
 
@@ -71,7 +65,7 @@ def test_the_model_sees_the_longest_users_first_and_each_batch_only_as_wide_as_n
         seen.append(token_ids.tolist())
         return padded_score(token_ids)
 
-    predict_in_batches(ragged([[7, 8], [5], [1, 2, 3, 4]]), predict, max_tokens=4)
+    predict_in_batches(sequences_of([[7, 8], [5], [1, 2, 3, 4]]), predict, max_tokens=4)
     assert seen == [[[1, 2, 3, 4]], [[7, 8], [5, 0]]]
 
 

@@ -4,10 +4,10 @@ import numpy as np
 
 from jobs.scoring.engine import Explanation
 from jobs.scoring.reasons import ReasonsOptions, explain_riskiest
-from jobs.training.token_sequences import TokenSequences
 from jobs.training.vocabulary import Vocabulary
+from tests.unit.ragged import sequences_of
 
-SEQUENCES = TokenSequences(np.array([3, 5, 1, 4, 4, 3], np.int32), np.array([0, 3, 4, 6]))
+SEQUENCES = sequences_of([[3, 5, 1], [4], [4, 3]])
 SCORES = np.array([0.8, 0.3, 0.9])
 
 
@@ -47,7 +47,7 @@ def test_no_batch_exceeds_the_budget():
 
 
 def test_only_the_top_reasons_are_kept_and_of_equals_the_later_install():
-    tokens = TokenSequences(np.array([4, 5, 5, 4], np.int32), np.array([0, 4]))
+    tokens = sequences_of([[4, 5, 5, 4]])
     found = explain_riskiest(tokens, np.ones(1), AddsItsTokens(), 8, ReasonsOptions(above=0.5, top=3))
     assert found.to_pylist() == [[reason("bank", 1, 2.0), reason("bank", 2, 2.0), reason("maps", 0, 1.0)]]
 
@@ -58,7 +58,7 @@ def test_an_app_outside_the_vocabulary_has_no_name():
             ones = np.ones(token_ids.shape, np.float32)
             return Explanation(ones, ones.sum(axis=1), np.zeros(len(ones)))
 
-    tokens = TokenSequences(np.array([1], np.int32), np.array([0, 1]))
+    tokens = sequences_of([[1]])
     found = explain_riskiest(tokens, np.ones(1), AddsOne(), 8, ReasonsOptions(above=0.5, top=3))
     assert found.to_pylist() == [[reason(None, 0, 1.0)]]
 

@@ -1,14 +1,13 @@
 """App ids become token ids without a Python loop; a plain loop here says what they should be."""
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.scoring.tokens import EmptySequenceError, concatenate, count_token, encode_app_ids
-from jobs.training.token_sequences import TokenSequences
 from jobs.training.vocabulary import UNKNOWN_TOKEN_ID, Vocabulary
+from tests.unit.ragged import rows_of
 
 VOCABULARY = Vocabulary(("chat", "maps"))  # tokens 3 and 4
 APP_IDS = st.lists(st.lists(st.sampled_from(["chat", "maps", "never seen", None]), min_size=1), min_size=1)
@@ -18,26 +17,22 @@ def lists(app_ids):
     return pa.array(app_ids, type=pa.list_(pa.string()))
 
 
-def rows(sequences: TokenSequences):
-    return [part.tolist() for part in np.split(sequences.values, sequences.offsets[1:-1])]
-
-
 def plain_tokens(app_ids):
     return [{"chat": 3, "maps": 4}.get(app, 1) for app in app_ids]
 
 
 def test_apps_become_tokens_in_order_and_unknown_apps_become_one():
     encoded = encode_app_ids(lists([["maps", "chat"], ["never seen"]]), VOCABULARY, 128)
-    assert rows(encoded) == [[4, 3], [1]]
+    assert rows_of(encoded) == [[4, 3], [1]]
 
 
 def test_a_slice_of_a_batch_is_encoded_alone():
     whole = lists([["maps"], ["chat", "chat"], ["maps", "maps"]])
-    assert rows(encode_app_ids(whole.slice(1, 1), VOCABULARY, 128)) == [[3, 3]]
+    assert rows_of(encode_app_ids(whole.slice(1, 1), VOCABULARY, 128)) == [[3, 3]]
 
 
 def test_an_empty_vocabulary_knows_no_app():
-    assert rows(encode_app_ids(lists([["maps"]]), Vocabulary(()), 128)) == [[1]]
+    assert rows_of(encode_app_ids(lists([["maps"]]), Vocabulary(()), 128)) == [[1]]
 
 
 @pytest.mark.parametrize("nothing", [[], None])
@@ -50,7 +45,7 @@ def test_a_user_without_installs_is_an_error_that_names_the_row(nothing):
 def test_encoding_cutting_and_counting_agree_with_a_plain_loop(app_ids, cut):
     expected = [plain_tokens(user)[-cut:] for user in app_ids]
     encoded = encode_app_ids(lists(app_ids), VOCABULARY, cut)
-    assert rows(encoded) == expected
+    assert rows_of(encoded) == expected
     assert encoded.lengths.tolist() == [len(user) for user in expected]
     assert count_token(encoded, UNKNOWN_TOKEN_ID).tolist() == [user.count(1) for user in expected]
 
@@ -58,4 +53,4 @@ def test_encoding_cutting_and_counting_agree_with_a_plain_loop(app_ids, cut):
 @given(first=APP_IDS, second=APP_IDS)
 def test_joined_parts_hold_the_users_of_both_in_order(first, second):
     parts = [encode_app_ids(lists(part), VOCABULARY, 128) for part in (first, second)]
-    assert rows(concatenate(parts)) == [plain_tokens(user) for user in first + second]
+    assert rows_of(concatenate(parts)) == [plain_tokens(user) for user in first + second]

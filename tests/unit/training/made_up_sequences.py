@@ -23,7 +23,7 @@ def made_up_users(users: int, seed: int) -> LabelledSequences:
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     risk = np.add.reduceat((values < 3 + RISKY_TOKENS).astype(float), offsets[:-1]) / lengths
     labels = random.random(users) < 1.0 / (1.0 + np.exp(-8.0 * (risk - np.quantile(risk, 0.7))))
-    return LabelledSequences(TokenSequences(values.astype(np.int32), offsets), labels.astype(np.int8))
+    return LabelledSequences(TokenSequences.join(values.astype(np.int32), lengths), labels.astype(np.int8))
 
 
 def build_average(config: EncoderConfig) -> keras.Model:

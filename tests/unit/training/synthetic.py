@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jobs.training.app_sequences import AppSequences
 from jobs.training.dataset import FACTS_FILE, Examples
 
 APPS = [f"app {i}" for i in range(300)]  # a space in each: app ids hold any characters
@@ -36,7 +37,9 @@ def made_up_examples(users: int, mean_length: float = 12.0, seed: int = 0) -> Ex
         user_ids=np.array([f"u{i}" for i in range(users)], dtype=object),
         labels=(random.random(users) < chance).astype(np.int8),
         as_of=np.full(users, AS_OF),
-        app_ids=pa.array([[APPS[app] for app in apps] for apps in sequences], pa.list_(pa.string())),
+        app_ids=AppSequences.of_lists(
+            pa.array([[APPS[app] for app in apps] for apps in sequences], pa.list_(pa.string()))
+        ),
     )
 
 
@@ -48,7 +51,7 @@ def write_training_set(examples: Examples, folder: Path) -> None:
             "user_id": pa.array(examples.user_ids, pa.string()),
             "label": pa.array(examples.labels, pa.int32()),
             "as_of": pa.array(examples.as_of, pa.timestamp("us", "UTC")),
-            "app_ids": examples.app_ids,
+            "app_ids": examples.app_ids.to_lists(),
         }
     )
     pq.write_table(table, folder / "part-00000.snappy.parquet")

@@ -4,18 +4,14 @@ import numpy as np
 
 from jobs.training.app_vectors import count_neighbours, fit_app_vectors
 from jobs.training.token_sequences import TokenSequences
-
-
-def sequences(rows: list[list[int]]) -> TokenSequences:
-    lengths = [len(row) for row in rows]
-    return TokenSequences(np.concatenate(rows).astype(np.int32), np.concatenate([[0], np.cumsum(lengths)]))
+from tests.unit.ragged import sequences_of
 
 
 def two_topics(users: int = 200) -> TokenSequences:
     """Tokens 3 to 7 keep each other company, and so do 8 to 12."""
     random = np.random.default_rng(3)
     topics = random.integers(0, 2, users)
-    return sequences([random.integers(3 + 5 * topic, 8 + 5 * topic, 8).tolist() for topic in topics])
+    return sequences_of([random.integers(3 + 5 * topic, 8 + 5 * topic, 8).tolist() for topic in topics])
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
@@ -47,18 +43,18 @@ def test_the_same_users_give_the_same_vectors():
 
 
 def test_fewer_apps_than_dimensions_leave_the_last_ones_empty():
-    vectors = fit_app_vectors(sequences([[3, 4, 3]]), vocabulary_size=5, hidden_dim=8, seed=1)
+    vectors = fit_app_vectors(sequences_of([[3, 4, 3]]), vocabulary_size=5, hidden_dim=8, seed=1)
     assert vectors.shape == (5, 8)
     assert np.isfinite(vectors).all()
 
 
 def test_users_of_one_install_have_no_neighbours():
-    vectors = fit_app_vectors(sequences([[3], [4], [5]]), vocabulary_size=6, hidden_dim=2, seed=1)
+    vectors = fit_app_vectors(sequences_of([[3], [4], [5]]), vocabulary_size=6, hidden_dim=2, seed=1)
     np.testing.assert_array_equal(vectors, np.zeros((6, 2)))
 
 
 def test_nearer_neighbours_count_more_and_no_pair_reaches_across_users():
-    counts = count_neighbours(sequences([[3, 4, 5], [6]]), vocabulary_size=7).toarray()
+    counts = count_neighbours(sequences_of([[3, 4, 5], [6]]), vocabulary_size=7).toarray()
     assert counts[3, 4] == counts[4, 3] == 1.0
     assert counts[3, 5] == 0.5
     assert counts[6].sum() == 0

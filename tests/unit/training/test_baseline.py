@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from jobs.training.baseline import BASELINE_ORDERS, NgramAnalyzer, fit_baselines
+from jobs.training.app_sequences import AppSequences
+from jobs.training.baseline import BASELINE_ORDERS, NgramAnalyzer, fit_baselines, predict_baseline
 from jobs.training.dataset import Examples, split_by_user
 from tests.unit.training.synthetic import made_up_examples
 
@@ -19,7 +20,7 @@ def examples_of(rows: list[list[str]], labels: list[int]) -> Examples:
         user_ids=np.array([f"u{i}" for i in range(len(rows))], dtype=object),
         labels=np.array(labels, np.int8),
         as_of=np.full(len(rows), np.datetime64("2026-01-31", "us")),
-        app_ids=pa.array(rows, pa.list_(pa.string())),
+        app_ids=AppSequences.of_lists(pa.array(rows, pa.list_(pa.string()))),
     )
 
 
@@ -48,5 +49,5 @@ def test_baselines_rank_users_that_they_have_not_seen():
     baselines = fit_baselines(split.train, CS)
     assert baselines.keys() == BASELINE_ORDERS.keys()
     for baseline in baselines.values():
-        scores = baseline.predict_proba(split.test.app_ids.to_pylist())[:, 1]
+        scores = predict_baseline(baseline, split.test)
         assert roc_auc_score(split.test.labels, scores) > 0.55

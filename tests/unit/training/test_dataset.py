@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.training.app_sequences import AppSequences
 from jobs.training.dataset import (
     FACTS_FILE,
     Examples,
@@ -28,7 +29,7 @@ def labelled(*users: tuple[str, int]) -> Examples:
         user_ids=np.array([user for user, _ in users], dtype=object),
         labels=np.array([label for _, label in users], dtype=np.int8),
         as_of=np.full(len(users), AS_OF),
-        app_ids=pa.array([["maps"]] * len(users), pa.list_(pa.string())),
+        app_ids=AppSequences.of_lists(pa.array([["maps"]] * len(users), pa.list_(pa.string()))),
     )
 
 
@@ -42,14 +43,14 @@ def test_a_written_training_set_is_read_back_in_order_of_user(tmp_path):
     read = read_training_set(tmp_path)
     assert list(read.examples.user_ids) == ["u1", "u2"]
     assert list(read.examples.labels) == [0, 1]
-    assert read.examples.app_ids.to_pylist() == [["maps"], ["maps"]]
+    assert read.examples.app_ids.to_lists().to_pylist() == [["maps"], ["maps"]]
     assert read.facts == FACTS
 
 
 def test_a_user_without_installs_is_left_out(tmp_path):
     examples = labelled(("u1", 0), ("u2", 1))
     write_training_set(
-        replace(examples, app_ids=pa.array([[], ["maps"]], pa.list_(pa.string()))),
+        replace(examples, app_ids=AppSequences.of_lists(pa.array([[], ["maps"]], pa.list_(pa.string())))),
         tmp_path,
     )
     assert list(read_training_set(tmp_path).examples.user_ids) == ["u2"]

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
+from jobs.training.app_sequences import AppSequences
 from jobs.training.evaluate import (
     choose_threshold,
     classify,
@@ -117,7 +118,9 @@ def test_a_threshold_that_nobody_reaches_still_has_a_report():
 
 
 def test_the_most_confidently_wrong_come_first_with_the_end_of_their_installs():
-    apps = pa.array([["a"], ["b"], [f"app {i}" for i in range(9)], ["com.example.a.very.long.name.of.game"]])
+    apps = AppSequences.of_lists(
+        pa.array([["a"], ["b"], [f"app {i}" for i in range(9)], ["com.example.a.very.long.name.of.game"]])
+    )
     users = most_confusing(
         np.array(["u0", "u1", "u2", "u3"], object),
         np.array([0, 1, 0, 1], np.int8),

@@ -1,5 +1,8 @@
 """What installs add to a logit, against the logit itself, linear members' formula and data whose reasons are known."""
 
+from functools import cache
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -23,10 +26,15 @@ RISKY_TOKEN = 9
 LENGTH = 10  # of the made-up histories
 
 
-def explained(model: keras.Model, token_ids: np.ndarray) -> dict[str, np.ndarray]:
+@cache  # a graph costs seconds
+def explainer(model: keras.Model) -> Any:
     """Explain inside a graph, as the SavedModel does."""
-    explanation = tf.function(lambda tokens: explain(model, tokens))(tf.constant(token_ids, tf.int32))
-    return {name: value.numpy() for name, value in explanation.items()}
+    open_axes = [tf.TensorSpec((None, None), tf.int32)]
+    return tf.function(lambda token_ids: explain(model, token_ids), input_signature=open_axes)
+
+
+def explained(model: keras.Model, token_ids: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: value.numpy() for name, value in explainer(model)(tf.constant(token_ids, tf.int32)).items()}
 
 
 def count_installs() -> keras.layers.Layer:

@@ -114,7 +114,9 @@ def test_batches_from_a_later_step_are_those_of_an_undisturbed_training(parts):
 
 
 def test_each_epoch_sees_each_user_once_and_in_another_order():
-    tokens = TokenSequences(np.arange(3, 103, dtype=np.int32), np.arange(101))  # a user for each token
+    tokens = TokenSequences.join(
+        np.arange(3, 103, dtype=np.int32), np.ones(100, np.int64)
+    )  # a user for each token
     users = LabelledSequences(tokens, np.zeros(100, np.int8))
     seen = [batch[0].numpy().ravel() for batch in training_batches(users, OPTIONS).take(8)]
     first, second = np.concatenate(seen[:4]), np.concatenate(seen[4:])
@@ -181,7 +183,7 @@ def test_with_accumulation_weights_change_in_every_second_step():
 
 def test_accumulation_of_two_half_batches_equals_one_whole_batch(parts):
     # All users of one length, so that the halves hold whom the whole holds.
-    tokens = TokenSequences(parts[1].tokens.values[:64], np.arange(0, 65, 2))
+    tokens = TokenSequences.join(parts[1].tokens.values[:64], np.full(32, 2))
     users = LabelledSequences(tokens, parts[1].labels[:32])
     trained = []
     for settings in ({"batch_size": 32, "max_steps": 1}, {"batch_size": 16, "accumulation_steps": 2}):

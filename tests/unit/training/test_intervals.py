@@ -160,7 +160,8 @@ def test_users_with_few_examples_may_leave_deciles_empty():
 def test_a_model_does_not_differ_from_itself():
     labels, scores = scored_users()
     for difference in paired_difference(labels, scores, scores, resamples=50).values():
-        assert astuple(difference) == (0.0, 0.0, 0.0, 0.0)
+        assert astuple(difference) == (0.0, 0.0, 0.0, 0.0, 0.5)
+        assert not difference.is_sure
 
 
 def test_a_better_challenger_gains_auc_and_loses_loss():
@@ -171,8 +172,15 @@ def test_a_better_challenger_gains_auc_and_loses_loss():
     assert 0 < differences["auc"].low < differences["auc"].value < differences["auc"].high
     assert differences["log_loss"].high < 0
     assert differences["brier"].high < 0
+    # A higher AUC and lower losses are better.
+    assert {name: (each.share_better, each.is_sure) for name, each in differences.items()} == {
+        "auc": (1.0, True),
+        "log_loss": (1.0, True),
+        "brier": (1.0, True),
+    }
     reversed_ = paired_difference(labels, worse, scores, resamples=200)
     assert reversed_["auc"].low == pytest.approx(-differences["auc"].high)
+    assert {each.share_better for each in reversed_.values()} == {0.0}
 
 
 def test_the_same_users_for_both_models_make_a_difference_sharper():

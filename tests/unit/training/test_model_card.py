@@ -42,9 +42,9 @@ def card(**changes: object) -> str:
         },
         "differences": {
             "bag of apps": {
-                "auc": Difference(0.0212, 0.0102, 0.0322, 0.0055),
-                "brier": Difference(-0.0013, -0.004, 0.0011, 0.0014),
-                "log_loss": Difference(-0.01, -0.02, -0.005, 0.004),
+                "auc": Difference(0.0212, 0.0102, 0.0322, 0.0055, 1.0),
+                "brier": Difference(-0.0013, -0.004, 0.0011, 0.0014, 0.8),
+                "log_loss": Difference(-0.01, -0.02, -0.005, 0.004, 1.0),
             }
         },
         "deciles": decile_intervals(LABELS, SCORES, resamples=20),

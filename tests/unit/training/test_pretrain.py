@@ -11,6 +11,7 @@ from jobs.training.masking import mask_tokens
 from jobs.training.options import TrainingOptions
 from jobs.training.pretrain import PretrainingEpoch, masked_batches, pretrain_encoder
 from jobs.training.token_sequences import TokenSequences
+from tests.unit.ragged import sequences_of
 
 APPS = 8
 CONFIG = EncoderConfig(3 + APPS, hidden_dim=16, num_layers=1, num_heads=2, intermediate_dim=32, dropout=0.0)
@@ -26,7 +27,7 @@ def cyclic_sequences(users: int) -> TokenSequences:
     lengths = random.integers(8, 21, users)  # 1 to 3 hidden installs
     starts = random.integers(0, APPS, users)
     values = [3 + (start + np.arange(length)) % APPS for start, length in zip(starts, lengths, strict=True)]
-    return TokenSequences(np.concatenate(values).astype(np.int32), np.concatenate([[0], np.cumsum(lengths)]))
+    return sequences_of(values)
 
 
 TOKENS = cyclic_sequences(512)

@@ -1,19 +1,20 @@
 """Batches of sequences of different lengths."""
 
+from unittest.mock import patch
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.training.token_sequences import (
     BATCHES_PER_POOL,
-    TokenSequences,
     cut_batches_by_length,
     shuffle_into_batches,
 )
+from tests.unit.ragged import rows_of, sequences_of
 
-THREE = TokenSequences(
-    values=np.array([5, 9, 7, 4, 8, 6], dtype=np.int32), offsets=np.array([0, 3, 4, 6], dtype=np.int64)
-)
+ROWS = st.lists(st.lists(st.integers(0, 9), max_size=12), max_size=30)
+THREE = sequences_of([[5, 9, 7], [4], [8, 6]])
 
 
 def test_a_batch_is_padded_at_the_end_to_its_own_longest():
@@ -22,19 +23,35 @@ def test_a_batch_is_padded_at_the_end_to_its_own_longest():
 
 
 def test_taken_sequences_come_in_the_order_asked_for():
-    taken = THREE.take(np.array([2, 0]))
-    np.testing.assert_array_equal(taken.values, [8, 6, 5, 9, 7])
-    np.testing.assert_array_equal(taken.offsets, [0, 2, 5])
+    assert rows_of(THREE.take(np.array([2, 0]))) == [[8, 6], [5, 9, 7]]
 
 
 def test_of_each_sequence_the_last_tokens_are_kept():
-    last = THREE.last(2)
-    np.testing.assert_array_equal(last.values, [9, 7, 4, 8, 6])
-    np.testing.assert_array_equal(last.offsets, [0, 2, 3, 5])
+    assert rows_of(THREE.last(2)) == [[9, 7], [4], [8, 6]]
+
+
+def test_chosen_and_cut_sequences_are_the_same_tokens_in_memory():
+    chosen = THREE.take(np.array([2, 0])).last(2)
+    assert chosen.values is THREE.values
+    np.testing.assert_array_equal(chosen.flatten(), [8, 6, 9, 7])
+
+
+@given(ROWS, st.integers(1, 20))
+def test_chunks_hold_all_sequences_in_order_and_few_tokens_each(rows, chunk_tokens):
+    with patch("jobs.training.token_sequences.CHUNK_TOKENS", chunk_tokens):
+        chunks = list(sequences_of(rows).chunks())
+    assert [row for chunk in chunks for row in rows_of(chunk)] == rows
+    assert all(len(chunk.values) < chunk_tokens + max(map(len, rows), default=0) + 1 for chunk in chunks)
+
+
+@given(ROWS)
+def test_translated_tokens_stand_where_they_stood(rows):
+    table = np.arange(10, dtype=np.int32)[::-1]
+    assert rows_of(sequences_of(rows).translate(table)) == [[9 - token for token in row] for row in rows]
 
 
 def test_a_batch_of_empty_sequences_is_one_column_of_padding():
-    empty = TokenSequences(np.array([], dtype=np.int32), np.array([0, 0, 0], dtype=np.int64))
+    empty = sequences_of([[], []])
     np.testing.assert_array_equal(empty.padded(np.array([0, 1])), [[0], [0]])
 
 

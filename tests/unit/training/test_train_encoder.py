@@ -17,6 +17,7 @@ from sklearn.metrics import roc_auc_score
 
 from jobs.command import WrongArgumentsError, parse
 from jobs.train_encoder import Arguments, main
+from jobs.training.app_sequences import AppSequences
 from jobs.training.dataset import Examples, SplitError, split_by_user
 from jobs.training.recipe import Settings, train
 from tests.unit.training.synthetic import FACTS, made_up_examples, write_training_set
@@ -176,16 +177,18 @@ def ordered() -> Examples:
         rows.append(row)
     as_of = np.full(600, np.datetime64("2026-01-31", "us"))
     users = np.array([f"u{i}" for i in range(600)], dtype=object)
-    return Examples(users, labels, as_of, pa.array(rows, pa.list_(pa.string())))
+    return Examples(users, labels, as_of, AppSequences.of_lists(pa.array(rows, pa.list_(pa.string()))))
 
 
 def test_the_recipe_reads_an_order_that_no_bag_of_apps_can(ordered):
     settings = Settings(
-        encoder={"hidden_dim": 16, "num_layers": 1}, training={"max_epochs": 6, "batch_size": 16}
+        encoder={"hidden_dim": 16, "num_layers": 1},
+        training={"max_epochs": 6, "batch_size": 16},
+        recipe={"enough_held_out": 1},  # one fold of four
     )
     split = split_by_user(ordered)
     trained = train(split.train, settings, lambda *_: None)
-    tokens = trained.vocabulary.encode(split.test.app_ids, 100)
+    tokens = trained.vocabulary.translate(split.test.app_ids, 100)
     members = trained.member_logits(tokens)
     assert roc_auc_score(split.test.labels, members["bag of apps"]) < 0.65
     assert roc_auc_score(split.test.labels, trained.stack.combine(members)) > 0.9

@@ -4,30 +4,32 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from jobs.training.app_sequences import AppSequences
 from jobs.training.vocabulary import Vocabulary, build_vocabulary
+from tests.unit.ragged import rows_of
 
 
 def sequences(*rows: list[str]) -> pa.ListArray:
     return pa.array(rows, pa.list_(pa.string()))
 
 
-def rows_of(tokens) -> list[list[int]]:
-    return [list(row) for row in np.split(tokens.values, tokens.offsets[1:-1])]
+def coded(*rows: list[str]) -> AppSequences:
+    return AppSequences.of_lists(sequences(*rows))
 
 
 def test_apps_come_most_frequent_first_and_ties_by_app_id():
-    installs = sequences(["maps", "chat", "zoo"], ["chat", "bank"], ["chat", "zoo"])
+    installs = coded(["maps", "chat", "zoo"], ["chat", "bank"], ["chat", "zoo"])
     assert build_vocabulary(installs, min_count=1, max_size=100).apps == ("chat", "zoo", "bank", "maps")
 
 
 def test_an_app_below_the_minimum_count_has_no_token():
-    installs = sequences(["maps", "chat"], ["chat"])
+    installs = coded(["maps", "chat"], ["chat"])
     assert build_vocabulary(installs, min_count=2, max_size=100).apps == ("chat",)
 
 
 @pytest.mark.parametrize(("max_size", "apps"), [(5, ("chat", "bank")), (4, ("chat",)), (3, ())])
 def test_the_largest_size_counts_the_three_special_tokens(max_size, apps):
-    vocabulary = build_vocabulary(sequences(["bank", "chat", "chat", "maps"]), min_count=1, max_size=max_size)
+    vocabulary = build_vocabulary(coded(["bank", "chat", "chat", "maps"]), min_count=1, max_size=max_size)
     assert vocabulary.apps == apps
     assert vocabulary.size == max_size
 
@@ -49,5 +51,11 @@ def test_a_slice_of_a_longer_column_is_encoded_alone():
 
 
 def test_an_empty_vocabulary_knows_no_app():
-    vocabulary = build_vocabulary(sequences(["a"], ["b"]), min_count=5, max_size=100)
+    vocabulary = build_vocabulary(coded(["a"], ["b"]), min_count=5, max_size=100)
     assert rows_of(vocabulary.encode(sequences(["a", "b"]), 128)) == [[1, 1]]
+
+
+def test_coded_sequences_are_encoded_as_lists_are():
+    rows = [["maps", "chat"], ["new one"], ["chat", "new one", "maps"]]
+    vocabulary = Vocabulary(("chat", "maps"))
+    assert rows_of(vocabulary.translate(coded(*rows), 2)) == rows_of(vocabulary.encode(sequences(*rows), 2))
