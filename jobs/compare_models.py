@@ -18,8 +18,6 @@ from datetime import date
 import mlflow
 import numpy as np
 import pandas as pd
-from mlflow.data.code_dataset_source import CodeDatasetSource
-from mlflow.data.meta_dataset import MetaDataset
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -27,14 +25,14 @@ from jobs.command import WrongArgumentsError, run_job
 from jobs.comparison import page
 from jobs.comparison.holdout import Holdout, Source, freeze_holdout, split_examples
 from jobs.comparison.page import Findings
-from jobs.comparison.paired import Paired, calibration_error_by_chance, compare_paired, compare_slices
+from jobs.comparison.paired import calibration_error_by_chance, compare_slices
 from jobs.comparison.versions import Contestant, find_contestant, score
 from jobs.training import plots
-from jobs.training.baseline import BASELINE_ORDERS, fit_baseline
+from jobs.training.baseline import BASELINE_ORDERS, fit_baseline, predict_baseline
 from jobs.training.dataset import Examples, Split, read_training_set
 from jobs.training.download import local_folder
-from jobs.training.intervals import RESAMPLES, metric_intervals
-from jobs.training.tracking import key, log_figures, log_intervals
+from jobs.training.intervals import RESAMPLES, metric_intervals, paired_difference
+from jobs.training.tracking import key, log_figures, log_intervals, log_training_set
 from model_registry import tracking as registry
 from model_registry.errors import AliasMissingError
 from model_registry.tracking import ModelTracking
@@ -96,7 +94,7 @@ def predict_holdout(
     scored = {}
     for contestant in contestants:
         print(f"scoring {len(holdout):,} examples with {contestant.name}", flush=True)
-        scored[contestant.name] = score(tracking, contestant, holdout.app_ids)
+        scored[contestant.name] = score(tracking, contestant, holdout.app_ids.to_lists())
     probabilities = {name: one.probabilities for name, one in scored.items()}
     if arguments.baseline:
         c = float(contestants[0].params.get(CHOSEN_C, 1.0))
@@ -107,7 +105,7 @@ def predict_holdout(
 def predict_by_bag_of_apps(train: Examples, holdout: Examples, c: float) -> Floats:
     """The baseline of jobs/training/baseline.py without its 3-grams, which take many times as long."""
     baseline = fit_baseline(train, BASELINE_ORDERS[BASELINE], c)
-    return np.asarray(baseline.predict_proba(holdout.app_ids.to_pylist())[:, 1])
+    return predict_baseline(baseline, holdout)
 
 
 def examine(
@@ -126,7 +124,7 @@ def examine(
             for name, scores in probabilities.items()
         },
         differences={
-            name: compare_paired(holdout.labels, ours, scores, holdout.user_ids, **draws)
+            name: paired_difference(holdout.labels, ours, scores, holdout.user_ids, **draws)
             for name, scores in probabilities.items()
             if name != challenger
         },
@@ -153,20 +151,8 @@ def log_versions(arguments: Arguments, contestants: list[Contestant]) -> None:
 
 def log_holdout(holdout: Holdout, source: Source, split: Split) -> None:
     """Freeze the holdout: its rows' SHA-256 says whether two comparisons were made on the same ones."""
-    facts = {name: str(value) for name, value in source.training_set.facts.items()}
-    dataset_source = CodeDatasetSource(tags={**facts, "location": source.location})
-    name = facts.get("table", source.location)
-    # MLflow declares `profile` abstract and leaves it out of MetaDataset, which works all the same.
-    dataset = MetaDataset(dataset_source, name=name, digest=holdout.sha256[:36])  # type: ignore[abstract]
-    mlflow.log_input(dataset, context="comparison")
-    mlflow.set_tags(
-        {
-            **{f"training_set.{name}": value for name, value in facts.items()},
-            "training_set.location": source.location,
-            "holdout.sha256": holdout.sha256,
-            "holdout.split": split.method,
-        }
-    )
+    log_training_set(source.training_set, source.location, "comparison", digest=holdout.sha256[:36])
+    mlflow.set_tags({"holdout.sha256": holdout.sha256, "holdout.split": split.method})
     mlflow.log_params(
         {
             "holdout_users": holdout.examples.users,
@@ -180,10 +166,11 @@ def log_findings(findings: Findings, holdout: Holdout, place: str) -> None:
     """Record metrics, pictures, tables and the page."""
     prefixes = {findings.challenger: "challenger", findings.champion: "champion"}
     for name, measured in findings.metrics.items():
-        log_intervals(prefixes.get(name, key(name)), measured)
+        log_intervals(f"{prefixes.get(name, key(name))}_", measured)
     mlflow.log_metric("challenger_ece_by_chance", findings.ece_by_chance)
     for name, by_metric in findings.differences.items():
-        log_differences("" if name == findings.champion else f"{key(name)}_", by_metric)
+        prefix = "" if name == findings.champion else f"{key(name)}_"
+        log_intervals(prefix, {f"{metric}_difference": found for metric, found in by_metric.items()})
     labels = holdout.examples.labels
     log_figures(
         {
@@ -209,19 +196,6 @@ def log_findings(findings: Findings, holdout: Holdout, place: str) -> None:
     text = page.write_page(findings, holdout, place, run.info.run_id if run else "")
     mlflow.log_text(text, "comparison.md")
     mlflow.set_tags({PAGE_TAG: text, "verdict": findings.verdict})
-
-
-def log_differences(prefix: str, differences: dict[str, Paired]) -> None:
-    """Record `auc_difference`, `auc_difference_low`, `_high` and `_share_better`, and the same of other metrics."""
-    for name, found in differences.items():
-        mlflow.log_metrics(
-            {
-                f"{prefix}{name}_difference": found.value,
-                f"{prefix}{name}_difference_low": found.low,
-                f"{prefix}{name}_difference_high": found.high,
-                f"{prefix}{name}_difference_share_better": found.share_better,
-            }
-        )
 
 
 def compare(

@@ -151,7 +151,10 @@ def read_training_examples(contestant: Contestant, source: Source) -> Examples |
 def hash_rows(examples: Examples) -> str:
     """SHA-256 of user id, label and app ids of every row, one JSON list a line, ordered by bytes."""
     rows: Iterable[tuple[object, object, object]] = zip(
-        examples.user_ids.tolist(), examples.labels.tolist(), examples.app_ids.to_pylist(), strict=True
+        examples.user_ids.tolist(),
+        examples.labels.tolist(),
+        examples.app_ids.to_lists().to_pylist(),
+        strict=True,
     )
     digest = hashlib.sha256()
     for line in sorted(json.dumps(row).encode() for row in rows):

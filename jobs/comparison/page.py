@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.comparison.holdout import Holdout
-from jobs.comparison.paired import Paired, SliceDifference
-from jobs.training.intervals import Interval
+from jobs.comparison.paired import SliceDifference
+from jobs.training.intervals import Difference, Interval
 
 METRIC_NAMES = {
     "auc": "AUC",
@@ -41,13 +41,13 @@ class Findings:
     champion: str
     probabilities: dict[str, NDArray[np.float64]]  # by model, challenger first, champion second
     metrics: dict[str, dict[str, Interval]]  # by model, then metric
-    differences: dict[str, dict[str, Paired]]  # challenger minus each other, by metric; champion first
+    differences: dict[str, dict[str, Difference]]  # challenger minus each other, by metric; champion first
     slices: list[SliceDifference]  # challenger minus champion
     ece_by_chance: float  # of the challenger
     resamples: int
 
     @property
-    def difference(self) -> Paired:
+    def difference(self) -> Difference:
         """In AUC, to the champion."""
         return self.differences[self.champion]["auc"]
 

@@ -2,7 +2,7 @@
 
 In   labels 0 or 1, probabilities by model, and user ids where users have several examples   (examples,)
 Out  auc -> Interval(value=0.873, low=0.861, high=0.885), and the same for every metric and decile
-     auc -> Difference(value=0.012, low=0.004, high=0.019, standard_error=0.004) of two models
+     auc -> Difference(value=0.012, low=0.004, high=0.019, standard_error=0.004, share_better=0.998) of two models
 
 Percentile bootstrap over users: Efron & Tibshirani (1993), "An Introduction to the Bootstrap", chapter 13.
 Drawing adds noise, and a largest or an absolute value of noise only grows: `ks` and `ece` are higher in
@@ -32,7 +32,8 @@ from jobs.training.evaluate import (
 
 RESAMPLES = 1_000
 LEVEL = 0.95
-COMPARED_METRICS = ("auc", "log_loss", "brier")
+# AUC grows when a model gets better; log loss and Brier score fall.
+COMPARED_METRICS = {"auc": 1.0, "log_loss": -1.0, "brier": -1.0}
 
 UserIds = NDArray[np.object_]
 
@@ -51,6 +52,12 @@ class Difference(Interval):
     """Challenger minus champion on the same users."""
 
     standard_error: float
+    share_better: float  # of the resamples, 0 to 1; one without any difference counts as half
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.low > 0.0 or self.high < 0.0
 
 
 def metric_intervals(
@@ -128,8 +135,8 @@ def paired_difference(
     )
     values = _subtract(measure(labels, challenger), measure(labels, champion))
     return {
-        name: _difference(value, differences)
-        for name, value, differences in zip(COMPARED_METRICS, values, drawn.T, strict=True)
+        name: _difference(value, differences, sign)
+        for (name, sign), value, differences in zip(COMPARED_METRICS.items(), values, drawn.T, strict=True)
     }
 
 
@@ -190,9 +197,10 @@ def _subtract(challenger: BinaryMetrics, champion: BinaryMetrics) -> list[float]
     return [getattr(challenger, name) - getattr(champion, name) for name in COMPARED_METRICS]
 
 
-def _difference(value: float, drawn: NDArray[np.float64]) -> Difference:
+def _difference(value: float, drawn: NDArray[np.float64], better_sign: float) -> Difference:
     low, high = _bounds(drawn).tolist()
-    return Difference(value, low, high, standard_error=float(drawn.std(ddof=1)))
+    better = (better_sign * drawn > 0).mean() + 0.5 * (drawn == 0).mean()
+    return Difference(value, low, high, standard_error=float(drawn.std(ddof=1)), share_better=float(better))
 
 
 def _bounds(drawn: NDArray[np.float64]) -> NDArray[np.float64]:

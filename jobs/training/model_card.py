@@ -149,10 +149,8 @@ def _difference_table(differences: Mapping[str, Mapping[str, Difference]]) -> st
 
 
 def _verdict(difference: Difference) -> str:
-    crosses_zero = difference.low <= 0.0 <= difference.high
-    return (
-        "may be luck: the interval holds 0" if crosses_zero else "more than luck: the interval leaves 0 out"
-    )
+    sure = "more than luck: the interval leaves 0 out"
+    return sure if difference.is_sure else "may be luck: the interval holds 0"
 
 
 def _classification_tables(classification: Classification) -> str:

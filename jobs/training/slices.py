@@ -6,6 +6,7 @@ Out  slicing          slice   users  bad_rate  mean_score  auc   auc_low  auc_hi
      sequence length  101+       12      0.25        0.19   NaN      NaN       NaN
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -43,25 +44,36 @@ def slice_metrics(
     Raises:
         ValueError: a length is below 1, or a share outside 0 to 1.
     """
+    users = np.arange(len(labels)).astype(object) if user_ids is None else user_ids
+    rows = []
+    for slicing, name, members in cut_slices(lengths, unknown_shares, as_of):
+        measured = _measure_slice(
+            labels[members], probabilities[members], users[members], resamples=resamples, seed=seed
+        )
+        rows.append({"slicing": slicing, "slice": name, **measured})
+    return pd.DataFrame(rows)
+
+
+def cut_slices(
+    lengths: Integers, unknown_shares: Floats, as_of: NDArray[np.datetime64]
+) -> Iterator[tuple[str, str, NDArray[np.intp]]]:
+    """Yield slicing, slice and the rows in it.
+
+    Raises:
+        ValueError: a length is below 1, or a share outside 0 to 1.
+    """
     if len(lengths) and lengths.min() < 1:
         raise ValueError(f"expected sequences of 1 install or more, found a length of {lengths.min()}")
     if not ((unknown_shares >= 0) & (unknown_shares <= 1)).all():
         raise ValueError("expected shares of unknown apps from 0 to 1, found others")
-    users = np.arange(len(labels)).astype(object) if user_ids is None else user_ids
     slicings = {
         "sequence length": pd.cut(pd.Series(lengths), LENGTH_BOUNDS, labels=LENGTH_NAMES),
         "unknown apps": pd.cut(pd.Series(unknown_shares), UNKNOWN_BOUNDS, labels=UNKNOWN_NAMES),
         "label month": pd.Series(as_of.astype("datetime64[M]").astype(str), dtype="category"),
     }
-    rows = []
     for slicing, slice_of_row in slicings.items():
         for name in slice_of_row.cat.categories:
-            members = (slice_of_row == name).to_numpy()
-            measured = _measure_slice(
-                labels[members], probabilities[members], users[members], resamples=resamples, seed=seed
-            )
-            rows.append({"slicing": slicing, "slice": name, **measured})
-    return pd.DataFrame(rows)
+            yield slicing, name, np.flatnonzero(slice_of_row == name)
 
 
 def _measure_slice(

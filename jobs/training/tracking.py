@@ -5,7 +5,7 @@ Out  parameters, data set, metrics, pictures and models of that run
 
     metrics    training_loss, validation_loss, validation_auc (by epoch, "fold_1_…" and "final_…")
                test_auc, test_auc_low, test_auc_high, … of the model, and the same after baseline_, ngram_baseline_,
-               encoder_alone_ and without_encoder_; ahead_of_…_auc with _low and _high
+               encoder_alone_ and without_encoder_; ahead_of_…_auc with _low, _high and _share_better
     artifacts  model.keras  encoder.keras  model.onnx  saved_model/  model_card.md  pictures/*.png  tables/*.csv
 """
 
@@ -23,19 +23,16 @@ from mlflow.data.meta_dataset import MetaDataset
 from jobs.scoring.engine import VOCABULARY_FILE, read_vocabulary
 from jobs.training import plots
 from jobs.training.dataset import Split, TrainingSet
-from jobs.training.export import export_saved_model
+from jobs.training.engine_files import SAVED_MODEL, write_engine_files
 from jobs.training.fit import Epoch
-from jobs.training.intervals import Interval
+from jobs.training.intervals import Difference, Interval
 from jobs.training.model_card import write_model_card
-from jobs.training.onnx_export import export_onnx
 from jobs.training.recipe import Settings, Trained
 from jobs.training.report import MODEL, Report
 from jobs.training.starting_weights import Earlier
 
 MODEL_ARTIFACT = "model.keras"
 ENCODER_ARTIFACT = "encoder.keras"
-SAVED_MODEL_ARTIFACT = "saved_model"
-ONNX_ARTIFACT = "model.onnx"
 # Prefix of each model's metrics; the pipeline's own has none.
 PREFIXES = {
     MODEL: "test",
@@ -46,14 +43,16 @@ PREFIXES = {
 }
 
 
-def log_training_set(training_set: TrainingSet, location: str) -> None:
+def log_training_set(
+    training_set: TrainingSet, location: str, context: str = "training", digest: str | None = None
+) -> None:
     """Record table, dates and snapshot id, as the run's data set and as tags to search by."""
     facts = {name: str(value) for name, value in training_set.facts.items()}
     source = CodeDatasetSource(tags={**facts, "location": location})
     name = facts.get("table", location)
     # MLflow declares `profile` abstract and leaves it out of MetaDataset, which works all the same.
-    dataset = MetaDataset(source, name=name)  # type: ignore[abstract]
-    mlflow.log_input(dataset, context="training")
+    dataset = MetaDataset(source, name=name, digest=digest)  # type: ignore[abstract]
+    mlflow.log_input(dataset, context=context)
     mlflow.set_tags(
         {f"training_set.{name}": value for name, value in {**facts, "location": location}.items()}
     )
@@ -66,8 +65,8 @@ def log_split(split: Split) -> None:
 
 
 def log_settings(settings: Settings) -> None:
-    """Record every setting."""
-    mlflow.log_params(describe_settings(settings))
+    """Record every setting, and what Keras runs on."""
+    mlflow.log_params({**describe_settings(settings), "keras_backend": keras.backend.backend()})
 
 
 def describe_settings(settings: Settings) -> dict[str, object]:
@@ -103,9 +102,9 @@ def log_trained(trained: Trained) -> None:
 def log_report(report: Report, trained: Trained) -> None:
     """Record metrics with their intervals, pictures and tables of the held-out users."""
     for name, measured in report.metrics.items():
-        log_intervals(PREFIXES[name], measured)
+        log_intervals(f"{PREFIXES[name]}_", measured)
     for name, differences in report.differences.items():
-        log_intervals(f"ahead_of_{key(name)}", differences)
+        log_intervals(f"ahead_of_{key(name)}_", differences)
     log_figures(
         {
             "roc": plots.draw_roc(report.labels, report.probabilities),
@@ -133,15 +132,14 @@ def log_report(report: Report, trained: Trained) -> None:
 
 
 def log_intervals(prefix: str, measured: Mapping[str, Interval]) -> None:
-    """Record figures and bounds as `<prefix>_auc`, `<prefix>_auc_low`, `<prefix>_auc_high`."""
+    """Record figures and bounds as `<prefix>auc`, `<prefix>auc_low`, `_high`, and of differences `_share_better`."""
+    figures: dict[str, float] = {}
     for name, found in measured.items():
-        mlflow.log_metrics(
-            {
-                f"{prefix}_{name}": found.value,
-                f"{prefix}_{name}_low": found.low,
-                f"{prefix}_{name}_high": found.high,
-            }
-        )
+        metric = f"{prefix}{name}"
+        figures |= {metric: found.value, f"{metric}_low": found.low, f"{metric}_high": found.high}
+        if isinstance(found, Difference):
+            figures[f"{metric}_share_better"] = found.share_better
+    mlflow.log_metrics(figures)
 
 
 def log_figures(figures: Mapping[str, Figure]) -> None:
@@ -160,7 +158,7 @@ def load_earlier(model_name: str, version: int) -> Earlier:
     with TemporaryDirectory(prefix="earlier_") as scratch:
         encoder, vocabulary = (
             mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path, dst_path=scratch)
-            for path in (ENCODER_ARTIFACT, f"{SAVED_MODEL_ARTIFACT}/{VOCABULARY_FILE}")
+            for path in (ENCODER_ARTIFACT, f"{SAVED_MODEL}/{VOCABULARY_FILE}")
         )
         return Earlier(keras.models.load_model(encoder), read_vocabulary(Path(vocabulary)))
 
@@ -168,16 +166,11 @@ def load_earlier(model_name: str, version: int) -> Earlier:
 def log_models(trained: Trained) -> None:
     """Store the model as a Keras file, as ONNX and as a SavedModel to score with, and its encoder to start from."""
     with TemporaryDirectory(prefix="export_") as scratch:
-        for name, model in ((MODEL_ARTIFACT, trained.model), (ENCODER_ARTIFACT, trained.encoder)):
-            keras_file = Path(scratch) / name
-            model.save(keras_file)
-            mlflow.log_artifact(str(keras_file))
-        onnx_file = Path(scratch) / ONNX_ARTIFACT
-        export_onnx(trained.model, onnx_file)
-        mlflow.log_artifact(str(onnx_file))
-        saved_model = Path(scratch) / SAVED_MODEL_ARTIFACT
-        export_saved_model(trained.model, trained.vocabulary, trained.max_history, saved_model)
-        mlflow.log_artifacts(str(saved_model), SAVED_MODEL_ARTIFACT)
+        folder = Path(scratch)
+        trained.model.save(folder / MODEL_ARTIFACT)
+        trained.encoder.save(folder / ENCODER_ARTIFACT)
+        write_engine_files(folder / MODEL_ARTIFACT, trained.vocabulary, trained.max_history, folder)
+        mlflow.log_artifacts(scratch)
 
 
 def log_model_card(

@@ -1,7 +1,9 @@
 """Versions compared on one holdout: real SavedModels, and MLflow on a file."""
 
 import json
+from contextlib import redirect_stdout
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,8 @@ from sklearn.metrics import roc_auc_score
 from jobs.command import WrongArgumentsError, parse
 from jobs.compare_models import Arguments, main, predict_by_bag_of_apps
 from jobs.comparison.holdout import HoldoutError, hash_rows
-from jobs.comparison.paired import compare_paired
 from jobs.training.baseline import fit_baselines
 from jobs.training.dataset import Examples, TrainingSet, split_by_user
-from jobs.training.intervals import paired_difference
 from jobs.training.tracking import log_split, log_training_set
 from model_registry.errors import HashMismatchError, PromotionRefusedError, VersionMissingError
 from model_registry.gate import check_promotion
@@ -80,7 +80,8 @@ class Workbench:
         mlflow.set_experiment("unit")
         self.client = MlflowClient()
         self.examples = made_up_examples(6_000, mean_length=20.0)
-        self.risk = np.array([true_risk(apps) for apps in self.examples.app_ids.to_pylist()])
+        self.risk = np.array([true_risk(apps) for apps in self.examples.app_ids.to_lists().to_pylist()])
+        self.saved_models: dict[str, Path] = {}  # by options
         self.training_set = str(folder / "training_set")
         write_training_set(self.examples, Path(self.training_set))
 
@@ -97,10 +98,7 @@ class Workbench:
     ) -> int:
         """Log a training run as jobs/train_encoder.py does, and register its SavedModel."""
         examples = self.examples if examples is None else examples
-        number_of_runs = len(list(self.folder.glob("model-*")))
-        saved_model = save_model(
-            self.folder / f"model-{number_of_runs}", float(np.quantile(self.risk, 0.7)), **model
-        )
+        saved_model = self.save_once(**model)
         with mlflow.start_run() as run:
             log_training_set(TrainingSet(examples, facts or FACTS), location or self.training_set)
             log_split(split_by_user(examples))
@@ -114,6 +112,13 @@ class Workbench:
             tags={"sha256": folder_sha256(saved_model)},
         )
         return int(version.version)
+
+    def save_once(self, **model: int) -> Path:
+        options = json.dumps(model)
+        if options not in self.saved_models:
+            folder = self.folder / f"model-{len(self.saved_models)}"
+            self.saved_models[options] = save_model(folder, float(np.quantile(self.risk, 0.7)), **model)
+        return self.saved_models[options]
 
     def arguments(self, model_name: str, challenger: int, *champions: int, **options: Any) -> Arguments:
         fixed = {
@@ -136,16 +141,25 @@ def bench(tmp_path_factory):
     mlflow.set_tracking_uri(before)
 
 
-@pytest.fixture
-def compare(bench, capsys):
+@pytest.fixture(scope="module")
+def compare(bench):
     """Run the job and return its run and what it printed last."""
 
     def run(*arguments: Any, **options: Any) -> tuple[Run, dict[str, Any]]:
-        main(bench.arguments(*arguments, **options))
-        result = json.loads(capsys.readouterr().out.splitlines()[-1])
+        with redirect_stdout(StringIO()) as output:
+            main(bench.arguments(*arguments, **options))
+        result = json.loads(output.getvalue().splitlines()[-1])
         return mlflow.get_run(result["run_id"]), result
 
     return run
+
+
+@pytest.fixture(scope="module")
+def better(bench, compare):
+    """A champion that knows some of the risky apps, a challenger that knows all: its number, run and result."""
+    champion, challenger = bench.add_version("better", risky_apps=3), bench.add_version("better")
+    bench.tracking("better").mark_champion(champion)
+    return challenger, *compare("better", challenger)
 
 
 @pytest.fixture
@@ -181,16 +195,13 @@ def test_a_worse_challenger_is_refused_with_the_figures(bench, compare, page):
     assert result["run_id"] in str(refused.value)
 
 
-def test_a_better_challenger_is_told_so_and_may_be_promoted(bench, compare):
-    champion, challenger = bench.add_version("better", risky_apps=3), bench.add_version("better")
-    tracking = bench.tracking("better")
-    tracking.mark_champion(champion)
-    run, result = compare("better", challenger)
+def test_a_better_challenger_is_told_so_and_may_be_promoted(bench, better):
+    challenger, run, result = better
     assert result["verdict"] == run.data.tags["verdict"] == "better"
     assert run.data.metrics["auc_difference_low"] > 0.0
     assert run.data.metrics["log_loss_difference"] < 0.0
     assert run.data.metrics["log_loss_difference_share_better"] == 1.0
-    assert check_promotion(tracking, challenger) == []
+    assert check_promotion(bench.tracking("better"), challenger) == []
 
 
 def test_the_page_names_the_users_for_whom_the_challenger_is_worse(bench, compare, page):
@@ -210,19 +221,21 @@ def test_the_page_names_the_users_for_whom_the_challenger_is_worse(bench, compar
     } <= {line.split(",")[0] for line in slices.splitlines()}
 
 
-def test_scores_are_those_of_the_models_on_the_test_users(bench, compare):
-    champion, challenger = bench.add_version("scores", risky_apps=3), bench.add_version("scores")
-    run, _ = compare("scores", challenger, champion)
+def test_scores_are_those_of_the_models_on_the_test_users(bench, better):
+    _, run, _ = better
     test = split_by_user(bench.examples).test
-    risk = [true_risk(apps) for apps in test.app_ids.to_pylist()]
+    risk = [true_risk(apps) for apps in test.app_ids.to_lists().to_pylist()]
     assert run.data.metrics["challenger_auc"] == pytest.approx(roc_auc_score(test.labels, risk), abs=1e-4)
     assert run.data.params["holdout_users"] == str(test.users)
     assert run.data.tags["holdout.sha256"] == hash_rows(test)
+    (logged,) = run.inputs.dataset_inputs
+    assert logged.dataset.digest == hash_rows(test)[:36]
+    assert [tag.value for tag in logged.tags] == ["comparison"]
+    assert run.data.tags["training_set.location"] == bench.training_set
 
 
-def test_the_run_holds_pictures_and_the_page_shows_them(bench, compare, page):
-    champion, challenger = bench.add_version("pictures"), bench.add_version("pictures")
-    run, _ = compare("pictures", challenger, champion)
+def test_the_run_holds_pictures_and_the_page_shows_them(bench, better, page):
+    _, run, _ = better
     logged = {Path(one.path).name for one in bench.client.list_artifacts(run.info.run_id, "pictures")}
     assert logged == {"roc.png", "calibration.png", "differences.png", "slices.png"}
     for name in logged:
@@ -330,31 +343,11 @@ def test_the_hash_is_of_the_rows_and_not_of_their_order():
     assert len({hash_rows(one) for one in (examples, flipped, renamed, shorter)}) == 4
 
 
-def test_paired_figures_are_those_of_a_training_report():
-    random = np.random.default_rng(0)
-    labels = random.integers(0, 2, 300)
-    ours, theirs = random.random((2, 300))
-    user_ids = np.array([f"u{i // 2}" for i in range(300)], dtype=object)
-    found = compare_paired(labels, ours, theirs, user_ids, resamples=100, seed=3)
-    expected = paired_difference(labels, ours, theirs, user_ids, resamples=100, seed=3)
-    for name, difference in expected.items():
-        same = {key: getattr(found[name], key) for key in ("value", "low", "high", "standard_error")}
-        assert same == pytest.approx(vars(difference))
-
-
-def test_better_means_a_higher_auc_and_lower_losses():
-    labels = np.tile([0, 1], 100)
-    good, bad = np.where(labels == 1, 0.8, 0.2), np.where(labels == 1, 0.2, 0.8)
-    user_ids = np.arange(200).astype(object)
-    found = compare_paired(labels, good, bad, user_ids, resamples=100)
-    assert {name: one.share_better for name, one in found.items()} == {"auc": 1, "log_loss": 1, "brier": 1}
-
-
 def test_the_baseline_is_the_one_of_training():
     split = split_by_user(made_up_examples(200))
     expected = fit_baselines(split.train, {1: 3.0, 3: 3.0})["bag of apps baseline"]
     ours = predict_by_bag_of_apps(split.train, split.test, 3.0)
-    assert ours == pytest.approx(expected.predict_proba(split.test.app_ids.to_pylist())[:, 1])
+    assert ours == pytest.approx(expected.predict_proba(split.test.app_ids.to_lists().to_pylist())[:, 1])
 
 
 def test_the_command_line_takes_several_champions():
