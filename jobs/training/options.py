@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 # A few thousand users need many passes; tens of thousands are learned from in few, and each costs minutes on a CPU.
-EXAMPLES_SHOWN, FEWEST_EPOCHS, MOST_EPOCHS = 40_000, 3, 20
+EXAMPLES_SHOWN, FEWEST_EPOCHS, MOST_EPOCHS = 36_000, 2, 20
 
 
 class TrainingOptions(BaseModel):
@@ -30,7 +30,7 @@ class TrainingOptions(BaseModel):
     max_epochs: int | None = Field(
         None,
         ge=1,
-        description="Passes over the training examples at most; none: as many as show 40,000 examples, from 3 to 20",
+        description="Passes over the training examples at most; none: as many as show 36,000 examples, from 2 to 20",
     )
     max_steps: int | None = Field(None, ge=1, description="Steps at most; none: max_epochs alone counts")
     patience: int = Field(
@@ -68,4 +68,4 @@ class TrainingOptions(BaseModel):
         """Passes over so many training examples, at most."""
         if self.max_epochs is not None:
             return self.max_epochs
-        return min(max(round(EXAMPLES_SHOWN / examples), FEWEST_EPOCHS), MOST_EPOCHS)
+        return min(max(EXAMPLES_SHOWN // examples, FEWEST_EPOCHS), MOST_EPOCHS)
