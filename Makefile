@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONWARNINGS ?= ignore::FutureWarning,ignore::DeprecationWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down status sql demo test test-unit test-cluster check format lock screenshots bench-quality bench-batches bench-reasons bench-training
+.PHONY: help install up down status sql demo test test-unit test-cluster check format lock screenshots bench-quality bench-batches bench-memory bench-reasons bench-training
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -84,6 +84,9 @@ bench-quality: install ## AUC of the default recipe beside its baselines on made
 
 bench-batches: install ## seconds per epoch in batches of similar length against all padded to 128
 	@$(BIN)/python -m bench.bucketed_batches
+
+bench-memory: install ## peak memory of a training by the number of users, from 10,000 to 1,000,000
+	@$(BIN)/python -m bench.training_memory
 
 bench-reasons: install ## users a second that a night scores without reasons, and with reasons for 1% and 5% of them
 	@$(BIN)/python -m bench.reasons

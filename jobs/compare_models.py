@@ -26,7 +26,7 @@ from jobs.comparison import page
 from jobs.comparison.holdout import Holdout, Source, freeze_holdout, split_examples
 from jobs.comparison.page import Findings
 from jobs.comparison.paired import calibration_error_by_chance, compare_slices
-from jobs.comparison.versions import Contestant, find_contestant, score
+from jobs.comparison.versions import Contestant, find_contestant, follow_warm_starts, score
 from jobs.training import plots
 from jobs.training.baseline import BASELINE_ORDERS, fit_baseline, predict_baseline
 from jobs.training.dataset import Examples, Split, read_training_set
@@ -205,7 +205,7 @@ def compare(
     log_versions(arguments, contestants)
     mlflow.log_params(arguments.model_dump(exclude={"tracking_uri", "webhdfs_url"}))
     split = split_examples(source.training_set.examples, arguments.test_from)
-    holdout = freeze_holdout(split, source, contestants)
+    holdout = freeze_holdout(split, source, follow_warm_starts(tracking, contestants))
     log_holdout(holdout, source, split)
     for note in holdout.notes:
         print(f"note: {note}", flush=True)

@@ -6,6 +6,7 @@ Out  Contestant(number=4, sha256="0123…", run_id="3f2a…", facts of its train
      the version does not know
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +21,7 @@ from jobs.scoring import engine
 from jobs.scoring.batching import predict_in_batches
 from jobs.scoring.tokens import count_token
 from jobs.training.evaluate import to_probabilities
+from model_registry.errors import VersionMissingError
 from model_registry.hashing import verify_folder
 from model_registry.tracking import ModelTracking
 
@@ -67,6 +69,19 @@ def find_contestant(tracking: ModelTracking, number: int) -> Contestant:
         if name.startswith(FACTS_PREFIX)
     }
     return Contestant(number, version.sha256, run_id, facts, dict(data.params))
+
+
+def follow_warm_starts(tracking: ModelTracking, contestants: Sequence[Contestant]) -> list[Contestant]:
+    """The versions, those whose encoders they started from, and so on: all that have left a trace in them."""
+    chain = list(contestants)
+    for version in chain:  # grows while it is walked
+        number = version.params.get("warm_start_version", "None")
+        if number != "None" and int(number) not in [one.number for one in chain]:
+            try:
+                chain.append(find_contestant(tracking, int(number)))
+            except VersionMissingError:
+                chain.append(Contestant(int(number), sha256="", run_id="", facts={}, params={}))
+    return chain
 
 
 def score(tracking: ModelTracking, contestant: Contestant, app_ids: pa.ListArray) -> Scored:

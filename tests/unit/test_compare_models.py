@@ -284,6 +284,29 @@ def test_test_users_that_a_version_was_trained_on_are_left_out(bench, compare, p
     assert f"{len(seen)} test users are left out, since version {champion} was trained on them" in page(run)
 
 
+def test_users_of_the_version_that_a_version_started_from_are_left_out_as_well(bench, compare):
+    earlier = bench.examples.take(np.arange(3_000, 6_000))
+    seen = set(split_by_user(bench.examples).test.user_ids) & set(split_by_user(earlier).train.user_ids)
+    location = bench.folder / "started_from"
+    write_training_set(earlier, location)
+    first, champion, challenger = (
+        bench.add_version("warm", earlier, str(location)),
+        bench.add_version("warm"),
+        bench.add_version("warm"),
+    )
+    run_id = bench.tracking("warm").run_id(challenger)
+    bench.client.log_param(run_id, "warm_start_version", first)
+    run, _ = compare("warm", challenger, champion)
+    assert run.data.params["left_out_users"] == str(len(seen))
+
+
+def test_a_deleted_version_that_a_version_started_from_is_noted(bench, compare, page):
+    champion, challenger = bench.add_version("orphan"), bench.add_version("orphan")
+    bench.client.log_param(bench.tracking("orphan").run_id(challenger), "warm_start_version", 17)
+    run, _ = compare("orphan", challenger, champion)
+    assert "version 17 may have been trained on some of these users" in page(run)
+
+
 def test_a_training_set_that_is_gone_is_noted(bench, compare, page):
     champion = bench.add_version("gone", location="/nowhere/training_set")
     run, _ = compare("gone", bench.add_version("gone"), champion)
