@@ -83,8 +83,6 @@ class Checkpoint(keras.callbacks.Callback):
         del logs
         if not self.arrays:
             return
-        # Its variables are there only after a build.
-        self.model.optimizer.build(self.model.trainable_variables)
         for name, variable in self._variables().items():
             variable.assign(self.arrays[name])
         if self.early_stopping is not None:

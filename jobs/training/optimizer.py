@@ -26,6 +26,8 @@ def compile_classifier(model: keras.Model, options: TrainingOptions, schedule: L
         loss=log_loss,
         jit_compile=compiles_each_shape(),  # elsewhere, XLA would compile for every length of batch and gain little
     )
+    # Otherwise the first step makes its variables, and TensorFlow traces the step a second time.
+    model.optimizer.build(model.trainable_variables)
 
 
 def log_loss(labels: Tensor, logits: Tensor) -> Tensor:

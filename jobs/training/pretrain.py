@@ -79,6 +79,7 @@ def pretrain_encoder(
             ),
             jit_compile=compiles_each_shape(),
         )
+        model.optimizer.build(model.trainable_variables)  # as in compile_classifier
         model.fit(
             with_few_shapes(masked_batches(tokens, config.vocabulary_size, options)),
             steps_per_epoch=length.epoch_steps,
