@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bench.made_up_users import simulate_users
 from jobs.encoder.classifier import build_classifier
-from jobs.training.batches import LabelledSequences, steps_per_epoch, training_batches
+from jobs.training.batches import LabelledSequences, steps_per_epoch, stream, training_batches
 from jobs.training.optimizer import compile_classifier
 from jobs.training.recipe import Settings, prepare
 from jobs.training.schedule import make_schedule
@@ -41,7 +41,7 @@ def padded_batches(data: LabelledSequences, batch_size: int, width: int) -> tf.d
                 )
 
     signature = (tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None,), tf.float32))
-    return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
+    return stream(batches, signature)
 
 
 def time_epoch(model: keras.Model, batches: tf.data.Dataset, steps: int) -> float:

@@ -52,6 +52,7 @@ def ours(config: EncoderConfig, options: TrainingOptions, batches: Batches) -> T
     """Our classifier, compiled and fed as in a training."""
     import tensorflow as tf
 
+    from jobs.training.batches import stream
     from jobs.training.devices import training_precision
     from jobs.training.optimizer import compile_classifier
     from jobs.training.schedule import make_schedule
@@ -60,7 +61,7 @@ def ours(config: EncoderConfig, options: TrainingOptions, batches: Batches) -> T
         model = build_classifier(config)
         compile_classifier(model, options, make_schedule(options, len(batches), 100 * len(batches)))
     signature = (tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None,), tf.float32))
-    dataset = tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=signature).prefetch(2)
+    dataset = stream(lambda: iter(batches), signature)
 
     def train() -> None:
         model.fit(dataset.repeat(), steps_per_epoch=len(batches), verbose=0, shuffle=False)

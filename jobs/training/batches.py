@@ -9,9 +9,10 @@ that it would have seen.
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -77,9 +78,18 @@ def training_batches(
             token_ids = drop_installs(train.tokens.padded(batch), options.install_dropout, random)
             yield token_ids, train.labels[batch].astype(np.float32)
 
-    # One signature for all lengths: TensorFlow traces the training step once.
-    signature = (tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None,), tf.float32))
-    return tf.data.Dataset.from_generator(padded_batches, output_signature=signature).prefetch(2)
+    return stream(padded_batches, (tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None,), tf.float32)))
+
+
+def stream(batches: Callable[[], Iterator[Any]], signature: Any) -> tf.data.Dataset:
+    """What `batches` yields, two batches ahead. One signature for all lengths: TensorFlow traces a step once."""
+    options = tf.data.Options()
+    # The tuner's thread sleeps 10 ms, 20 ms, 40 ms … up to a minute, and whoever drops the data set waits until it
+    # wakes: `fit` returned after 5.1 s from steps of 3.4 s.
+    options.autotune.enabled = False
+    return (
+        tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2).with_options(options)
+    )
 
 
 def shuffled_batches(

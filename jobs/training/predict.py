@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from jobs.training.batches import stream
 from jobs.training.devices import with_few_shapes
 from jobs.training.token_sequences import TokenSequences, cut_batches_by_length
 
@@ -25,9 +26,7 @@ def predict_logits(model: keras.Model, tokens: TokenSequences) -> NDArray[np.flo
         for batch in batches:
             yield (tokens.padded(batch),)
 
-    # One signature for all lengths: TensorFlow traces the model once.
-    signature = (tf.TensorSpec((None, None), tf.int32),)
-    dataset = tf.data.Dataset.from_generator(padded_batches, output_signature=signature)
+    dataset = stream(padded_batches, (tf.TensorSpec((None, None), tf.int32),))
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
     logits = np.empty(len(tokens), dtype=np.float32)
     logits[np.concatenate(batches)] = model.predict(with_few_shapes(dataset), verbose=0)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.encoder.tensor import Shape, Tensor
-from jobs.training.batches import measure_length, shuffled_batches
+from jobs.training.batches import measure_length, shuffled_batches, stream
 from jobs.training.devices import (
     compiles_each_shape,
     repeat_to_the_last_bit,
@@ -147,10 +147,9 @@ def masked_batches(tokens: TokenSequences, vocabulary_size: int, options: Traini
             masked = mask_tokens(tokens.padded(batch), options.mask_share, vocabulary_size, random)
             yield (masked.token_ids, masked.positions), masked.targets, masked.weights
 
-    # One signature for all lengths: TensorFlow traces the training step once.
     ids = tf.TensorSpec((None, None), tf.int32)
     signature = ((ids, ids), ids, tf.TensorSpec((None, None), tf.float32))
-    return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
+    return stream(batches, signature)
 
 
 class _Report(keras.callbacks.Callback):
