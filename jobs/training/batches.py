@@ -41,24 +41,22 @@ class Length:
     """How many steps a training has."""
 
     epoch_steps: int  # one pass over the training examples
-    total_steps: int  # what the schedule is computed for
-    last_step: int  # where training ends unless patience ends it
+    total_steps: int  # where training ends unless patience ends it, and the schedule
     evaluation_steps: int  # from one evaluation to the next
 
     @property
     def evaluations(self) -> int:
         """The last one may come after fewer steps than the others."""
-        return math.ceil(self.last_step / self.evaluation_steps)
+        return math.ceil(self.total_steps / self.evaluation_steps)
 
 
-def measure_length(examples: int, options: TrainingOptions, stop_after_steps: int | None = None) -> Length:
+def measure_length(examples: int, options: TrainingOptions) -> Length:
     """Count the steps of a training on so many examples."""
     epoch_steps = steps_per_epoch(examples, options)
     total_steps = min(options.epochs(examples) * epoch_steps, options.max_steps or sys.maxsize)
     return Length(
         epoch_steps=epoch_steps,
         total_steps=total_steps,
-        last_step=min(total_steps, stop_after_steps or sys.maxsize),
         evaluation_steps=options.evaluate_every_steps or epoch_steps,
     )
 

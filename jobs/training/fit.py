@@ -62,7 +62,7 @@ class Fit:
 
     @property
     def best_steps(self) -> int:
-        """Steps that led to the model's weights: `stop_after_steps` of a training that repeats them."""
+        """Steps that led to the model's weights."""
         return self.best_epoch.steps
 
 
@@ -76,7 +76,6 @@ def fit_classifier(
     build: BuildModel = build_classifier,
     initial_weights: NamedWeights | None = None,
     checkpoint_folder: Path | None = None,
-    stop_after_steps: int | None = None,
 ) -> Fit:
     """Train until validation AUC stops rising; `report` is called after each evaluation.
 
@@ -90,13 +89,12 @@ def fit_classifier(
         checkpoint_folder: where the state is written after each evaluation. A training that finds its own
             state there goes on from it, and a finished one is given back at once; neither reports again
             what was reported before.
-        stop_after_steps: train so many steps at most, on the schedule of the full length.
 
     Raises:
         CheckpointError: `checkpoint_folder` holds the state of another training.
         ValueError: `initial_weights` do not fit the model.
     """
-    length = measure_length(len(train.labels), options, stop_after_steps)
+    length = measure_length(len(train.labels), options)
     repeat_to_the_last_bit(options.seed)
     with training_precision(), training_strategy().scope():
         model = build(config)
@@ -112,7 +110,6 @@ def fit_classifier(
         compile_classifier(model, options, schedule)
         if checkpoint_folder is not None:
             identity = _identify(config, options, train, validation, model)
-            identity["stop_after_steps"] = stop_after_steps
             checkpoint = Checkpoint(checkpoint_folder, identity, epochs.finished, stopping, plateau)
             epochs.finished.extend(Epoch(**evaluation) for evaluation in checkpoint.evaluations)
         done = len(epochs.finished)
@@ -186,7 +183,7 @@ class _Epochs(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         del batch, logs
         self.steps += 1
-        if self.steps == self.length.last_step:
+        if self.steps == self.length.total_steps:
             self.model.stop_training = True  # Keras still ends the epoch, which may be a short one
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from jobs.encoder.classifier import EncoderConfig
-from jobs.training.batches import LabelledSequences, measure_length
+from jobs.training.batches import LabelledSequences
 from jobs.training.fit import Epoch, Fit, fit_classifier
 from jobs.training.folds import Fold
 from jobs.training.initial_weights import NamedWeights
@@ -46,7 +46,7 @@ class HeldOut:
     orders: dict[str, int]  # longest n-gram of each linear member
     cs: dict[int, float]  # best penalty of each longest n-gram that was tried
     fits: list[Fit]
-    best_share: float  # of a training's full length, after which the encoder was best; mean of the folds
+    best_steps: int  # after which the encoder was best; mean of the folds
 
 
 def score_held_out(
@@ -81,10 +81,6 @@ def score_held_out(
     }
     ngram_order = max(NGRAM_ORDERS, key=lambda order: best[order].auc)  # the first of equals: the shorter
     orders = {BAG_OF_APPS: BAG_ORDER, NGRAMS: ngram_order}
-    shares = [
-        fit.best_steps / measure_length(len(fold.fitted), options).total_steps
-        for fit, fold in zip(fits, folds, strict=True)
-    ]
     return HeldOut(
         labels=labels,
         logits={
@@ -94,7 +90,7 @@ def score_held_out(
         orders=orders,
         cs={order: one.c for order, one in best.items()},
         fits=fits,
-        best_share=float(np.mean(shares)),
+        best_steps=round(np.mean([fit.best_steps for fit in fits])),
     )
 
 

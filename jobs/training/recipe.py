@@ -7,10 +7,10 @@ Out  one Keras model, token ids -> calibrated logit, and its members to measure 
 2. For each fold: every member is fitted on the other folds and scores this one. Validation AUC there stops the encoder's
    training and chooses the linear models' penalties and longest n-gram.
 3. Weights of at least 0 for the members' logits minimise the log loss of the held-out users. This calibrates, too.
-4. Every member is fitted again on all training users, the encoder up to the share of
-   its schedule that was best in the folds.
+4. Every member is fitted again on all training users, the encoder for as many steps as were best in the folds.
 """
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from sklearn.metrics import roc_auc_score
 
 from jobs.encoder.classifier import EncoderConfig
 from jobs.encoder.risk_model import average_models, build_risk_model
-from jobs.training.batches import LabelledSequences, measure_length
+from jobs.training.batches import LabelledSequences, steps_per_epoch
 from jobs.training.dataset import Examples
 from jobs.training.evaluate import choose_threshold, to_probabilities
 from jobs.training.fit import Epoch, Fit, fit_classifier
@@ -140,7 +140,7 @@ def train(
         for name, order in held_out.orders.items()
     }
     fits = [
-        fit_on_all(data, held_out.best_share, config, options, start, checkpoints, report)
+        fit_on_all(data, held_out.best_steps, config, options, start, checkpoints, report)
         for options in one_for_each_seed(settings)
     ]
     encoder = average_models([fit.model for fit in fits])
@@ -190,24 +190,32 @@ def one_for_each_seed(settings: Settings) -> list[TrainingOptions]:
 
 def fit_on_all(
     data: LabelledSequences,
-    share: float,
+    steps: int,
     config: EncoderConfig,
     options: TrainingOptions,
     start: NamedWeights,
     checkpoints: Path | None,
     report: Report,
 ) -> Fit:
-    """Train an encoder on all training users up to the share of the schedule that was best in the folds."""
-    full_length = measure_length(len(data.labels), options).total_steps
+    """Train an encoder on all training users for as many steps as were best in the folds.
+
+    The schedule ends with them: stopped while its rate is high, an encoder's logits all lie some way to one side, and the
+    calibration, which is of the folds' logits, does not fit them.
+    """
+    epochs = steps / steps_per_epoch(len(data.labels), options)
+    length = {
+        "max_steps": steps,
+        "max_epochs": math.ceil(epochs),
+        "warmup_epochs": min(options.warmup_epochs, epochs / 2),
+    }
     return fit_classifier(
         config,
-        options,
+        options.model_copy(update=length),
         data,
         None,
         partial(report, "all training users"),
         initial_weights=start,
         checkpoint_folder=checkpoints / f"all_{options.seed}" if checkpoints else None,
-        stop_after_steps=max(1, round(share * full_length)),
     )
 
 

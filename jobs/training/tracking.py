@@ -96,7 +96,7 @@ def log_trained(trained: Trained) -> None:
     mlflow.log_params({f"c_{key(name)}": model.c for name, model in trained.linear.items()})
     mlflow.log_metrics({f"weight_{key(name)}": weight for name, weight in trained.stack.weights.items()})
     mlflow.log_metrics({f"held_out_auc_{key(name)}": auc for name, auc in trained.held_out_auc.items()})
-    mlflow.log_metric("best_share_of_schedule", trained.held_out.best_share)
+    mlflow.log_metric("best_steps", trained.held_out.best_steps)
 
 
 def log_report(report: Report, trained: Trained) -> None:
