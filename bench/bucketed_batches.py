@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bench.made_up_users import simulate_users
 from jobs.encoder.classifier import build_classifier
-from jobs.training.batches import LabelledSequences, steps_per_epoch, stream, training_batches
+from jobs.training.batches import LABELLED_BATCH, LabelledSequences, steps_per_epoch, stream, training_batches
 from jobs.training.optimizer import compile_classifier
 from jobs.training.recipe import Settings, prepare
 from jobs.training.schedule import make_schedule
@@ -40,8 +40,7 @@ def padded_batches(data: LabelledSequences, batch_size: int, width: int) -> tf.d
                     data.labels[chosen].astype(np.float32),
                 )
 
-    signature = (tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None,), tf.float32))
-    return stream(batches, signature)
+    return stream(batches, LABELLED_BATCH)
 
 
 def time_epoch(model: keras.Model, batches: tf.data.Dataset, steps: int) -> float:

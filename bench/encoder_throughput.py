@@ -50,9 +50,7 @@ def make_batches(config: EncoderConfig, batch_size: int, steps: int) -> Batches:
 
 def ours(config: EncoderConfig, options: TrainingOptions, batches: Batches) -> Train:
     """Our classifier, compiled and fed as in a training."""
-    import tensorflow as tf
-
-    from jobs.training.batches import stream
+    from jobs.training.batches import LABELLED_BATCH, stream
     from jobs.training.devices import training_precision
     from jobs.training.optimizer import compile_classifier
     from jobs.training.schedule import make_schedule
@@ -60,8 +58,7 @@ def ours(config: EncoderConfig, options: TrainingOptions, batches: Batches) -> T
     with training_precision():
         model = build_classifier(config)
         compile_classifier(model, options, make_schedule(options, len(batches), 100 * len(batches)))
-    signature = (tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None,), tf.float32))
-    dataset = stream(lambda: iter(batches), signature)
+    dataset = stream(lambda: iter(batches), LABELLED_BATCH)
 
     def train() -> None:
         model.fit(dataset.repeat(), steps_per_epoch=len(batches), verbose=0, shuffle=False)
@@ -75,25 +72,22 @@ def pytorchs(config: EncoderConfig, options: TrainingOptions, batches: Batches) 
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
 
-    class Classifier(torch.nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
-        def __init__(self) -> None:
-            super().__init__()
-            self.embedding = torch.nn.Embedding(config.vocabulary_size, config.hidden_dim)
-            layer = torch.nn.TransformerEncoderLayer(
-                config.hidden_dim,
-                config.num_heads,
-                config.intermediate_dim,
-                dropout=config.dropout,
-                batch_first=True,
-            )
-            self.encoder = torch.nn.TransformerEncoder(layer, config.num_layers)
-            self.head = torch.nn.Linear(config.hidden_dim, 1)
+    layer = torch.nn.TransformerEncoderLayer(
+        config.hidden_dim,
+        config.num_heads,
+        config.intermediate_dim,
+        dropout=config.dropout,
+        batch_first=True,
+    )
+    embedding = torch.nn.Embedding(config.vocabulary_size, config.hidden_dim)
+    encoder = torch.nn.TransformerEncoder(layer, config.num_layers)
+    head = torch.nn.Linear(config.hidden_dim, 1)
+    model = torch.nn.ModuleList([embedding, encoder, head]).to(device)
 
-        def forward(self, token_ids: Any) -> Any:
-            encoded = self.encoder(self.embedding(token_ids), src_key_padding_mask=token_ids == 0)
-            return self.head(encoded.mean(dim=1)).squeeze(-1)
+    def predict(token_ids: Any) -> Any:
+        encoded = encoder(embedding(token_ids), src_key_padding_mask=token_ids == 0)
+        return head(encoded.mean(dim=1)).squeeze(-1)
 
-    model = Classifier().to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=options.learning_rate)
     log_loss = torch.nn.BCEWithLogitsLoss()
     scaler = torch.amp.GradScaler(device, enabled=device == "cuda")
@@ -103,7 +97,7 @@ def pytorchs(config: EncoderConfig, options: TrainingOptions, batches: Batches) 
         for token_ids, labels in batches:
             optimizer.zero_grad()
             with torch.autocast(device, torch.float16, enabled=device == "cuda"):
-                logits = model(torch.from_numpy(token_ids).to(device))
+                logits = predict(torch.from_numpy(token_ids).to(device))
                 loss = log_loss(logits, torch.from_numpy(labels).to(device))
             scaler.scale(loss).backward()
             scaler.step(optimizer)

@@ -60,7 +60,7 @@ class ExplainedUser:
 
 def explain_user(model: ScoringModel, app_ids: list[str]) -> ExplainedUser:
     """Score and explain one user's apps, first install first."""
-    tokens = model.encode(pa.array([app_ids], pa.list_(pa.string()))).flatten()
+    tokens = model.encode(pa.array([app_ids], pa.list_(pa.string()))).values
     risk_score, logit = model.predict(tokens[None, :])
     found = model.explain(tokens[None, :])
     unread = len(app_ids) - len(tokens)

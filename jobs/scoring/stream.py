@@ -67,7 +67,7 @@ def fill_buffers(
             continue
         user_ids.append(batch.column("user_id"))
         sequences.append(model.encode(batch.column("app_ids")))
-        if sum(int(part.lengths.sum()) for part in sequences) >= buffer_tokens:
+        if sum(len(part.values) for part in sequences) >= buffer_tokens:
             yield pa.concat_arrays(user_ids), concatenate(sequences)
             user_ids, sequences = [], []
     if sequences:

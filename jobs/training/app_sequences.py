@@ -48,10 +48,7 @@ class AppSequences:
 
     def count_apps(self) -> NDArray[np.int64]:
         """Installs of each app in `apps`."""
-        counts = np.zeros(len(self.apps), np.int64)
-        for part in self.codes.chunks():
-            counts += np.bincount(part.values, minlength=len(counts))
-        return counts
+        return self.codes.count(len(self.apps))
 
 
 def code_apps(batches: Iterable[pa.ListArray]) -> AppSequences:

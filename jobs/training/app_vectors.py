@@ -40,7 +40,7 @@ def fit_app_vectors(
     left, singular_values, _ = randomized_svd(association, components, random_state=seed)
     vectors[:, :components] = left * singular_values
     vectors[:FIRST_APP_TOKEN_ID] = 0.0
-    counts = sum(np.bincount(part.values, minlength=vocabulary_size) for part in tokens.chunks())
+    counts = tokens.count(vocabulary_size)
     lengths = np.linalg.norm(vectors, axis=1)
     shrunk = counts / (counts + SHRINKAGE_INSTALLS)
     vectors *= np.divide(shrunk, lengths, out=np.zeros(vocabulary_size), where=lengths > 0)[:, None]

@@ -20,8 +20,11 @@ from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
 
 from jobs.encoder.tokens import PAD_TOKEN_ID, UNKNOWN_TOKEN_ID
+from jobs.training.devices import with_few_shapes
 from jobs.training.options import TrainingOptions
 from jobs.training.token_sequences import TokenSequences, shuffle_into_batches
+
+LABELLED_BATCH = (tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None,), tf.float32))  # tokens, labels
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def training_batches(
             token_ids = drop_installs(train.tokens.padded(batch), options.install_dropout, random)
             yield token_ids, train.labels[batch].astype(np.float32)
 
-    return stream(padded_batches, (tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None,), tf.float32)))
+    return stream(padded_batches, LABELLED_BATCH)
 
 
 def stream(batches: Callable[[], Iterator[Any]], signature: Any) -> tf.data.Dataset:
@@ -85,9 +88,8 @@ def stream(batches: Callable[[], Iterator[Any]], signature: Any) -> tf.data.Data
     # The tuner's thread sleeps 10 ms, 20 ms, 40 ms … up to a minute, and whoever drops the data set waits until it
     # wakes: `fit` returned after 5.1 s from steps of 3.4 s.
     options.autotune.enabled = False
-    return (
-        tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2).with_options(options)
-    )
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
+    return with_few_shapes(dataset).prefetch(2).with_options(options)
 
 
 def shuffled_batches(

@@ -18,12 +18,7 @@ import keras
 from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.training.batches import LabelledSequences, Length, class_weights, measure_length, training_batches
 from jobs.training.checkpoint import Checkpoint, digest
-from jobs.training.devices import (
-    repeat_to_the_last_bit,
-    training_precision,
-    training_strategy,
-    with_few_shapes,
-)
+from jobs.training.devices import repeat_to_the_last_bit, training_precision, training_strategy
 from jobs.training.evaluate import measure, to_probabilities
 from jobs.training.initial_weights import NamedWeights, set_initial_weights
 from jobs.training.optimizer import compile_classifier
@@ -114,7 +109,7 @@ def fit_classifier(
             epochs.finished.extend(Epoch(**evaluation) for evaluation in checkpoint.evaluations)
         done = len(epochs.finished)
         model.fit(
-            with_few_shapes(training_batches(train, options, first_step=done * length.evaluation_steps)),
+            training_batches(train, options, first_step=done * length.evaluation_steps),
             steps_per_epoch=length.evaluation_steps,  # Keras' epochs are our evaluations
             initial_epoch=done,
             # With no epoch left, Keras only lets the callbacks restore the best weights.

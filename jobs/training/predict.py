@@ -12,7 +12,6 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from jobs.training.batches import stream
-from jobs.training.devices import with_few_shapes
 from jobs.training.token_sequences import TokenSequences, cut_batches_by_length
 
 PREDICTION_BATCH_SIZE = 256  # examples
@@ -29,5 +28,5 @@ def predict_logits(model: keras.Model, tokens: TokenSequences) -> NDArray[np.flo
     dataset = stream(padded_batches, (tf.TensorSpec((None, None), tf.int32),))
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
     logits = np.empty(len(tokens), dtype=np.float32)
-    logits[np.concatenate(batches)] = model.predict(with_few_shapes(dataset), verbose=0)
+    logits[np.concatenate(batches)] = model.predict(dataset, verbose=0)
     return logits

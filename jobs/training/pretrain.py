@@ -28,7 +28,6 @@ from jobs.training.devices import (
     repeat_to_the_last_bit,
     training_precision,
     training_strategy,
-    with_few_shapes,
 )
 from jobs.training.fit import BuildModel
 from jobs.training.initial_weights import NamedWeights, read_weights, set_initial_weights
@@ -81,7 +80,7 @@ def pretrain_encoder(
         )
         model.optimizer.build(model.trainable_variables)  # as in compile_classifier
         model.fit(
-            with_few_shapes(masked_batches(tokens, config.vocabulary_size, options)),
+            masked_batches(tokens, config.vocabulary_size, options),
             steps_per_epoch=length.epoch_steps,
             epochs=options.pretraining_epochs,
             callbacks=[_Report(report)],

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.training.batches import LabelledSequences, class_weights, training_batches
-from jobs.training.devices import repeat_to_the_last_bit, training_precision, with_few_shapes
+from jobs.training.devices import repeat_to_the_last_bit, training_precision
 from jobs.training.fit import BuildModel
 from jobs.training.optimizer import compile_classifier
 from jobs.training.options import TrainingOptions
@@ -61,7 +61,7 @@ def find_learning_rate(
         compile_classifier(model, options, rates)
         losses = _SmoothedLosses()
         model.fit(
-            with_few_shapes(training_batches(train, options)),
+            training_batches(train, options),
             steps_per_epoch=steps,
             class_weight=class_weights(train.labels, options),
             callbacks=[losses],

@@ -54,12 +54,22 @@ class TokenSequences:
         tokens: NDArray[np.int32] = self.values[places]
         return tokens
 
+    def compact(self) -> "TokenSequences":
+        """The same sequences without gaps, in memory, and nothing of any other."""
+        return TokenSequences.join(self.flatten(), self.lengths)
+
     def chunks(self) -> Iterator["TokenSequences"]:
         """All sequences in order, as many at a time as hold CHUNK_TOKENS together, each chunk without gaps."""
         chunk = np.cumsum(self.lengths) // CHUNK_TOKENS
         for rows in np.split(np.arange(len(self)), np.flatnonzero(np.diff(chunk)) + 1):
-            part = self.take(rows)
-            yield TokenSequences.join(part.flatten(), part.lengths)
+            yield self.take(rows).compact()
+
+    def count(self, size: int) -> NDArray[np.int64]:
+        """How often each token below `size` occurs in all sequences, `(size,)`."""
+        total = np.zeros(size, np.int64)
+        for part in self.chunks():
+            total += np.bincount(part.values, minlength=size)
+        return total
 
     def translate(self, table: NDArray[np.int32]) -> "TokenSequences":
         """The sequences with `table[token]` for each token, in a file of their own."""

@@ -35,7 +35,9 @@ class Vocabulary:
     def encode(self, sequences: pa.ListArray, max_history: int) -> TokenSequences:
         """Token ids of each sequence's last `max_history` apps."""
         lengths = pc.list_value_length(sequences).to_numpy().astype(np.int64)
-        return TokenSequences.join(self._look_up(sequences.flatten()), lengths).last(max_history)
+        tokens = TokenSequences.join(self._look_up(sequences.flatten()), lengths)
+        # Scoring buffers many of these: what is cut off must not stay in memory.
+        return tokens.last(max_history).compact()
 
     def translate(self, sequences: AppSequences, max_history: int) -> TokenSequences:
         """The same for sequences in a file, to another file."""

@@ -45,6 +45,12 @@ def test_chunks_hold_all_sequences_in_order_and_few_tokens_each(rows, chunk_toke
 
 
 @given(ROWS)
+def test_tokens_are_counted_over_all_sequences(rows):
+    flat = [token for row in rows for token in row]
+    assert sequences_of(rows).count(10).tolist() == [flat.count(token) for token in range(10)]
+
+
+@given(ROWS)
 def test_translated_tokens_stand_where_they_stood(rows):
     table = np.arange(10, dtype=np.int32)[::-1]
     assert rows_of(sequences_of(rows).translate(table)) == [[9 - token for token in row] for row in rows]

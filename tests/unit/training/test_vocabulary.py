@@ -43,6 +43,7 @@ def test_the_first_app_is_token_3_and_an_unknown_app_token_1():
 def test_of_a_long_sequence_the_last_installs_are_kept():
     tokens = Vocabulary(("a", "b", "c")).encode(sequences(["a", "b", "c"], ["b"], ["c", "c", "a", "b"]), 2)
     assert rows_of(tokens) == [[4, 5], [4], [3, 4]]
+    assert tokens.values.tolist() == [4, 5, 4, 3, 4]  # and nothing else stays in memory
 
 
 def test_a_slice_of_a_longer_column_is_encoded_alone():
