@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from jobs.training.app_sequences import AppSequences
 from jobs.training.dataset import Examples
 from simulator.apps import make_catalogue
-from simulator.behaviour import MS_PER_DAY, draw_installs
+from simulator.behaviour import MS_PER_DAY, draw_installs, number_sessions
 from simulator.labels import draw_outcomes
 
 APPS = 5_000  # as the simulator's default
@@ -43,8 +43,14 @@ def simulate_users(users: int, seed: int, catalogue_seed: int | None = None) -> 
     as_of_ms = np.zeros(users, np.int64)
     as_of_ms[outcomes.user] = outcomes.as_of_ms
     known = installs.where(installs.time_ms < as_of_ms[installs.user])
+    begins_session = np.diff(number_sessions(known.user, known.time_ms), prepend=-1) > 0
     examples = make_examples(
-        outcomes.user, outcomes.label, outcomes.as_of_ms, known.user, catalogue.app_ids[known.app]
+        outcomes.user,
+        outcomes.label,
+        outcomes.as_of_ms,
+        known.user,
+        catalogue.app_ids[known.app],
+        begins_session,
     )
     return MadeUp(examples, outcomes.true_risk)
 
@@ -90,8 +96,9 @@ def make_examples(
     as_of_ms: NDArray[np.int64],
     installs_user: NDArray[np.int64],
     app_ids: NDArray[np.str_],
+    begins_session: NDArray[np.bool_] | None = None,
 ) -> Examples:
-    """Examples of the users `labelled`, from installs ordered by user, then time."""
+    """Examples of the users `labelled`, from installs ordered by user, then time; without times each is one session."""
     chosen = np.isin(installs_user, labelled)
     lengths = np.bincount(installs_user[chosen], minlength=int(labelled.max()) + 1)[labelled]
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
@@ -100,6 +107,7 @@ def make_examples(
         labels=labels.astype(np.int8),
         as_of=as_of_ms.astype("datetime64[ms]").astype("datetime64[us]"),
         app_ids=AppSequences.of_lists(
-            pa.ListArray.from_arrays(offsets, pa.array(app_ids[chosen].tolist(), pa.string()))
+            pa.ListArray.from_arrays(offsets, pa.array(app_ids[chosen].tolist(), pa.string())),
+            None if begins_session is None else begins_session[chosen],
         ),
     )

@@ -20,11 +20,13 @@ from jobs.encoder.classifier import build_classifier
 from jobs.scoring.engine import ScoringModel, cap_threads, load
 from jobs.scoring.reasons import ReasonsOptions
 from jobs.scoring.stream import score_stream
+from jobs.training.app_sequences import AppSequences
 from jobs.training.dataset import Examples
 from jobs.training.export import export_saved_model
 from jobs.training.held_out import BAG_OF_APPS, ENCODER, NGRAMS
 from jobs.training.linear import BAG_ORDER, NGRAM_ORDERS, fit_linear
 from jobs.training.recipe import Settings, join, prepare
+from jobs.training.sessions import SESSION_GAP
 from jobs.training.stacking import Stack
 
 SHARES = (0.01, 0.05)  # of the users, explained
@@ -36,17 +38,24 @@ TOP_REASONS = 3
 def make_model(examples: Examples) -> ScoringModel:
     """Export a model of the default sizes, its encoder untrained, and load it as a night does."""
     settings = Settings()
-    vocabulary, config, data = prepare(examples, settings)
+    tokenizer, config, data = prepare(examples, settings)
     linear = {
-        name: fit_linear(data.tokens, data.labels, vocabulary.size, order, c=1.0)
+        name: fit_linear(data.tokens, data.labels, config.vocabulary_size, order, c=1.0)
         for name, order in ((BAG_OF_APPS, BAG_ORDER), (NGRAMS, min(NGRAM_ORDERS)))
     }
     stack = Stack(dict.fromkeys((ENCODER, *linear), 1.0), intercept=-1.0)
-    max_history = settings.recipe.max_history
-    model = join(build_classifier(config), linear, stack, max_history)
+    model = join(build_classifier(config), linear, stack, tokenizer.max_history)
     with TemporaryDirectory(prefix="bench_reasons_") as scratch:
-        export_saved_model(model, vocabulary, max_history, Path(scratch) / "model")
+        export_saved_model(model, tokenizer, Path(scratch) / "model")
         return load(Path(scratch) / "model")
+
+
+def make_times(installs: AppSequences) -> pa.ListArray:
+    """Times by which the installs fall into their sessions."""
+    pauses = np.where(installs.codes.flatten() < 0, SESSION_GAP, np.timedelta64(1, "m"))
+    offsets = np.concatenate([[0], np.cumsum(installs.lengths)]).astype(np.int32)
+    times = np.datetime64("2026-01-01", "us") + np.cumsum(pauses)
+    return pa.ListArray.from_arrays(offsets, pa.array(times))
 
 
 def score_all(
@@ -64,7 +73,13 @@ def main(
     cap_threads(1)  # a Spark task owns one core
     examples = simulate_users(users, seed=1).examples
     model = make_model(examples)
-    night = pa.table({"user_id": examples.user_ids, "app_ids": examples.app_ids.to_lists()})
+    night = pa.table(
+        {
+            "user_id": examples.user_ids,
+            "app_ids": examples.app_ids.to_lists(),
+            "event_times": make_times(examples.app_ids),
+        }
+    )
     batches = night.to_batches(ROWS_PER_BATCH)
     scores = score_all(batches, model, None)["risk_score"].to_numpy()
     kinds: dict[str, ReasonsOptions | None] = {"without reasons": None}

@@ -94,7 +94,7 @@ def predict_holdout(
     scored = {}
     for contestant in contestants:
         print(f"scoring {len(holdout):,} examples with {contestant.name}", flush=True)
-        scored[contestant.name] = score(tracking, contestant, holdout.app_ids.to_lists())
+        scored[contestant.name] = score(tracking, contestant, holdout.app_ids)
     probabilities = {name: one.probabilities for name, one in scored.items()}
     if arguments.baseline:
         c = float(contestants[0].params.get(CHOSEN_C, 1.0))

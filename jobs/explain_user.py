@@ -1,19 +1,21 @@
 """Score one user and say which installs made the score: `python -m jobs.explain_user --model DIR --apps maps,chat`.
 
 In   a SavedModel's folder, or a version of the registry, and the user's apps, first install first: from the command line or
-     from Parquet files with user_id and app_ids, such as an export of user_sequences or a training set
+     from Parquet files with user_id, app_ids and event_times, such as an export of user_sequences or a training set
 Out  user u1: risk score 0.0310, logit -3.4400
      baseline -3.2000, and what each install adds:
        position  app_id            contribution
               2  quick cash             +1.3100
               1  qzx (unknown)          -0.2200
 
-Positions count from 1, the first install. Installs that the model does not read add 0.
+Positions count from 1, the first install. Installs that the model does not read add 0. Apps without times, as on the command
+line, are read as one session.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -58,15 +60,18 @@ class ExplainedUser:
     installs: list[ExplainedInstall]  # largest contribution first, whatever its sign
 
 
-def explain_user(model: ScoringModel, app_ids: list[str]) -> ExplainedUser:
-    """Score and explain one user's apps, first install first."""
-    tokens = model.encode(pa.array([app_ids], pa.list_(pa.string()))).values
+def explain_user(
+    model: ScoringModel, app_ids: list[str], event_times: list[datetime] | None = None
+) -> ExplainedUser:
+    """Score and explain one user's apps, first install first; without times they are one session."""
+    times = None if event_times is None else pa.array([event_times], pa.list_(pa.timestamp("us", "UTC")))
+    tokens = model.encode(pa.array([app_ids], pa.list_(pa.string())), times).values
     risk_score, logit = model.predict(tokens[None, :])
     found = model.explain(tokens[None, :])
     unread = len(app_ids) - len(tokens)
     contributions = [0.0] * unread + found.contributions[0].tolist()
-    unknown = [app_id not in model.vocabulary.apps for app_id in app_ids[:unread]]
-    unknown += (tokens == UNKNOWN_TOKEN_ID).tolist()
+    unknown = [app_id not in model.tokenizer.vocabulary.apps for app_id in app_ids[:unread]]
+    unknown += (abs(tokens) == UNKNOWN_TOKEN_ID).tolist()
     installs = [
         ExplainedInstall(position, *install)
         for position, install in enumerate(zip(app_ids, contributions, unknown, strict=True), start=1)
@@ -75,8 +80,8 @@ def explain_user(model: ScoringModel, app_ids: list[str]) -> ExplainedUser:
     return ExplainedUser(risk_score.item(), logit.item(), found.baseline_logits.item(), installs)
 
 
-def read_apps_of(user_id: str, sequences: Path) -> list[str]:
-    """Read a user's apps from a Parquet file or a folder of them; of several rows the longest.
+def read_installs_of(user_id: str, sequences: Path) -> tuple[list[str], list[datetime] | None]:
+    """Read a user's apps, and their times where there are any, from Parquet files; of several rows the longest.
 
     Raises:
         UnreadableSequencesError: there is no Parquet with the columns user_id and app_ids.
@@ -84,7 +89,10 @@ def read_apps_of(user_id: str, sequences: Path) -> list[str]:
     """
     try:
         rows = ds.dataset(sequences, format="parquet", partitioning="hive")
-        found = rows.to_table(columns=["app_ids"], filter=pc.field("user_id") == user_id)
+        columns = [
+            name for name in ("app_ids", "event_times") if name != "event_times" or name in rows.schema.names
+        ]
+        found = rows.to_table(columns=columns, filter=pc.field("user_id") == user_id)
     except (OSError, pa.ArrowInvalid, KeyError) as error:
         raise UnreadableSequencesError(
             f"expected Parquet with user_id and app_ids in {sequences}: {error}"
@@ -92,8 +100,8 @@ def read_apps_of(user_id: str, sequences: Path) -> list[str]:
     if found.num_rows == 0:
         users = pc.count_distinct(rows.to_table(columns=["user_id"])["user_id"]).as_py()
         raise NoSuchUserError(f"no user {user_id!r} in {sequences}, which holds {users:,} users")
-    longest: list[str] = max(found["app_ids"].to_pylist(), key=len)
-    return longest
+    longest = max(found.to_pylist(), key=lambda row: len(row["app_ids"]))
+    return longest["app_ids"], longest.get("event_times")
 
 
 def render(user: str, explained: ExplainedUser) -> str:
@@ -136,7 +144,9 @@ def main(
     model_version: Annotated[int | None, typer.Option(min=1, help="or a version of the registry")] = None,
     apps: Annotated[str | None, typer.Option(help="app ids, comma between, first install first")] = None,
     user: Annotated[str | None, typer.Option(help="or a user_id of --sequences")] = None,
-    sequences: Annotated[Path | None, typer.Option(help="Parquet file or folder: user_id, app_ids")] = None,
+    sequences: Annotated[
+        Path | None, typer.Option(help="Parquet file or folder: user_id, app_ids, event_times")
+    ] = None,
 ) -> None:
     """Print one user's risk score and what each install adds to its logit."""
     if (model is None) == (model_version is None):
@@ -144,13 +154,14 @@ def main(
     if (apps is None) == (sequences is None) or (sequences is not None and user is None):
         raise WrongArgumentsError("expected either --apps, or --user and --sequences")
     if sequences is not None and user is not None:
-        app_ids = read_apps_of(user, sequences)
+        app_ids, event_times = read_installs_of(user, sequences)
     else:
+        event_times = None
         app_ids = [app.strip() for app in (apps or "").split(",") if app.strip()]
     if not app_ids:
         raise WrongArgumentsError("expected at least one app, got none")
     with model_folder(model, model_version) as folder:
-        explained = explain_user(load(folder), app_ids)
+        explained = explain_user(load(folder), app_ids, event_times)
     typer.echo(render(user or APPS_ON_COMMAND_LINE, explained))
 
 

@@ -1,6 +1,6 @@
 """Score every user of one landing day with the pinned model, staged where no reader sees it.
 
-In   risk.user_sequences/ds=…  u1, ["maps", "chat"], …, sequence_length 2
+In   risk.user_sequences/ds=…  u1, ["maps", "chat"], [10:00, 10:04], sequence_length 2
      the pinned SavedModel     pulled to every executor by SparkFiles, verified there before it is loaded
 Out  risk.risk_scores/ds=…     u1, 0.031, -3.44, 2, 0, risk_encoder, 3, ab12…, run_id, and with --reasons-above the
                                installs that raised the score of the riskiest users most (jobs/scoring/reasons.py)
@@ -104,7 +104,7 @@ def score_users(
 ) -> DataFrame:
     """Make one row of `risk_scores` (without `ds`) for every row of `sequences`."""
     score = score_with(model, max_tokens_per_batch, reasons)
-    spread = spread_over(sequences.select("user_id", "app_ids"), num_tasks)
+    spread = spread_over(sequences.select("user_id", "app_ids", "event_times"), num_tasks)
     return spread.mapInArrow(score, SCORED_COLUMNS).select(
         "user_id",
         "risk_score",

@@ -16,7 +16,12 @@ from mlflow.types.schema import Array
 WRAPPER = Path(__file__).with_name("pyfunc_model.py")
 
 SIGNATURE = ModelSignature(
-    inputs=Schema([ColSpec(Array(DataType.string), "app_ids")]),
+    inputs=Schema(
+        [
+            ColSpec(Array(DataType.string), "app_ids"),
+            ColSpec(Array(DataType.boolean), "begins_session", required=False),
+        ]
+    ),
     outputs=Schema([ColSpec(DataType.double, "risk_score"), ColSpec(DataType.double, "logit")]),
 )
 
@@ -41,7 +46,8 @@ def log_pyfunc_model(run_id: str, name: str, saved_model: Path) -> str:
 def input_example(saved_model: Path) -> pd.DataFrame:
     """One user with the vocabulary's first two apps."""
     vocabulary = Path(saved_model, "assets.extra", "vocabulary.txt").read_text(encoding="utf-8").split("\n")
-    return pd.DataFrame({"app_ids": [[app_id for app_id in vocabulary if app_id][:2]]})
+    apps = [app_id for app_id in vocabulary if app_id][:2]
+    return pd.DataFrame({"app_ids": [apps], "begins_session": [[True] + [False] * (len(apps) - 1)]})
 
 
 def pip_requirements() -> list[str]:

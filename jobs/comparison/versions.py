@@ -1,6 +1,6 @@
 """Registered versions as contestants: what they were trained on, and how they score the same users.
 
-In   version numbers; users' app ids
+In   version numbers; users' installs
 Out  Contestant(number=4, sha256="0123…", run_id="3f2a…", facts of its training set)
      probabilities float64 (examples,) as a night would compute them, and the share of apps each user has that
      the version does not know
@@ -13,13 +13,13 @@ from tempfile import TemporaryDirectory
 
 import mlflow
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from jobs.encoder.tokens import UNKNOWN_TOKEN_ID
 from jobs.scoring import engine
 from jobs.scoring.batching import predict_in_batches
 from jobs.scoring.tokens import count_token
+from jobs.training.app_sequences import AppSequences
 from jobs.training.evaluate import to_probabilities
 from model_registry.errors import VersionMissingError
 from model_registry.hashing import verify_folder
@@ -84,7 +84,7 @@ def follow_warm_starts(tracking: ModelTracking, contestants: Sequence[Contestant
     return chain
 
 
-def score(tracking: ModelTracking, contestant: Contestant, app_ids: pa.ListArray) -> Scored:
+def score(tracking: ModelTracking, contestant: Contestant, installs: AppSequences) -> Scored:
     """Download the version's SavedModel, verify it, and score users with the engine of the nightly scoring.
 
     Raises:
@@ -95,7 +95,7 @@ def score(tracking: ModelTracking, contestant: Contestant, app_ids: pa.ListArray
         folder = tracking.download_saved_model(contestant.run_id, Path(scratch))
         verify_folder(folder, contestant.sha256)
         model = engine.load(folder)
-        tokens = model.encode(app_ids)
+        tokens = model.tokenizer.translate(installs)
         longest = int(tokens.lengths.max(initial=1))
         _, logits = predict_in_batches(tokens, model.predict, max(MAX_TOKENS_PER_BATCH, longest))
     # From logits, in float64: the model's own float32 probabilities near 1 are all alike.

@@ -1,7 +1,7 @@
 """The risk classifier: encoder, pooling, head.
 
-In   token ids, padded at the end with zeros   int32 (batch, sequence)
-Out  one logit per user                        float32 (batch,)
+In   token ids, padded at the end with zeros, negative where a session begins   int32 (batch, sequence)
+Out  one logit per user                                                          float32 (batch,)
 """
 
 import keras
@@ -36,7 +36,7 @@ class EncoderConfig:
     num_heads: int = Field(default=4, ge=1, description="Attentions in each layer")
     intermediate_dim: int = Field(default=128, ge=1, description="Width inside the feed-forward networks")
     context_width: int = Field(
-        default=5, ge=1, description="Installs that the convolution before the attention sees; odd"
+        default=5, ge=1, description="Installs that the convolutions before the attention see; odd"
     )
     dropout: float = Field(default=0.2, ge=0.0, lt=1.0, description="Share dropped in training")
 

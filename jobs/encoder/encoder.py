@@ -1,7 +1,7 @@
 """The Transformer encoder.
 
-In   token ids, padded at the end with zeros   int32 (batch, sequence)
-Out  one vector per install                    float (batch, sequence, hidden_dim)
+In   token ids, padded at the end with zeros, negative where a session begins   int32 (batch, sequence)
+Out  one vector per install                                                      float (batch, sequence, hidden_dim)
 """
 # mypy: allow-subclassing-any
 # Keras ships no types.
@@ -26,8 +26,8 @@ class TransformerEncoder(keras.layers.Layer):
 
     Embeddings are scaled by `sqrt(hidden_dim)` (§3.4) and start with standard deviation
     `1 / sqrt(hidden_dim)`, so that they weigh as much as the positional waves. Beyond the paper, each install also gets
-    its relative place in the history, and a convolution over its neighbours comes before the attention. The padding
-    mask is derived from the token ids inside the call; no Keras mask is read or passed on.
+    its relative place in the history, and convolutions over its neighbours, in its session and beyond, come before the
+    attention. Padding mask and sessions are derived from the token ids inside the call; no Keras mask is read or passed on.
 
     Args:
         vocabulary_size: number of token ids, special tokens included.
@@ -35,11 +35,11 @@ class TransformerEncoder(keras.layers.Layer):
         num_layers: number of encoder layers.
         num_heads: number of attentions in each layer.
         intermediate_dim: width inside the feed-forward networks.
-        context_width: installs that the convolution sees, itself in the middle; odd.
+        context_width: installs that the convolutions see, itself in the middle; odd.
         dropout: share dropped in training, of the embeddings' sum and of each sublayer's output (§5.4).
 
     Call arguments:
-        token_ids: int32, `(batch, sequence)`; 0 is padding and comes last.
+        token_ids: int32, `(batch, sequence)`; 0 is padding and comes last, a negative one begins a session.
         training: whether dropout is on.
 
     Returns:
@@ -100,18 +100,22 @@ class TransformerEncoder(keras.layers.Layer):
             layer.build((*input_shape, self.hidden_dim))
 
     def call(self, token_ids: Tensor, training: bool | None = None) -> Tensor:
-        padding_mask = ops.not_equal(token_ids, PAD_TOKEN_ID)
-        return self.encode(self.token_embedding(token_ids), padding_mask, training)
+        return self.encode(self.token_embedding(ops.abs(token_ids)), token_ids, training)
 
-    def encode(self, embeddings: Tensor, padding_mask: Tensor, training: bool | None = None) -> Tensor:
+    def encode(self, embeddings: Tensor, token_ids: Tensor, training: bool | None = None) -> Tensor:
         """What `call` does after the embedding: `(batch, sequence, hidden_dim)` to the same shape.
 
         Explanations start here, since gradients reach embeddings but not token ids.
+
+        Args:
+            token_ids: say which installs are real, and where sessions begin, but not which apps they are.
         """
+        padding_mask = ops.not_equal(token_ids, PAD_TOKEN_ID)
+        sessions = ops.cumsum(ops.cast(token_ids < 0, "int32"), axis=1)
         x = self.positional_encoding(embeddings * math.sqrt(self.hidden_dim))
         x = self.place_encoding(x, padding_mask=padding_mask)
         x = self.embedding_dropout(x, training=training)
-        x = self.local_context(x, padding_mask=padding_mask, training=training)
+        x = self.local_context(x, padding_mask=padding_mask, sessions=sessions, training=training)
         for layer in self.encoder_layers:
             x = layer(x, padding_mask=padding_mask, training=training)
         return x

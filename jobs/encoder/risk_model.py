@@ -1,7 +1,7 @@
 """The model that scores: a weighted sum of the encoder's logit and of linear models' logits.
 
-In   token ids, padded at the end with zeros   int32 (batch, sequence)
-Out  one logit per user                        float32 (batch,)
+In   token ids, padded at the end with zeros, negative where a session begins   int32 (batch, sequence)
+Out  one logit per user                                                          float32 (batch,)
 """
 # mypy: allow-subclassing-any
 # Keras ships no types.

@@ -33,7 +33,7 @@ class TfidfRegression(keras.layers.Layer):
         max_order: longest n-gram, in installs.
 
     Call arguments:
-        token_ids: int32, `(batch, sequence)`; 0 is padding and comes last.
+        token_ids: int32, `(batch, sequence)`; 0 is padding and comes last. Sessions do not matter.
 
     Returns:
         float32, `(batch,)`. A user without any known feature gets the intercept.
@@ -74,6 +74,7 @@ class TfidfRegression(keras.layers.Layer):
 
     def contributions(self, token_ids: Tensor) -> Tensor:
         """What each install adds to the logit: float32 `(batch, sequence)`, an n-gram's part shared by its installs."""
+        token_ids = ops.abs(token_ids)
         weights, squared_length = 0.0, 0.0
         for order in range(1, self.max_order + 1):
             features, occurs = self._find_ngrams(token_ids, order)

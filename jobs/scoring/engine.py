@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from jobs.scoring.batching import FloatArray
 from jobs.scoring.tokens import encode_app_ids
 from jobs.training.token_sequences import TokenSequences
+from jobs.training.tokenizer import Tokenizer
 from jobs.training.vocabulary import Vocabulary
 from model_registry.hashing import verify_folder
 
@@ -45,17 +46,16 @@ class Explanation:
 
 
 class ScoringModel:
-    """A SavedModel with its vocabulary; `encode`, `predict` and `explain` are all that scoring needs of it."""
+    """A SavedModel with its tokenizer; `encode`, `predict` and `explain` are all that scoring needs of it."""
 
-    def __init__(self, saved_model: Any, vocabulary: Vocabulary, max_history: int) -> None:
+    def __init__(self, saved_model: Any, tokenizer: Tokenizer) -> None:
         self._saved_model = saved_model  # a signature alone does not keep the variables alive
         self._signature = self._find_signature(SIGNATURE)
-        self.vocabulary = vocabulary
-        self.max_history = max_history
+        self.tokenizer = tokenizer
 
-    def encode(self, app_ids: pa.ListArray) -> TokenSequences:
-        """Map app ids, one list per user, to the last `max_history` token ids of each user."""
-        return encode_app_ids(app_ids, self.vocabulary, self.max_history)
+    def encode(self, app_ids: pa.ListArray, event_times: pa.ListArray | None = None) -> TokenSequences:
+        """Map app ids, one list per user, to token ids; without times each user is one session."""
+        return encode_app_ids(app_ids, event_times, self.tokenizer)
 
     def predict(self, token_ids: NDArray[np.int32]) -> tuple[FloatArray, FloatArray]:
         """Score a dense batch `(batch, sequence)`: risk scores and logits, `(batch,)` each."""
@@ -126,7 +126,8 @@ def load(path: Path) -> ScoringModel:
         )
     import tensorflow as tf
 
-    return ScoringModel(tf.saved_model.load(str(path)), vocabulary, description["max_history"])
+    tokenizer = Tokenizer(vocabulary, description["max_history"], bool(description["reads_sessions"]))
+    return ScoringModel(tf.saved_model.load(str(path)), tokenizer)
 
 
 def read_vocabulary(path: Path) -> Vocabulary:
@@ -137,10 +138,10 @@ def read_vocabulary(path: Path) -> Vocabulary:
 
 
 def read_description(path: Path) -> dict[str, int]:
-    """Read the sizes that the model was built with."""
+    """Read the sizes that the model was built with, and whether it reads sessions."""
     try:
         description = json.loads(read_text(path))
-        return {key: int(description[key]) for key in ("vocabulary_size", "max_history")}
+        return {key: int(description[key]) for key in ("vocabulary_size", "max_history", "reads_sessions")}
     except (ValueError, KeyError, TypeError) as error:
         raise UnusableModelError(f"cannot use {DESCRIPTION_FILE}: {type(error).__name__}: {error}") from error
 

@@ -1,6 +1,6 @@
 """Score a stream of Arrow record batches: what one Spark task does.
 
-In   record batches of user_id string, app_ids list<string>     u1, ["maps", "chat"]
+In   record batches of user_id, app_ids, event_times            u1, ["maps", "chat"], [10:00, 10:04]
 Out  record batches of SCORE_FIELDS, users in the same order    u1, 0.031, -3.44, 2, 0, null
 
 Several record batches are scored together, since more users sort into batches of more equal length. What
@@ -66,7 +66,7 @@ def fill_buffers(
         if batch.num_rows == 0:
             continue
         user_ids.append(batch.column("user_id"))
-        sequences.append(model.encode(batch.column("app_ids")))
+        sequences.append(model.encode(batch.column("app_ids"), batch.column("event_times")))
         if sum(len(part.values) for part in sequences) >= buffer_tokens:
             yield pa.concat_arrays(user_ids), concatenate(sequences)
             user_ids, sequences = [], []

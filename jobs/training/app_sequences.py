@@ -1,7 +1,7 @@
 """App ids of many users, streamed from Arrow into a file of integers.
 
-In   batches of lists of app ids        [["maps", "chat"], ["chat"]]
-Out  different apps, and codes of them  ["maps", "chat"], [[0, 1], [1]]
+In   batches of lists of app ids        [["maps", "chat"], ["chat"]], and which installs begin a session
+Out  different apps, and codes of them  ["maps", "chat"], [[-1, 2], [-2]]
 
 What is held in memory is each different app once and two numbers for each user, whatever the number of installs.
 """
@@ -22,12 +22,12 @@ class AppSequences:
     """Lists of app ids, first install first."""
 
     apps: pa.StringArray  # all different
-    codes: TokenSequences  # places in `apps`
+    codes: TokenSequences  # places in `apps` from 1 on, negative where a session begins
 
     @classmethod
-    def of_lists(cls, app_ids: pa.ListArray) -> "AppSequences":
-        """Code lists of strings that are in memory."""
-        return code_apps([app_ids])
+    def of_lists(cls, app_ids: pa.ListArray, starts: NDArray[np.bool_] | None = None) -> "AppSequences":
+        """Code lists of strings that are in memory; `starts` as in `code_apps`."""
+        return code_apps([(app_ids, starts)])
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -37,6 +37,16 @@ class AppSequences:
         """Installs of each user."""
         return self.codes.lengths
 
+    @property
+    def knows_sessions(self) -> bool:
+        """Whether times said where sessions begin, as every first install does."""
+        return len(self) > 0 and bool(self.codes.values[self.codes.starts[0]] < 0)
+
+    def installs_per_session(self) -> float:
+        """Mean over all sessions; NaN where they are not known."""
+        sessions = sum(int(np.count_nonzero(part.values < 0)) for part in self.codes.chunks())
+        return int(self.lengths.sum()) / sessions if sessions else float("nan")
+
     def take(self, indices: NDArray[np.int64]) -> "AppSequences":
         """The sequences at `indices`."""
         return AppSequences(self.apps, self.codes.take(indices))
@@ -44,24 +54,29 @@ class AppSequences:
     def to_lists(self) -> pa.ListArray:
         """All lists of strings in memory."""
         offsets = np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.int32)
-        return pa.ListArray.from_arrays(offsets, self.apps.take(pa.array(self.codes.flatten())))
+        return pa.ListArray.from_arrays(offsets, self.apps.take(pa.array(np.abs(self.codes.flatten()) - 1)))
 
     def count_apps(self) -> NDArray[np.int64]:
         """Installs of each app in `apps`."""
-        return self.codes.count(len(self.apps))
+        return self.codes.count(1 + len(self.apps))[1:]
 
 
-def code_apps(batches: Iterable[pa.ListArray]) -> AppSequences:
-    """Give each app a number when it first comes, and write the numbers to a file."""
+def code_apps(batches: Iterable[tuple[pa.ListArray, NDArray[np.bool_] | None]]) -> AppSequences:
+    """Give each app a number when it first comes, and write the numbers to a file.
+
+    Args:
+        batches: app ids, and which installs begin a session, bool `(installs,)`; None where that is not known.
+    """
     code_of: dict[str, int] = {}
     lengths: list[NDArray[np.int64]] = []
 
     def codes() -> Iterator[NDArray[np.int32]]:
-        for batch in batches:
-            lengths.append(pc.list_value_length(batch).to_numpy().astype(np.int64))
-            found = pc.dictionary_encode(batch.flatten())
-            table = [code_of.setdefault(app, len(code_of)) for app in found.dictionary.to_pylist()]
-            yield np.array(table, np.int32)[found.indices.to_numpy()]
+        for app_ids, starts in batches:
+            lengths.append(pc.list_value_length(app_ids).to_numpy().astype(np.int64))
+            found = pc.dictionary_encode(app_ids.flatten())
+            table = [code_of.setdefault(app, 1 + len(code_of)) for app in found.dictionary.to_pylist()]
+            coded = np.array(table, np.int32)[found.indices.to_numpy()]
+            yield coded if starts is None else np.where(starts, -coded, coded)
 
     values = write_values(codes())
     all_lengths = np.concatenate(lengths) if lengths else np.array([], np.int64)

@@ -55,11 +55,11 @@ def count_neighbours(tokens: TokenSequences, vocabulary_size: int) -> coo_matrix
     """How often two tokens occur within WINDOW installs of a user, nearer ones counting more; symmetric."""
     counts = csr_matrix((vocabulary_size, vocabulary_size))
     for part in tokens.chunks():
-        user = np.repeat(np.arange(len(part)), part.lengths)
+        user, values = np.repeat(np.arange(len(part)), part.lengths), np.abs(part.values)
         neighbours = []
         for distance in range(1, WINDOW + 1):
             same_user = user[distance:] == user[:-distance]
-            pair = part.values[distance:][same_user], part.values[:-distance][same_user]
+            pair = values[distance:][same_user], values[:-distance][same_user]
             neighbours.append((*pair, np.full(len(pair[0]), 1.0 / distance)))
         rows, columns, shares = (np.concatenate(column) for column in zip(*neighbours, strict=True))
         counts += csr_matrix((shares, (rows, columns)), shape=counts.shape)

@@ -114,7 +114,7 @@ def drop_installs(
     if share == 0.0:
         return token_ids
     dropped = (random.random(token_ids.shape) < share) & (token_ids != PAD_TOKEN_ID)
-    return np.where(dropped, np.int32(UNKNOWN_TOKEN_ID), token_ids)
+    return np.where(dropped, np.sign(token_ids) * np.int32(UNKNOWN_TOKEN_ID), token_ids)
 
 
 def class_weights(labels: NDArray[np.int8], options: TrainingOptions) -> dict[int, float] | None:

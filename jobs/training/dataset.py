@@ -1,6 +1,7 @@
 """The training set: reading it, and splitting it by user.
 
-In   folder of Parquet files       user_id string, label int, as_of timestamp (UTC), app_ids array<string>
+In   folder of Parquet files       user_id string, label int, as_of timestamp (UTC), app_ids array<string>, and, where times
+                                   are known, event_times array<timestamp>
      _training_set.json beside     {"table": "risk.install_sessions", "snapshot_id": "812…", "training_date": "2026-01-31", …}
 Out  training and test examples, no user in both
 
@@ -23,10 +24,12 @@ from numpy.typing import NDArray
 
 from jobs.command import DataError
 from jobs.training.app_sequences import AppSequences, code_apps
+from jobs.training.sessions import begins_session
 
 FACTS_FILE = "_training_set.json"
 KEYS = pa.schema([("user_id", pa.string()), ("label", pa.int8()), ("as_of", pa.timestamp("us", "UTC"))])
 COLUMNS = (*KEYS.names, "app_ids")
+LISTS = ("app_ids", "event_times")
 TEST_SHARE = 0.2
 ROWS_AT_ONCE = 10_000  # of the files, in memory
 
@@ -46,7 +49,7 @@ class Examples:
     user_ids: NDArray[np.object_]
     labels: NDArray[np.int8]
     as_of: NDArray[np.datetime64]  # UTC
-    app_ids: AppSequences
+    app_ids: AppSequences  # with sessions, where times are known
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -102,15 +105,18 @@ def read_training_set(folder: Path) -> TrainingSet:
         )
     keys: list[pa.RecordBatch] = []
 
-    def read_app_ids() -> Iterator[pa.ListArray]:
+    columns = choose_columns(files)
+
+    def read_installs() -> Iterator[tuple[pa.ListArray, NDArray[np.bool_] | None]]:
         for path in files:
-            for batch in read_rows(path):
+            for batch in read_rows(path, columns):
                 keys.append(
                     pa.RecordBatch.from_arrays([batch[key.name].cast(key.type) for key in KEYS], schema=KEYS)
                 )
-                yield batch["app_ids"].cast(pa.list_(pa.string()))
+                starts = begins_session(batch["event_times"]) if "event_times" in columns else None
+                yield batch["app_ids"].cast(pa.list_(pa.string())), starts
 
-    app_ids = code_apps(read_app_ids())
+    app_ids = code_apps(read_installs())
     users = pa.Table.from_batches(keys, KEYS)
     # Spark's files come in any order; a fixed one makes runs repeatable.
     order = pc.sort_indices(users, sort_keys=[("user_id", "ascending"), ("as_of", "ascending")])
@@ -124,24 +130,38 @@ def read_training_set(folder: Path) -> TrainingSet:
     return TrainingSet(examples, json.loads(facts_path.read_text()))
 
 
-def read_rows(path: Path) -> Iterator[pa.RecordBatch]:
+def choose_columns(files: Sequence[Path]) -> list[str]:
+    """The columns to read: event_times among them, where every file has it."""
+    found = {path: pq.read_schema(path).names for path in files}
+    columns = (
+        [*COLUMNS, "event_times"] if any("event_times" in names for names in found.values()) else COLUMNS
+    )
+    for path, names in found.items():
+        missing = [name for name in columns if name not in names]
+        if missing:
+            raise TrainingSetError(f"{path} lacks the columns {missing}; it has {names}")
+    return list(columns)
+
+
+def read_rows(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
     """Yield the rows with installs of one file, checked, a few at a time."""
     with pq.ParquetFile(path) as file:
-        missing = [name for name in COLUMNS if name not in file.schema_arrow.names]
-        if missing:
-            raise TrainingSetError(f"{path} lacks the columns {missing}; it has {file.schema_arrow.names}")
-        for batch in file.iter_batches(ROWS_AT_ONCE, columns=list(COLUMNS)):
+        for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
             check_rows(batch, path)
             yield batch.filter(pc.greater(pc.list_value_length(batch["app_ids"]), 0))
 
 
 def check_rows(batch: pa.RecordBatch, path: Path) -> None:
-    """Refuse nulls, and labels other than 0 and 1."""
-    for name in COLUMNS:
-        column = batch[name]
-        nulls = column.null_count + (column.flatten().null_count if name == "app_ids" else 0)
+    """Refuse nulls, labels other than 0 and 1, and installs without a time beside others that have one."""
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        nulls = column.null_count + (column.flatten().null_count if name in LISTS else 0)
         if nulls:
             raise TrainingSetError(f"column {name} in {path} holds {nulls} nulls, expected none")
+    lengths = [pc.list_value_length(batch[name]) for name in LISTS if name in batch.schema.names]
+    if not lengths[0].equals(lengths[-1]):
+        raise TrainingSetError(
+            f"app_ids and event_times in {path} differ in length, expected a time for each app"
+        )
     labels = set(pc.unique(batch["label"]).to_pylist())
     if not labels <= {0, 1}:
         raise TrainingSetError(f"labels in {path} must be 0 or 1, found {sorted(labels)}")

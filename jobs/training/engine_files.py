@@ -1,6 +1,6 @@
 """The files that engines score with, written by TensorFlow whatever Keras has trained on.
 
-In   model.keras, its vocabulary, the longest history that it reads
+In   model.keras, and its tokenizer
 Out  saved_model/ (jobs/training/export.py) and model.onnx (jobs/training/onnx_export.py) in one folder
 
 A process has one Keras backend, fixed when Keras is imported. Where that is not TensorFlow, a second process reads the
@@ -23,6 +23,7 @@ import jobs.encoder.risk_model
 import jobs.encoder.tfidf_regression  # noqa: F401
 from jobs.training.export import export_saved_model
 from jobs.training.onnx_export import export_onnx
+from jobs.training.tokenizer import Tokenizer
 from jobs.training.vocabulary import Vocabulary
 
 SAVED_MODEL = "saved_model"
@@ -33,7 +34,7 @@ class ExportError(RuntimeError):
     """The process that exports has failed."""
 
 
-def write_engine_files(keras_file: Path, vocabulary: Vocabulary, max_history: int, folder: Path) -> None:
+def write_engine_files(keras_file: Path, tokenizer: Tokenizer, folder: Path) -> None:
     """Write `saved_model/` and `model.onnx` into `folder`.
 
     Raises:
@@ -42,12 +43,13 @@ def write_engine_files(keras_file: Path, vocabulary: Vocabulary, max_history: in
     if keras.backend.backend() == "tensorflow":
         model = keras.models.load_model(keras_file)
         export_onnx(model, folder / ONNX)
-        export_saved_model(model, vocabulary, max_history, folder / SAVED_MODEL)
+        export_saved_model(model, tokenizer, folder / SAVED_MODEL)
         return
     request = {
         "keras_file": str(keras_file),
-        "apps": vocabulary.apps,
-        "max_history": max_history,
+        "apps": tokenizer.vocabulary.apps,
+        "max_history": tokenizer.max_history,
+        "reads_sessions": tokenizer.reads_sessions,
         "folder": str(folder),
     }
     process = subprocess.run(
@@ -68,10 +70,10 @@ def write_engine_files(keras_file: Path, vocabulary: Vocabulary, max_history: in
 
 def main() -> None:
     request = json.load(sys.stdin)
-    vocabulary = Vocabulary(tuple(request["apps"]))
-    write_engine_files(
-        Path(request["keras_file"]), vocabulary, request["max_history"], Path(request["folder"])
+    tokenizer = Tokenizer(
+        Vocabulary(tuple(request["apps"])), request["max_history"], request["reads_sessions"]
     )
+    write_engine_files(Path(request["keras_file"]), tokenizer, Path(request["folder"]))
 
 
 if __name__ == "__main__":

@@ -87,10 +87,10 @@ def explain_encoder(classifier: keras.Model, token_ids: tf.Tensor, steps: int) -
     read = keep_last(token_ids)  # (batch, read)
     padding_mask = tf.not_equal(read, PAD_TOKEN_ID)
     start = encoder.token_embedding(tf.fill(tf.shape(read), PAD_TOKEN_ID))  # (batch, read, hidden_dim)
-    path = encoder.token_embedding(read) - start
+    path = encoder.token_embedding(tf.abs(read)) - start
 
     def logit_of(embeddings: tf.Tensor) -> tf.Tensor:
-        encoded = encoder.encode(embeddings, padding_mask, training=False)
+        encoded = encoder.encode(embeddings, read, training=False)
         return tf.squeeze(head(pooling(encoded, padding_mask=padding_mask)), axis=-1)  # (batch,)
 
     def add_gradient(total: tf.Tensor, share: tf.Tensor) -> tf.Tensor:

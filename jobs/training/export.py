@@ -2,14 +2,15 @@
 
 In   the risk model (token ids -> logit), its vocabulary, the longest history that it reads
 Out  SavedModel folder with the signatures
-       score_token_ids     token_ids int32 (batch, sequence), 0 is padding
-       score_app_ids       app_ids string (batch, sequence), "" is padding; also `serving_default`
+       score_token_ids     token_ids int32 (batch, sequence), 0 is padding, negative where a session begins
+       score_app_ids       app_ids string (batch, sequence), "" is padding; begins_session bool (batch, sequence);
+                           also `serving_default`
      both to {"risk_score": float32 (batch,), "logit": float32 (batch,)},
        explain_token_ids, explain_app_ids
      of the same inputs, to what each install adds to the logit (jobs/training/explanations.py); and, for engines that map
      app ids themselves,
        assets.extra/vocabulary.txt   one app id per line, the first is token 3
-       assets.extra/model.json       {"max_history": 2048, "vocabulary_size": 4003, …}
+       assets.extra/model.json       {"max_history": 2048, "reads_sessions": true, "vocabulary_size": 4003, …}
 """
 
 import json
@@ -20,6 +21,7 @@ import tensorflow as tf
 
 from jobs.encoder.tokens import FIRST_APP_TOKEN_ID, PAD_TOKEN_ID, UNKNOWN_TOKEN_ID
 from jobs.training.explanations import Explanation, explain
+from jobs.training.tokenizer import Tokenizer
 from jobs.training.vocabulary import Vocabulary
 
 PAD_APP_ID = ""
@@ -28,25 +30,32 @@ EXTRA_ASSETS = "assets.extra"  # TensorFlow's own name for files that travel wit
 Scores = dict[str, tf.Tensor]
 
 
-def export_saved_model(model: keras.Model, vocabulary: Vocabulary, max_history: int, path: Path) -> None:
+def export_saved_model(model: keras.Model, tokenizer: Tokenizer, path: Path) -> None:
     """Write the SavedModel folder `path`."""
-    token_table = build_token_table(vocabulary)
+    token_table = build_token_table(tokenizer.vocabulary)
 
-    app_ids_spec = [tf.TensorSpec((None, None), tf.string, "app_ids")]
+    app_ids_spec = [
+        tf.TensorSpec((None, None), tf.string, "app_ids"),
+        tf.TensorSpec((None, None), tf.bool, "begins_session"),
+    ]
     token_ids_spec = [tf.TensorSpec((None, None), tf.int32, "token_ids")]
+
+    def look_up(app_ids: tf.Tensor, begins_session: tf.Tensor) -> tf.Tensor:
+        token_ids = token_table.lookup(app_ids)
+        return tf.where(begins_session, -token_ids, token_ids) if tokenizer.reads_sessions else token_ids
 
     def score_token_ids(token_ids: tf.Tensor) -> Scores:
         logit = model(token_ids, training=False)
         return {"risk_score": tf.sigmoid(logit), "logit": tf.identity(logit)}
 
-    def score_app_ids(app_ids: tf.Tensor) -> Scores:
-        return score_token_ids(token_table.lookup(app_ids))
+    def score_app_ids(app_ids: tf.Tensor, begins_session: tf.Tensor) -> Scores:
+        return score_token_ids(look_up(app_ids, begins_session))
 
     def explain_token_ids(token_ids: tf.Tensor) -> Explanation:
         return explain(model, token_ids)
 
-    def explain_app_ids(app_ids: tf.Tensor) -> Explanation:
-        return explain_token_ids(token_table.lookup(app_ids))
+    def explain_app_ids(app_ids: tf.Tensor, begins_session: tf.Tensor) -> Explanation:
+        return explain_token_ids(look_up(app_ids, begins_session))
 
     archive = keras.export.ExportArchive()
     archive.track(model)
@@ -57,7 +66,7 @@ def export_saved_model(model: keras.Model, vocabulary: Vocabulary, max_history: 
     archive.add_endpoint("explain_app_ids", explain_app_ids, app_ids_spec)
     archive.add_endpoint("explain_token_ids", explain_token_ids, token_ids_spec)
     archive.write_out(str(path), verbose=False)
-    write_extra_assets(vocabulary, max_history, path / EXTRA_ASSETS)
+    write_extra_assets(tokenizer, path / EXTRA_ASSETS)
 
 
 def build_token_table(vocabulary: Vocabulary) -> tf.lookup.StaticHashTable:
@@ -70,12 +79,14 @@ def build_token_table(vocabulary: Vocabulary) -> tf.lookup.StaticHashTable:
     return tf.lookup.StaticHashTable(entries, default_value=UNKNOWN_TOKEN_ID)
 
 
-def write_extra_assets(vocabulary: Vocabulary, max_history: int, folder: Path) -> None:
+def write_extra_assets(tokenizer: Tokenizer, folder: Path) -> None:
     """Write the vocabulary and the sizes where an engine without TensorFlow strings finds them."""
+    vocabulary = tokenizer.vocabulary
     folder.mkdir()
     (folder / "vocabulary.txt").write_bytes("".join(f"{app}\n" for app in vocabulary.apps).encode())
     sizes = {
-        "max_history": max_history,
+        "max_history": tokenizer.max_history,
+        "reads_sessions": tokenizer.reads_sessions,
         "vocabulary_size": vocabulary.size,
         "pad_token_id": PAD_TOKEN_ID,
         "unknown_token_id": UNKNOWN_TOKEN_ID,

@@ -1,7 +1,9 @@
 """Hide installs for the encoder to guess (Devlin et al., 2019, §3.1).
 
-In   token ids int32 (batch, sequence), padded with zeros        [[5, 9, 7, 4]]
-Out  the same with some hidden, where those are, what they were  [[5, 2, 7, 4]], [[1]], [[9]], [[1.0]]
+In   token ids int32 (batch, sequence), padded with zeros        [[-5, 9, -7, 4]]
+Out  the same with some hidden, where those are, what they were  [[-5, 2, -7, 4]], [[1]], [[9]], [[1.0]]
+
+A hidden install still begins a session where it did.
 """
 
 from typing import NamedTuple
@@ -36,12 +38,13 @@ def mask_tokens(
     positions = order[:, : max(counts.max(initial=0), 1)].astype(np.int32)
     is_hidden = np.arange(positions.shape[1]) < counts[:, None]  # (batch, hidden)
     positions = np.where(is_hidden, positions, 0).astype(np.int32)
-    targets = np.take_along_axis(token_ids, positions, axis=1)
+    targets = np.take_along_axis(np.abs(token_ids), positions, axis=1)
 
     dice = random.random(positions.shape)
     random_apps = random.integers(FIRST_APP_TOKEN_ID, vocabulary_size, positions.shape)
     shown = np.where(dice < MASKED, MASK_TOKEN_ID, np.where(dice < MASKED + RANDOM, random_apps, targets))
     masked = token_ids.copy()
     rows, places = np.nonzero(is_hidden)
-    masked[rows, positions[rows, places]] = shown[rows, places]
+    places_in_row = positions[rows, places]
+    masked[rows, places_in_row] = np.sign(token_ids[rows, places_in_row]) * shown[rows, places]
     return MaskedTokens(masked, positions, targets, is_hidden.astype(np.float32))

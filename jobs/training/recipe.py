@@ -38,7 +38,11 @@ from jobs.training.rate_finder import RateSearch, find_learning_rate
 from jobs.training.stacking import Stack, fit_stack
 from jobs.training.starting_weights import Earlier, starting_weights
 from jobs.training.token_sequences import TokenSequences
-from jobs.training.vocabulary import Vocabulary, build_vocabulary
+from jobs.training.tokenizer import Tokenizer
+from jobs.training.vocabulary import build_vocabulary
+
+# Where sessions group less, filters that see nothing else are wasted: the order alone says more.
+FEWEST_INSTALLS_PER_SESSION = 2.0
 
 
 @checked_dataclass(frozen=True)
@@ -78,14 +82,13 @@ class Trained:
     """The model, and what it is made of."""
 
     model: keras.Model  # token ids -> calibrated logit
-    vocabulary: Vocabulary
+    tokenizer: Tokenizer
     config: EncoderConfig
     encoder: keras.Model  # on all training users; the average where there are several
     linear: dict[str, LinearModel]
     stack: Stack  # of all members
     linear_stack: Stack  # without the encoder: what there would be without it
     held_out: HeldOut
-    max_history: int  # installs of a user that are read, the last ones
 
     def member_logits(self, tokens: TokenSequences) -> dict[str, Logits]:
         """Logits of each member, as fitted on all training users, `(examples,)` each."""
@@ -125,9 +128,14 @@ def train(
         ValueError: the earlier encoder has other sizes.
         CheckpointError: the folder holds another training's state.
     """
-    vocabulary, config, data = prepare(examples, settings)
+    tokenizer, config, data = prepare(examples, settings)
     start = starting_weights(
-        data.tokens, vocabulary, config, settings.training, earlier, partial(report_pretraining, report)
+        data.tokens,
+        tokenizer.vocabulary,
+        config,
+        settings.training,
+        earlier,
+        partial(report_pretraining, report),
     )
 
     folds = make_folds(examples, settings.recipe.folds, settings.recipe.enough_held_out)
@@ -136,7 +144,7 @@ def train(
     linear_stack = fit_stack({name: held_out.logits[name] for name in held_out.orders}, held_out.labels)
 
     linear = {
-        name: fit_linear(data.tokens, data.labels, vocabulary.size, order, held_out.cs[order])
+        name: fit_linear(data.tokens, data.labels, config.vocabulary_size, order, held_out.cs[order])
         for name, order in held_out.orders.items()
     }
     fits = [
@@ -145,26 +153,26 @@ def train(
     ]
     encoder = average_models([fit.model for fit in fits])
     return Trained(
-        model=join(encoder, linear, stack, settings.recipe.max_history),
-        vocabulary=vocabulary,
+        model=join(encoder, linear, stack, tokenizer.max_history),
+        tokenizer=tokenizer,
         config=config,
         encoder=encoder,
         linear=linear,
         stack=stack,
         linear_stack=linear_stack,
         held_out=held_out,
-        max_history=settings.recipe.max_history,
     )
 
 
-def prepare(examples: Examples, settings: Settings) -> tuple[Vocabulary, EncoderConfig, LabelledSequences]:
-    """The vocabulary of the training users, sizes that fit it, and their tokens."""
+def prepare(examples: Examples, settings: Settings) -> tuple[Tokenizer, EncoderConfig, LabelledSequences]:
+    """The training users' vocabulary in its tokenizer, sizes that fit it, and their tokens."""
     vocabulary = build_vocabulary(
         examples.app_ids, settings.recipe.min_count, max_size=settings.encoder.vocabulary_size
     )
     config = replace(settings.encoder, vocabulary_size=vocabulary.size)
-    tokens = vocabulary.translate(examples.app_ids, settings.recipe.max_history)
-    return vocabulary, config, LabelledSequences(tokens, examples.labels)
+    reads_sessions = examples.app_ids.installs_per_session() >= FEWEST_INSTALLS_PER_SESSION
+    tokenizer = Tokenizer(vocabulary, settings.recipe.max_history, reads_sessions)
+    return tokenizer, config, LabelledSequences(tokenizer.translate(examples.app_ids), examples.labels)
 
 
 def find_rate(examples: Examples, settings: Settings) -> RateSearch:

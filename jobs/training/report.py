@@ -54,7 +54,7 @@ class Report:
 def examine(split: Split, trained: Trained, seed: int) -> Report:
     """Measure the model, its members and the baselines on the test users."""
     test = split.test
-    tokens = trained.vocabulary.translate(test.app_ids, trained.max_history)
+    tokens = trained.tokenizer.translate(test.app_ids)
     probabilities = predict_test_users(split, trained, tokens)
     scores = probabilities[MODEL]
     unknown = count_token(tokens, UNKNOWN_TOKEN_ID)

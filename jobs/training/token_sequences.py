@@ -1,11 +1,11 @@
 """Sequences of different lengths in one flat array, and batches cut from them.
 
-In   values    int32, token ids of all sequences, memory or a file    [5 9 7 4 8 6]
+In   values    int32, token ids of all sequences, memory or a file    [5 9 7 -4 8 6]
      starts    int64, where each sequence begins                      [0 3 4]
      lengths   int64, tokens in each                                  [3 1 2]
 Out  batches   int32 (batch, sequence), padded with zeros to the batch's own longest
 
-Choosing sequences, or the last tokens of each, copies no token: values may be a file larger than memory.
+Negative tokens begin a session (`jobs/encoder/tokens.py`). Choosing sequences, or the last tokens of each, copies no token: values may be a file larger than memory.
 """
 
 from collections.abc import Iterable, Iterator
@@ -65,17 +65,20 @@ class TokenSequences:
             yield self.take(rows).compact()
 
     def count(self, size: int) -> NDArray[np.int64]:
-        """How often each token below `size` occurs in all sequences, `(size,)`."""
+        """How often each token below `size` occurs in all sequences, whether it begins a session or not, `(size,)`."""
         total = np.zeros(size, np.int64)
         for part in self.chunks():
-            total += np.bincount(part.values, minlength=size)
+            total += np.bincount(np.abs(part.values), minlength=size)
         return total
 
     def translate(self, table: NDArray[np.int32]) -> "TokenSequences":
-        """The sequences with `table[token]` for each token, in a file of their own."""
-        return TokenSequences.join(
-            write_values(table[part.values] for part in self.chunks()), self.lengths.copy()
-        )
+        """The sequences with `table[token]` for each token, sessions as they were, in a file of their own."""
+        values = (np.sign(part.values) * table[np.abs(part.values)] for part in self.chunks())
+        return TokenSequences.join(write_values(values), self.lengths.copy())
+
+    def as_one_session(self) -> "TokenSequences":
+        """The same apps, none of them first of a session."""
+        return TokenSequences(np.abs(self.values), self.starts, self.lengths)
 
     def padded(self, indices: NDArray[np.int64]) -> NDArray[np.int32]:
         """Sequences `indices` as int32 `(len(indices), longest)`, zeros at the end."""

@@ -92,7 +92,7 @@ def log_epoch(part: str, epoch: Epoch) -> None:
 
 def log_trained(trained: Trained) -> None:
     """Record what the folds found."""
-    mlflow.log_param("vocabulary_size", trained.vocabulary.size)
+    mlflow.log_param("vocabulary_size", trained.tokenizer.vocabulary.size)
     mlflow.log_params({f"c_{key(name)}": model.c for name, model in trained.linear.items()})
     mlflow.log_metrics({f"weight_{key(name)}": weight for name, weight in trained.stack.weights.items()})
     mlflow.log_metrics({f"held_out_auc_{key(name)}": auc for name, auc in trained.held_out_auc.items()})
@@ -169,7 +169,7 @@ def log_models(trained: Trained) -> None:
         folder = Path(scratch)
         trained.model.save(folder / MODEL_ARTIFACT)
         trained.encoder.save(folder / ENCODER_ARTIFACT)
-        write_engine_files(folder / MODEL_ARTIFACT, trained.vocabulary, trained.max_history, folder)
+        write_engine_files(folder / MODEL_ARTIFACT, trained.tokenizer, folder)
         mlflow.log_artifacts(scratch)
 
 

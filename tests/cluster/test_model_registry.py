@@ -483,6 +483,8 @@ def test_from_a_training_run_to_the_model_that_a_night_pins_and_mlflow_serves(
         answer = served.invoke([{"app_ids": ["maps", "never seen"]}, {"app_ids": ["maps"]}])
         assert [row["logit"] for row in answer.json()["predictions"]] == [2.0, 1.0]
         assert answer.json()["predictions"][1]["risk_score"] == pytest.approx(0.731059, abs=1e-6)
+        with_sessions = [{"app_ids": ["maps", "chat"], "begins_session": [True, False]}]
+        assert served.invoke(with_sessions).json()["predictions"][0]["logit"] == 12.0
         refused = served.invoke([{"app_ids": ["maps"]}, {"app_ids": []}])
         assert refused.status_code == 400
         assert "first in row 1" in refused.text
@@ -497,9 +499,15 @@ def save_counting_model(path: Path) -> Path:
     import tensorflow as tf
 
     class CountingModel(tf.Module):
-        @tf.function(input_signature=[tf.TensorSpec((None, None), tf.string, name="app_ids")])
-        def score(self, app_ids):
-            logit = tf.reduce_sum(tf.cast(app_ids != "", tf.float32), axis=1)
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec((None, None), tf.string, name="app_ids"),
+                tf.TensorSpec((None, None), tf.bool, name="begins_session"),
+            ]
+        )
+        def score(self, app_ids, begins_session):
+            installs = tf.reduce_sum(tf.cast(app_ids != "", tf.float32), axis=1)
+            logit = installs + 10.0 * tf.reduce_sum(tf.cast(begins_session, tf.float32), axis=1)
             return {"risk_score": tf.sigmoid(logit), "logit": logit}
 
     model = CountingModel()

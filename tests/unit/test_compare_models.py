@@ -55,7 +55,8 @@ def save_model(
             places = tf.range(tf.shape(token_ids)[1], dtype=tf.float32)
             weights = 2.0 * places[None, :] / tf.maximum(lengths[:, None] - 1.0, 1.0)
             # Token 3 is the first app; padding, 0, is none.
-            is_risky = tf.cast((token_ids >= 3) & (token_ids < 3 + risky_apps), tf.float32)
+            apps = tf.abs(token_ids)  # sessions do not matter
+            is_risky = tf.cast((apps >= 3) & (apps < 3 + risky_apps), tf.float32)
             logit = SHARPNESS * (tf.reduce_sum(weights * is_risky, axis=1) / lengths - centre)
             logit = tf.where(lengths > upside_down_above, -logit, logit)
             return {"risk_score": tf.sigmoid(logit), "logit": logit}
@@ -65,7 +66,8 @@ def save_model(
     extra = folder / "assets.extra"
     extra.mkdir()
     (extra / "vocabulary.txt").write_text("".join(f"{app}\n" for app in APPS))
-    (extra / "model.json").write_text(json.dumps({"max_history": 128, "vocabulary_size": len(APPS) + 3}))
+    description = {"max_history": 128, "reads_sessions": True, "vocabulary_size": len(APPS) + 3}
+    (extra / "model.json").write_text(json.dumps(description))
     return folder
 
 

@@ -1,7 +1,9 @@
 """One user scored and explained, with a tiny real SavedModel."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,10 +15,12 @@ from jobs.explain_user import (
     UnreadableSequencesError,
     explain_user,
     main,
-    read_apps_of,
+    read_installs_of,
 )
 from jobs.scoring.engine import load
 from tests.unit.scoring.tiny_model import plain_contributions, plain_logit, save_tiny_model, sigmoid
+
+NOON, HOUR = datetime(2026, 1, 31, 12, tzinfo=UTC), timedelta(hours=1)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +35,11 @@ def sequences(tmp_path):
     day.mkdir(parents=True)
     rows = [[("u1", ["chat"]), ("u2", ["bank"])], [("u1", ["maps", "chat"])]]
     for number, part in enumerate(rows):
-        columns = {"user_id": [user for user, _ in part], "app_ids": [apps for _, apps in part]}
+        columns = {
+            "user_id": [user for user, _ in part],
+            "app_ids": [apps for _, apps in part],
+            "event_times": [[NOON, NOON + HOUR][: len(apps)] for _, apps in part],
+        }
         pq.write_table(pa.table(columns), day / f"part-{number}.parquet")
     return tmp_path / "sequences"
 
@@ -59,24 +67,38 @@ def test_installs_that_the_model_does_not_read_are_listed_with_0(folder):
 
 
 def test_a_users_longest_row_is_read(sequences):
-    assert read_apps_of("u1", sequences) == ["maps", "chat"]
+    assert read_installs_of("u1", sequences) == (["maps", "chat"], [NOON, NOON + HOUR])
+
+
+def test_files_without_times_are_read(tmp_path):
+    pq.write_table(pa.table({"user_id": ["u1"], "app_ids": [["maps"]]}), tmp_path / "own.parquet")
+    assert read_installs_of("u1", tmp_path / "own.parquet") == (["maps"], None)
+
+
+def test_times_reach_the_model(folder):
+    model = load(folder)
+    seen = []
+    model.predict = lambda token_ids: seen.append(token_ids.tolist()) or (np.zeros(1), np.zeros(1))
+    explain_user(model, ["maps", "chat"], [NOON, NOON + HOUR])
+    explain_user(model, ["maps", "chat"])
+    assert seen == [[[-4, -3]], [[4, 3]]]
 
 
 def test_a_single_file_is_read(sequences):
-    assert read_apps_of("u2", sequences / "ds=2026-01-31" / "part-0.parquet") == ["bank"]
+    assert read_installs_of("u2", sequences / "ds=2026-01-31" / "part-0.parquet") == (["bank"], [NOON])
 
 
 def test_an_unknown_user_is_an_error_that_says_how_many_there_are(sequences):
     with pytest.raises(NoSuchUserError, match=r"no user 'u9' in .*sequences, which holds 2 users"):
-        read_apps_of("u9", sequences)
+        read_installs_of("u9", sequences)
 
 
 def test_files_without_the_columns_are_refused(tmp_path):
     pq.write_table(pa.table({"user": ["u1"]}), tmp_path / "other.parquet")
     with pytest.raises(UnreadableSequencesError, match="user_id and app_ids"):
-        read_apps_of("u1", tmp_path / "other.parquet")
+        read_installs_of("u1", tmp_path / "other.parquet")
     with pytest.raises(UnreadableSequencesError, match="nowhere"):
-        read_apps_of("u1", tmp_path / "nowhere")
+        read_installs_of("u1", tmp_path / "nowhere")
 
 
 def test_the_command_prints_a_table(folder, sequences, capsys):

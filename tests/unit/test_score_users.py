@@ -1,5 +1,7 @@
 """The whole scoring job on a local Spark, a real Iceberg table and a tiny real SavedModel."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from jobs.score_users import (
@@ -25,6 +27,7 @@ from tests.unit.scoring.tiny_model import plain_contributions, plain_logit, save
 
 SEQUENCES = TablePartition.parse("risk.user_sequences/ds=2026-01-31")
 SCORES = TablePartition.parse("risk.risk_scores/ds=2026-01-31")
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 SEQUENCE_COLUMNS = "user_id string, app_ids array<string>, event_times array<timestamp>, sequence_length int"
 USERS = {
     "u1": ["maps", "chat"],
@@ -56,7 +59,7 @@ def pinned(spark, tmp_path_factory) -> PinnedModel:
 
 
 def sequence_rows(spark, users):
-    rows = [(user_id, app_ids, [], len(app_ids)) for user_id, app_ids in users.items()]
+    rows = [(user_id, app_ids, [NOON] * len(app_ids), len(app_ids)) for user_id, app_ids in users.items()]
     return spark.createDataFrame(rows, SEQUENCE_COLUMNS)
 
 
@@ -167,7 +170,7 @@ def test_users_are_counted_without_reading_a_data_file(lake):
 
 
 def test_one_file_is_spread_over_all_tasks_and_many_files_stay_as_they_are(spark):
-    users = sequence_rows(spark, USERS).select("user_id", "app_ids")
+    users = sequence_rows(spark, USERS).select("user_id", "app_ids", "event_times")
     assert spread_over(users.coalesce(1), 4).rdd.getNumPartitions() == 4
     assert spread_over(users.repartition(5), 4).rdd.getNumPartitions() == 5
 

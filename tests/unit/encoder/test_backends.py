@@ -82,6 +82,7 @@ from jobs.encoder.risk_model import build_risk_model
 from jobs.training.engine_files import write_engine_files
 from jobs.training.initial_weights import read_weights
 from jobs.training.predict import predict_logits
+from jobs.training.tokenizer import Tokenizer
 from jobs.training.vocabulary import Vocabulary
 from tests.unit.encoder.test_backends import TRAINED_CONFIG, VALIDATION, train
 
@@ -90,7 +91,7 @@ fit = train(dict(np.load(folder / "start.npz")), folder / "checkpoints")
 np.savez(folder / "trained.npz", **read_weights(fit.model))
 build_risk_model([fit.model], [1.0], 0.0, max_history=100).save(folder / "model.keras")
 vocabulary = Vocabulary(tuple(f"app {i}" for i in range(TRAINED_CONFIG.vocabulary_size - 3)))
-write_engine_files(folder / "model.keras", vocabulary, 100, folder)
+write_engine_files(folder / "model.keras", Tokenizer(vocabulary, 100, reads_sessions=True), folder)
 print(json.dumps({
     "backend": keras.backend.backend(),
     "training_loss": [epoch.training_loss for epoch in fit.epochs],

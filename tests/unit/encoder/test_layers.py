@@ -91,7 +91,7 @@ def test_transformer_encoder_passes_the_battery(random, padding_mask, tmp_path: 
         "dropout": 0.2,
     }
     expected_shape = (BATCH, SEQUENCE, HIDDEN)
-    run_layer_battery(TransformerEncoder, settings, {"token_ids": token_ids}, expected_shape, 39, tmp_path)
+    run_layer_battery(TransformerEncoder, settings, {"token_ids": token_ids}, expected_shape, 41, tmp_path)
 
 
 def test_relative_place_encoding_passes_the_battery(random, padding_mask, tmp_path: Path):
@@ -100,9 +100,13 @@ def test_relative_place_encoding_passes_the_battery(random, padding_mask, tmp_pa
 
 
 def test_local_context_passes_the_battery(random, padding_mask, tmp_path: Path):
-    inputs = {"inputs": normal(random, BATCH, SEQUENCE, HIDDEN), "padding_mask": padding_mask}
+    inputs = {
+        "inputs": normal(random, BATCH, SEQUENCE, HIDDEN),
+        "padding_mask": padding_mask,
+        "sessions": np.array([[0, 0, 1, 1, 1]] * BATCH, np.int32),
+    }
     settings = {"width": 3, "dropout": 0.2}
-    run_layer_battery(LocalContext, settings, inputs, (BATCH, SEQUENCE, HIDDEN), 4, tmp_path)
+    run_layer_battery(LocalContext, settings, inputs, (BATCH, SEQUENCE, HIDDEN), 6, tmp_path)
 
 
 def test_place_pooling_passes_the_battery(random, padding_mask, tmp_path: Path):
@@ -204,15 +208,42 @@ def test_places_run_from_first_to_last_install_whatever_the_padding():
 
 def test_local_context_sees_neighbours_and_no_padding(random, padding_mask):
     inputs = normal(random, BATCH, SEQUENCE, HIDDEN)
-    layer = LocalContext(width=3)
-    before = np.asarray(layer(inputs, padding_mask=padding_mask))
+    layer, sessions = LocalContext(width=3), np.zeros((BATCH, SEQUENCE), np.int32)
+    before = np.asarray(layer(inputs, padding_mask=padding_mask, sessions=sessions))
     changed = inputs.copy()
     changed[0, 4] += 1.0
     changed[1, 3:] += 1.0  # padding of the second user
-    after = np.asarray(layer(changed, padding_mask=padding_mask))
+    after = np.asarray(layer(changed, padding_mask=padding_mask, sessions=sessions))
     moved = np.abs(after - before).max(axis=-1) > 1e-6
     np.testing.assert_array_equal(moved[0], [False, False, False, True, True])
     assert not moved[1, :3].any()
+
+
+@pytest.mark.parametrize(
+    ("silent", "moves"),
+    [("convolution", [True, True, False, False]), ("session_convolution", [True, True, True, True])],
+)
+def test_half_of_the_filters_see_only_the_session(random, silent, moves):
+    inputs = normal(random, 1, 4, HIDDEN)
+    mask, sessions = np.ones((1, 4), bool), np.array([[0, 0, 1, 1]], np.int32)
+    layer = LocalContext(width=5)
+    layer(inputs, padding_mask=mask, sessions=sessions)
+    kernel = getattr(layer, silent).kernel
+    kernel.assign(np.zeros(kernel.shape))
+    changed = inputs.copy()
+    changed[0, 1] += 1.0  # the first session's last install
+    before, after = (np.asarray(layer(x, padding_mask=mask, sessions=sessions)) for x in (inputs, changed))
+    np.testing.assert_array_equal(np.abs(after - before).max(axis=-1)[0] > 1e-6, moves)
+
+
+def test_an_encoder_reads_sessions_off_negative_tokens():
+    encoder = TransformerEncoder(20, hidden_dim=8, num_layers=1, num_heads=2, intermediate_dim=16)
+    one_session = np.array([[3, 4, 5, 6]], np.int32)
+    first_marked = one_session * [-1, 1, 1, 1]
+    two_sessions = one_session * [-1, 1, -1, 1]
+    outputs = [np.asarray(encoder(ids.astype(np.int32))) for ids in (one_session, first_marked, two_sessions)]
+    np.testing.assert_array_equal(outputs[0], outputs[1])
+    assert np.abs(outputs[1] - outputs[2]).max() > 1e-3
 
 
 def test_pooling_sums_real_installs_and_their_places_shrunk_towards_zero():

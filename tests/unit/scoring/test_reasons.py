@@ -4,24 +4,25 @@ import numpy as np
 
 from jobs.scoring.engine import Explanation
 from jobs.scoring.reasons import ReasonsOptions, explain_riskiest
+from jobs.training.tokenizer import Tokenizer
 from jobs.training.vocabulary import Vocabulary
 from tests.unit.ragged import sequences_of
 
-SEQUENCES = sequences_of([[3, 5, 1], [4], [4, 3]])
+SEQUENCES = sequences_of([[-3, -5, 1], [-4], [4, 3]])
 SCORES = np.array([0.8, 0.3, 0.9])
 
 
 class AddsItsTokens:
     """An install adds its token less 3, so that token 3 is no reason and token 1 lowers the score."""
 
-    vocabulary = Vocabulary(("chat", "maps", "bank"))
+    tokenizer = Tokenizer(Vocabulary(("chat", "maps", "bank")), 128, reads_sessions=True)
 
     def __init__(self):
         self.asked = []
 
     def explain(self, token_ids):
         self.asked.append(token_ids.tolist())
-        added = np.where(token_ids == 0, 0, token_ids - 3.0).astype(np.float32)
+        added = np.where(token_ids == 0, 0, np.abs(token_ids) - 3.0).astype(np.float32)
         return Explanation(added, added.sum(axis=1), np.zeros(len(added)))
 
 
@@ -43,7 +44,7 @@ def test_other_users_are_not_explained():
 def test_no_batch_exceeds_the_budget():
     model = AddsItsTokens()
     explain_riskiest(SEQUENCES, SCORES, model, 3, ReasonsOptions(above=0.0, top=1))
-    assert model.asked == [[[3, 5, 1]], [[4, 3]], [[4]]]
+    assert model.asked == [[[-3, -5, 1]], [[4, 3]], [[-4]]]
 
 
 def test_only_the_top_reasons_are_kept_and_of_equals_the_later_install():

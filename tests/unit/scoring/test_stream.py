@@ -1,11 +1,14 @@
 """A task's stream of record batches, with a model that needs no TensorFlow."""
 
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from jobs.scoring.stream import SCORE_FIELDS, fill_buffers, score_stream
 from jobs.scoring.tokens import EmptySequenceError, encode_app_ids
+from jobs.training.tokenizer import Tokenizer
 from jobs.training.vocabulary import Vocabulary
 
 
@@ -13,11 +16,11 @@ class CountingModel:
     """Scores a user by the number of its installs and remembers the width of each batch."""
 
     def __init__(self, max_history=128):
-        self.max_history = max_history
+        self.tokenizer = Tokenizer(Vocabulary(("maps",)), max_history, reads_sessions=True)
         self.widths = []
 
-    def encode(self, app_ids):
-        return encode_app_ids(app_ids, Vocabulary(("maps",)), self.max_history)
+    def encode(self, app_ids, event_times):
+        return encode_app_ids(app_ids, event_times, self.tokenizer)
 
     def predict(self, token_ids):
         self.widths.append(token_ids.shape[1])
@@ -25,13 +28,20 @@ class CountingModel:
         return installs / 100, installs
 
 
+def every_hour(installs):
+    return [datetime(2026, 1, 31, tzinfo=UTC) + timedelta(hours=hour) for hour in range(installs)]
+
+
 def record_batch(*users):
     return pa.RecordBatch.from_arrays(
         [
             pa.array([user_id for user_id, _ in users], pa.string()),
             pa.array([app_ids for _, app_ids in users], pa.list_(pa.string())),
+            pa.array(
+                [every_hour(len(app_ids or [])) for _, app_ids in users], pa.list_(pa.timestamp("us", "UTC"))
+            ),
         ],
-        names=["user_id", "app_ids"],
+        names=["user_id", "app_ids", "event_times"],
     )
 
 

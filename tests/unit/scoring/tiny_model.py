@@ -45,7 +45,7 @@ def save_tiny_model(
         @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32, name="token_ids")])
         def score(self, token_ids):
             is_real = tf.cast(token_ids != 0, tf.float32)
-            total = tf.reduce_sum(tf.cast(token_ids, tf.float32), axis=1)
+            total = tf.reduce_sum(tf.cast(tf.abs(token_ids), tf.float32), axis=1)
             logit = self.slope * total / tf.reduce_sum(is_real, axis=1) - 2.0
             return {"risk_score": tf.sigmoid(logit), "logit": logit}
 
@@ -53,7 +53,7 @@ def save_tiny_model(
         def explain(self, token_ids):
             logit = self.score(token_ids)["logit"]
             installs = tf.reduce_sum(tf.cast(token_ids != 0, tf.float32), axis=1, keepdims=True)
-            added = self.slope * tf.cast(token_ids, tf.float32) / installs
+            added = self.slope * tf.cast(tf.abs(token_ids), tf.float32) / installs
             return {"contributions": added, "logit": logit, "baseline_logit": tf.zeros_like(logit) - 2.0}
 
     model = TinyModel()
@@ -66,6 +66,7 @@ def save_tiny_model(
     (extra / "vocabulary.txt").write_text("".join(f"{app}\n" for app in APPS))
     sizes = {
         "max_history": MAX_HISTORY,
+        "reads_sessions": True,
         "vocabulary_size": vocabulary_size or len(APPS) + 3,
         "pad_token_id": 0,
         "unknown_token_id": 1,

@@ -7,14 +7,17 @@ from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.encoder.ngram_hash import count_features
 from jobs.encoder.risk_model import build_risk_model
 from jobs.encoder.tfidf_regression import TfidfRegression
+from jobs.training.tokenizer import Tokenizer
 from jobs.training.vocabulary import Vocabulary
 
 APPS = tuple(f"app {i}" for i in range(20))
 VOCABULARY = Vocabulary(APPS)
 MAX_SEQUENCE_LENGTH, MAX_HISTORY = 4, 6  # installs that the encoder and the linear members read
+TOKENIZER = Tokenizer(VOCABULARY, MAX_HISTORY, reads_sessions=True)
 WEIGHTS, INTERCEPT = (0.8, 0.6, 0.3), -0.4
-# Of different lengths, one longer than the encoder reads; token 1 is an app that the vocabulary lacks.
-TOKEN_ROWS = [[5], [9, 7, 22], [3, 4, 5, 6, 7, 8], [12, 1, 12, 4]]
+# Of different lengths, with and without sessions, one longer than the encoder reads; token 1 is an app that the vocabulary
+# lacks.
+TOKEN_ROWS = [[5], [-9, 7, -22], [-3, 4, 5, -6, 7, 8], [12, 1, 12, 4]]
 
 
 def small_classifier(vocabulary_size: int = VOCABULARY.size) -> keras.Model:

@@ -33,26 +33,37 @@ def made_up_examples(users: int, mean_length: float = 12.0, seed: int = 0) -> Ex
         [(weight * (apps < RISKY_APPS)).mean() for weight, apps in zip(weights, sequences, strict=True)]
     )
     chance = 1.0 / (1.0 + np.exp(-8.0 * (risk - np.quantile(risk, 0.7))))
+    starts = np.random.default_rng([seed, 1]).random(lengths.sum()) < 0.25
+    starts[np.cumsum(lengths) - lengths] = True
     return Examples(
         user_ids=np.array([f"u{i}" for i in range(users)], dtype=object),
         labels=(random.random(users) < chance).astype(np.int8),
         as_of=np.full(users, AS_OF),
         app_ids=AppSequences.of_lists(
-            pa.array([[APPS[app] for app in apps] for apps in sequences], pa.list_(pa.string()))
+            pa.array([[APPS[app] for app in apps] for apps in sequences], pa.list_(pa.string())), starts
         ),
     )
 
 
+def times_of(installs: AppSequences) -> pa.ListArray:
+    """Times by which the installs fall into their sessions: a minute apart, an hour before each session."""
+    pauses = np.where(installs.codes.flatten() < 0, np.timedelta64(60, "m"), np.timedelta64(1, "m"))
+    offsets = np.concatenate([[0], np.cumsum(installs.lengths)]).astype(np.int32)
+    times = pa.array(np.datetime64("2025-01-01", "us") + np.cumsum(pauses)).cast(pa.timestamp("us", "UTC"))
+    return pa.ListArray.from_arrays(offsets, times)
+
+
 def write_training_set(examples: Examples, folder: Path) -> None:
-    """Write what build_training_set would."""
+    """Write what build_training_set would; without times where sessions are not known."""
     folder.mkdir(parents=True, exist_ok=True)
-    table = pa.table(
-        {
-            "user_id": pa.array(examples.user_ids, pa.string()),
-            "label": pa.array(examples.labels, pa.int32()),
-            "as_of": pa.array(examples.as_of, pa.timestamp("us", "UTC")),
-            "app_ids": examples.app_ids.to_lists(),
-        }
-    )
+    columns = {
+        "user_id": pa.array(examples.user_ids, pa.string()),
+        "label": pa.array(examples.labels, pa.int32()),
+        "as_of": pa.array(examples.as_of, pa.timestamp("us", "UTC")),
+        "app_ids": examples.app_ids.to_lists(),
+    }
+    if examples.app_ids.knows_sessions:
+        columns["event_times"] = times_of(examples.app_ids)
+    table = pa.table(columns)
     pq.write_table(table, folder / "part-00000.snappy.parquet")
     (folder / FACTS_FILE).write_text(json.dumps(FACTS))

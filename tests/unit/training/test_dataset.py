@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,9 @@ from jobs.training.dataset import (
     split_by_user,
 )
 from tests.unit.training.synthetic import AS_OF, FACTS, made_up_examples, write_training_set
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+TIMES = pa.list_(pa.timestamp("us", "UTC"))
 
 
 def labelled(*users: tuple[str, int]) -> Examples:
@@ -45,6 +48,30 @@ def test_a_written_training_set_is_read_back_in_order_of_user(tmp_path):
     assert list(read.examples.labels) == [0, 1]
     assert read.examples.app_ids.to_lists().to_pylist() == [["maps"], ["maps"]]
     assert read.facts == FACTS
+
+
+def test_times_tell_where_sessions_begin(tmp_path):
+    examples = made_up_examples(30)
+    write_training_set(examples, tmp_path)
+    read = read_training_set(tmp_path).examples
+    order = np.argsort(examples.user_ids.astype(str))
+    assert read.app_ids.knows_sessions
+    np.testing.assert_array_equal(
+        read.app_ids.codes.flatten() < 0, examples.app_ids.codes.take(order).flatten() < 0
+    )
+
+
+def test_a_set_without_times_knows_no_sessions(tmp_path):
+    write_training_set(labelled(("u1", 0)), tmp_path)
+    assert not read_training_set(tmp_path).examples.app_ids.knows_sessions
+
+
+def test_times_in_one_file_only_are_refused(tmp_path):
+    write_training_set(made_up_examples(3), tmp_path)
+    (path,) = tmp_path.glob("*.parquet")
+    pq.write_table(pq.read_table(path).drop_columns("event_times"), tmp_path / "other.parquet")
+    with pytest.raises(TrainingSetError, match=r"other\.parquet lacks the columns \['event_times'\]"):
+        read_training_set(tmp_path)
 
 
 def test_a_user_without_installs_is_left_out(tmp_path):
@@ -76,12 +103,19 @@ def test_a_folder_without_parquet_is_refused(tmp_path):
         ("label", pa.array([0, None]), "column label .* holds 1 nulls"),
         ("app_ids", pa.array([["maps"], [None]]), "column app_ids .* holds 1 nulls"),
         ("as_of", None, r"lacks the columns \['as_of'\]"),
+        ("event_times", pa.array([[NOON], [None]], TIMES), "column event_times .* holds 1 nulls"),
+        (
+            "event_times",
+            pa.array([[NOON], [NOON] * 2], TIMES),
+            "app_ids and event_times .* differ in length",
+        ),
     ],
 )
 def test_a_malformed_column_is_named(tmp_path, column, values, message):
     write_training_set(labelled(("u1", 0), ("u2", 1)), tmp_path)
     (path,) = tmp_path.glob("*.parquet")
-    table = pq.read_table(path).drop_columns(column)
+    table = pq.read_table(path)
+    table = table.drop_columns([column] if column in table.column_names else [])
     pq.write_table(table if values is None else table.append_column(column, values), path)
     with pytest.raises(TrainingSetError, match=message):
         read_training_set(tmp_path)

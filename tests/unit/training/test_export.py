@@ -10,12 +10,13 @@ import tensorflow as tf
 from jobs.encoder.risk_model import build_risk_model
 from jobs.training.explanations import explain
 from jobs.training.export import export_saved_model
+from jobs.training.tokenizer import Tokenizer
 from jobs.training.vocabulary import Vocabulary
 from tests.unit.training.small_risk_model import (
     APPS,
     MAX_HISTORY,
     TOKEN_ROWS,
-    VOCABULARY,
+    TOKENIZER,
     padded,
     random_regression,
     small_risk_model,
@@ -23,7 +24,9 @@ from tests.unit.training.small_risk_model import (
 
 
 def app_rows(token_rows: list[list[int]]) -> list[list[str]]:
-    return [[APPS[token - 3] if token >= 3 else "brand new app" for token in row] for row in token_rows]
+    return [
+        [APPS[abs(token) - 3] if abs(token) >= 3 else "brand new app" for token in row] for row in token_rows
+    ]
 
 
 def padded_apps(rows: list[list[str]], width: int) -> np.ndarray:
@@ -35,7 +38,7 @@ def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("export")
     model = small_risk_model()
     model.save(folder / "model.keras")
-    export_saved_model(model, VOCABULARY, MAX_HISTORY, folder / "saved_model")
+    export_saved_model(model, TOKENIZER, folder / "saved_model")
     return folder
 
 
@@ -50,8 +53,16 @@ def score_tokens(signatures, rows: list[list[int]], width: int) -> dict[str, np.
     return {name: value.numpy() for name, value in scores.items()}
 
 
-def score_apps(signatures, rows: list[list[str]], width: int, name: str = "score_app_ids"):
-    scores = signatures[name](app_ids=tf.constant(padded_apps(rows, width)))
+def installs(token_rows: list[list[int]], width: int) -> dict[str, tf.Tensor]:
+    """The same installs as app ids."""
+    return {
+        "app_ids": tf.constant(padded_apps(app_rows(token_rows), width)),
+        "begins_session": tf.constant(padded(token_rows, width) < 0),
+    }
+
+
+def score_apps(signatures, rows: list[list[int]], width: int, name: str = "score_app_ids"):
+    scores = signatures[name](**installs(rows, width))
     return {name: value.numpy() for name, value in scores.items()}
 
 
@@ -61,7 +72,7 @@ def test_keras_file_saved_model_and_both_signatures_agree_whatever_the_padding(e
     assert np.ptp(expected) > 0.01  # otherwise agreement would mean little
     for width in (6, 7, 40):
         from_tokens = score_tokens(signatures, TOKEN_ROWS, width)
-        from_apps = score_apps(signatures, app_rows(TOKEN_ROWS), width)
+        from_apps = score_apps(signatures, TOKEN_ROWS, width)
         np.testing.assert_allclose(from_tokens["logit"], expected, atol=1e-5)
         np.testing.assert_allclose(from_apps["logit"], expected, atol=1e-5)
         for scores in (from_tokens, from_apps):
@@ -76,13 +87,13 @@ def test_users_scored_alone_get_the_same_scores(signatures):
 
 def test_app_ids_are_the_default_signature(signatures):
     np.testing.assert_array_equal(
-        score_apps(signatures, [["app 3", "app 4"]], 2, name="serving_default")["logit"],
-        score_apps(signatures, [["app 3", "app 4"]], 2)["logit"],
+        score_apps(signatures, [[6, 7]], 2, name="serving_default")["logit"],
+        score_apps(signatures, [[6, 7]], 2)["logit"],
     )
 
 
 def test_signatures_give_float32_of_one_number_per_user(signatures):
-    for scores in (score_tokens(signatures, [[5], [6]], 1), score_apps(signatures, [["app 1"], ["x"]], 1)):
+    for scores in (score_tokens(signatures, [[5], [6]], 1), score_apps(signatures, [[4], [1]], 1)):
         assert set(scores) == {"risk_score", "logit"}
         assert {(value.dtype.name, value.shape) for value in scores.values()} == {("float32", (2,))}
 
@@ -91,7 +102,7 @@ def test_both_signatures_explain_as_the_keras_model_is_explained(exported, signa
     model = keras.models.load_model(exported / "model.keras")
     expected = explain(model, tf.constant(padded(TOKEN_ROWS, 7)))
     from_tokens = signatures["explain_token_ids"](token_ids=tf.constant(padded(TOKEN_ROWS, 7)))
-    from_apps = signatures["explain_app_ids"](app_ids=tf.constant(padded_apps(app_rows(TOKEN_ROWS), 7)))
+    from_apps = signatures["explain_app_ids"](**installs(TOKEN_ROWS, 7))
     for found in (from_tokens, from_apps):
         assert set(found) == {"contributions", "logit", "baseline_logit"}
         for name, value in found.items():
@@ -105,7 +116,7 @@ def test_of_a_sequence_that_is_too_long_the_last_installs_count(signatures):
     expected = score_tokens(signatures, [TOKEN_ROWS[2], TOKEN_ROWS[1]], MAX_HISTORY)["logit"]
     for width in (8, 12):
         np.testing.assert_allclose(score_tokens(signatures, rows, width)["logit"], expected, atol=1e-5)
-        from_apps = score_apps(signatures, app_rows(rows), width)["logit"]
+        from_apps = score_apps(signatures, rows, width)["logit"]
         np.testing.assert_allclose(from_apps, expected, atol=1e-5)
 
 
@@ -114,6 +125,7 @@ def test_the_vocabulary_lies_beside_the_graph(exported):
     assert (extra / "vocabulary.txt").read_text().splitlines() == list(APPS)
     assert json.loads((extra / "model.json").read_text()) == {
         "max_history": MAX_HISTORY,
+        "reads_sessions": True,
         "vocabulary_size": 23,
         "pad_token_id": 0,
         "unknown_token_id": 1,
@@ -125,6 +137,7 @@ def test_a_model_that_knows_no_app_still_scores(tmp_path):
     assert np.isfinite(small_risk_model(nothing.size)(padded([[1]]))).all()
     # The graph of an encoder's explanation takes many times as long to write.
     bag_of_apps = build_risk_model([random_regression(1, nothing.size)], [1.0], 0.0, MAX_HISTORY)
-    export_saved_model(bag_of_apps, nothing, MAX_HISTORY, tmp_path / "saved_model")
+    tokenizer = Tokenizer(nothing, MAX_HISTORY, reads_sessions=False)
+    export_saved_model(bag_of_apps, tokenizer, tmp_path / "saved_model")
     loaded = tf.saved_model.load(str(tmp_path / "saved_model"))
-    assert np.isfinite(score_apps(loaded.signatures, [["any app"]], 1)["logit"]).all()
+    assert np.isfinite(score_apps(loaded.signatures, [[1]], 1)["logit"]).all()

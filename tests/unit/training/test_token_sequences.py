@@ -13,7 +13,8 @@ from jobs.training.token_sequences import (
 )
 from tests.unit.ragged import rows_of, sequences_of
 
-ROWS = st.lists(st.lists(st.integers(0, 9), max_size=12), max_size=30)
+TOKENS = st.integers(-9, 9).filter(bool)  # 0 is padding; a negative token begins a session
+ROWS = st.lists(st.lists(TOKENS, max_size=12), max_size=30)
 THREE = sequences_of([[5, 9, 7], [4], [8, 6]])
 
 
@@ -46,14 +47,19 @@ def test_chunks_hold_all_sequences_in_order_and_few_tokens_each(rows, chunk_toke
 
 @given(ROWS)
 def test_tokens_are_counted_over_all_sequences(rows):
-    flat = [token for row in rows for token in row]
+    flat = [abs(token) for row in rows for token in row]
     assert sequences_of(rows).count(10).tolist() == [flat.count(token) for token in range(10)]
 
 
 @given(ROWS)
 def test_translated_tokens_stand_where_they_stood(rows):
     table = np.arange(10, dtype=np.int32)[::-1]
-    assert rows_of(sequences_of(rows).translate(table)) == [[9 - token for token in row] for row in rows]
+    translated = [[9 - token if token > 0 else -9 - token for token in row] for row in rows]
+    assert rows_of(sequences_of(rows).translate(table)) == translated
+
+
+def test_one_session_is_the_same_apps():
+    assert rows_of(sequences_of([[-5, 9, -7], [4]]).as_one_session()) == [[5, 9, 7], [4]]
 
 
 def test_a_batch_of_empty_sequences_is_one_column_of_padding():

@@ -188,7 +188,7 @@ def test_the_recipe_reads_an_order_that_no_bag_of_apps_can(ordered):
     )
     split = split_by_user(ordered)
     trained = train(split.train, settings, lambda *_: None)
-    tokens = trained.vocabulary.translate(split.test.app_ids, 100)
+    tokens = trained.tokenizer.translate(split.test.app_ids)
     members = trained.member_logits(tokens)
     assert roc_auc_score(split.test.labels, members["bag of apps"]) < 0.65
     assert roc_auc_score(split.test.labels, trained.stack.combine(members)) > 0.9

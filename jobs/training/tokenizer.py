@@ -1,0 +1,53 @@
+"""How a model reads a user's installs: the same for training, comparison and scoring.
+
+In   app ids and times of installs     [["maps", "chat", "maps"]], [[10:00, 10:04, 22:15]]
+Out  token ids, ragged                 [[-4, 3, -4]]
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.training.app_sequences import AppSequences
+from jobs.training.sessions import begins_session
+from jobs.training.token_sequences import TokenSequences
+from jobs.training.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """Apps become tokens, and the first of a session a negative one (`jobs/encoder/tokens.py`)."""
+
+    vocabulary: Vocabulary
+    max_history: int  # installs of a user that are read, the last ones
+    reads_sessions: bool  # False: each user is one session, whatever the times
+
+    def encode(self, app_ids: pa.ListArray, event_times: pa.ListArray | None = None) -> TokenSequences:
+        """Token ids of each list's last `max_history` apps.
+
+        Args:
+            event_times: parallel to `app_ids`; None where times are not known: each list is one session.
+
+        Raises:
+            ValueError: not each app has a time.
+        """
+        tokens = self.vocabulary.look_up(app_ids.flatten())
+        if event_times is not None and len(event_times.flatten()) != len(tokens):
+            raise ValueError(
+                f"expected a time for each app, got {len(tokens)} apps and {len(event_times.flatten())} times"
+            )
+        if self.reads_sessions and event_times is not None:
+            tokens = np.where(begins_session(event_times), -tokens, tokens)
+        lengths = pc.list_value_length(app_ids).to_numpy().astype(np.int64)
+        # Scoring buffers many of these: what is cut off must not stay in memory.
+        return TokenSequences.join(tokens, lengths).last(self.max_history).compact()
+
+    def translate(self, installs: AppSequences) -> TokenSequences:
+        """The same for sequences in a file, to another file."""
+        table = np.concatenate(
+            [np.zeros(1, np.int32), self.vocabulary.look_up(installs.apps)]
+        )  # no code is 0
+        tokens = installs.codes.last(self.max_history).translate(table)
+        return tokens if self.reads_sessions else tokens.as_one_session()
