@@ -219,21 +219,23 @@ def test_local_context_sees_neighbours_and_no_padding(random, padding_mask):
     assert not moved[1, :3].any()
 
 
-@pytest.mark.parametrize(
-    ("silent", "moves"),
-    [("convolution", [True, True, False, False]), ("session_convolution", [True, True, True, True])],
-)
-def test_half_of_the_filters_see_only_the_session(random, silent, moves):
-    inputs = normal(random, 1, 4, HIDDEN)
-    mask, sessions = np.ones((1, 4), bool), np.array([[0, 0, 1, 1]], np.int32)
-    layer = LocalContext(width=5)
+def test_half_of_the_filters_see_only_the_session_and_half_all_neighbours(random):
+    inputs, width = normal(random, 1, 9, HIDDEN), 5
+    mask, sessions = np.ones((1, 9), bool), np.array([[0, 0, 0, 1, 2, 2, 3, 4, 4]], np.int32)
+    same_session = sessions[0] == sessions[0][:, None]
+    in_reach = np.abs(np.subtract.outer(np.arange(9), np.arange(9))) <= width // 2
+    layer = LocalContext(width)
     layer(inputs, padding_mask=mask, sessions=sessions)
-    kernel = getattr(layer, silent).kernel
-    kernel.assign(np.zeros(kernel.shape))
-    changed = inputs.copy()
-    changed[0, 1] += 1.0  # the first session's last install
-    before, after = (np.asarray(layer(x, padding_mask=mask, sessions=sessions)) for x in (inputs, changed))
-    np.testing.assert_array_equal(np.abs(after - before).max(axis=-1)[0] > 1e-6, moves)
+    for silent, seen in (("convolution", in_reach & same_session), ("session_convolution", in_reach)):
+        kept = getattr(layer, silent).kernel.numpy()
+        getattr(layer, silent).kernel.assign(np.zeros_like(kept))
+        before = np.asarray(layer(inputs, padding_mask=mask, sessions=sessions))
+        for place in range(9):
+            changed = inputs.copy()
+            changed[0, place] += 1.0
+            after = np.asarray(layer(changed, padding_mask=mask, sessions=sessions))
+            np.testing.assert_array_equal(np.abs(after - before).max(axis=-1)[0] > 1e-6, seen[place])
+        getattr(layer, silent).kernel.assign(kept)
 
 
 def test_an_encoder_reads_sessions_off_negative_tokens():
