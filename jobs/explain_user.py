@@ -89,9 +89,7 @@ def read_installs_of(user_id: str, sequences: Path) -> tuple[list[str], list[dat
     """
     try:
         rows = ds.dataset(sequences, format="parquet", partitioning="hive")
-        columns = [
-            name for name in ("app_ids", "event_times") if name != "event_times" or name in rows.schema.names
-        ]
+        columns = ["app_ids", *(name for name in ["event_times"] if name in rows.schema.names)]
         found = rows.to_table(columns=columns, filter=pc.field("user_id") == user_id)
     except (OSError, pa.ArrowInvalid, KeyError) as error:
         raise UnreadableSequencesError(

@@ -47,7 +47,7 @@ def input_example(saved_model: Path) -> pd.DataFrame:
     """One user with the vocabulary's first two apps."""
     vocabulary = Path(saved_model, "assets.extra", "vocabulary.txt").read_text(encoding="utf-8").split("\n")
     apps = [app_id for app_id in vocabulary if app_id][:2]
-    return pd.DataFrame({"app_ids": [apps], "begins_session": [[True] + [False] * (len(apps) - 1)]})
+    return pd.DataFrame({"app_ids": [apps], "begins_session": [[True, False][: len(apps)]]})
 
 
 def pip_requirements() -> list[str]:

@@ -7,8 +7,8 @@ Out  {"contributions": float32 (batch, sequence), "logit": float32 (batch,), "ba
 
 Linear members say what each install adds, exactly; their baseline is the intercept. The encoder is explained by integrated
 gradients (Sundararajan, Taly and Yan, 2017, §3, https://arxiv.org/abs/1703.01365): its baseline is the user with every
-install replaced by padding's embedding but still counted as an install, so that the history's length belongs to the
-baseline. Both are weighed as the model weighs its members.
+install replaced by padding's embedding but still counted as an install of its session, so that the history's length belongs
+to the baseline. Both are weighed as the model weighs its members.
 """
 
 from typing import NamedTuple

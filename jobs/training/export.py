@@ -1,6 +1,6 @@
 """Export of a trained model as a self-contained TensorFlow SavedModel.
 
-In   the risk model (token ids -> logit), its vocabulary, the longest history that it reads
+In   the risk model (token ids -> logit), and its tokenizer
 Out  SavedModel folder with the signatures
        score_token_ids     token_ids int32 (batch, sequence), 0 is padding, negative where a session begins
        score_app_ids       app_ids string (batch, sequence), "" is padding; begins_session bool (batch, sequence);

@@ -92,7 +92,10 @@ def log_epoch(part: str, epoch: Epoch) -> None:
 
 def log_trained(trained: Trained) -> None:
     """Record what the folds found."""
-    mlflow.log_param("vocabulary_size", trained.tokenizer.vocabulary.size)
+    tokenizer = trained.tokenizer
+    mlflow.log_params(
+        {"vocabulary_size": tokenizer.vocabulary.size, "reads_sessions": tokenizer.reads_sessions}
+    )
     mlflow.log_params({f"c_{key(name)}": model.c for name, model in trained.linear.items()})
     mlflow.log_metrics({f"weight_{key(name)}": weight for name, weight in trained.stack.weights.items()})
     mlflow.log_metrics({f"held_out_auc_{key(name)}": auc for name, auc in trained.held_out_auc.items()})

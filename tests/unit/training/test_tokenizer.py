@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.training.app_sequences import AppSequences
+from jobs.training.dataset import Examples
+from jobs.training.recipe import Settings, prepare
 from jobs.training.sessions import begins_session
 from jobs.training.tokenizer import Tokenizer
 from jobs.training.vocabulary import Vocabulary
@@ -83,6 +85,27 @@ def test_of_a_long_sequence_the_last_installs_are_kept_with_their_sessions():
 def test_a_slice_of_longer_columns_is_encoded_alone():
     rows, moments = lists(["chat"], ["maps", "chat"], ["maps"]), times([0], [0, 40], [0])
     assert rows_of(tokenizer().encode(rows[1:2], moments[1:2])) == [[-4, -3]]
+
+
+@pytest.mark.parametrize(
+    ("starts", "reads_sessions"),
+    [
+        ([True, False, True, False], True),
+        ([True, True, True, False], False),  # most sessions are of a single install
+        (None, False),  # not known
+    ],
+)
+def test_a_recipe_reads_sessions_that_group_installs(starts, reads_sessions):
+    installs = AppSequences.of_lists(lists(["maps"] * 4), None if starts is None else np.array(starts))
+    examples = Examples(
+        user_ids=np.array(["u1"], dtype=object),
+        labels=np.array([1], np.int8),
+        as_of=np.array(["2026-02-01"], "datetime64[us]"),
+        app_ids=installs,
+    )
+    found, _, data = prepare(examples, Settings())
+    assert found.reads_sessions == reads_sessions
+    assert (data.tokens.values < 0).any() == reads_sessions
 
 
 @given(st.lists(INSTALLS, max_size=6), st.integers(1, 5))
