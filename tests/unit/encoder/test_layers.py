@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -18,6 +19,12 @@ from jobs.encoder.sinusoidal_positional_encoding import SinusoidalPositionalEnco
 from tests.unit.encoder.layer_battery import run_layer_battery
 
 BATCH, HEADS, SEQUENCE, HIDDEN = 3, 2, 5, 8
+
+
+@pytest.fixture(autouse=True)
+def same_weights():
+    """Rectifiers may silence all filters of a small layer by chance."""
+    keras.utils.set_random_seed(7)
 
 
 @pytest.fixture
@@ -219,23 +226,25 @@ def test_local_context_sees_neighbours_and_no_padding(random, padding_mask):
     assert not moved[1, :3].any()
 
 
-def test_half_of_the_filters_see_only_the_session_and_half_all_neighbours(random):
-    inputs, width = normal(random, 1, 9, HIDDEN), 5
+@pytest.mark.parametrize(("heard", "only_session"), [("session_convolution", True), ("convolution", False)])
+def test_half_of_the_filters_see_only_the_session_and_half_all_neighbours(random, heard, only_session):
+    inputs, width = np.abs(normal(random, 1, 9, HIDDEN)), 5
     mask, sessions = np.ones((1, 9), bool), np.array([[0, 0, 0, 1, 2, 2, 3, 4, 4]], np.int32)
-    same_session = sessions[0] == sessions[0][:, None]
-    in_reach = np.abs(np.subtract.outer(np.arange(9), np.arange(9))) <= width // 2
+    seen = np.abs(np.subtract.outer(np.arange(9), np.arange(9))) <= width // 2
+    if only_session:
+        seen &= sessions[0] == sessions[0][:, None]
     layer = LocalContext(width)
     layer(inputs, padding_mask=mask, sessions=sessions)
-    for silent, seen in (("convolution", in_reach & same_session), ("session_convolution", in_reach)):
-        kept = getattr(layer, silent).kernel.numpy()
-        getattr(layer, silent).kernel.assign(np.zeros_like(kept))
-        before = np.asarray(layer(inputs, padding_mask=mask, sessions=sessions))
-        for place in range(9):
-            changed = inputs.copy()
-            changed[0, place] += 1.0
-            after = np.asarray(layer(changed, padding_mask=mask, sessions=sessions))
-            np.testing.assert_array_equal(np.abs(after - before).max(axis=-1)[0] > 1e-6, seen[place])
-        getattr(layer, silent).kernel.assign(kept)
+    for name in ("convolution", "session_convolution"):
+        # Above 0, as the inputs, so that the rectifier lets every neighbour through.
+        kernel = getattr(layer, name).kernel
+        kernel.assign(np.full(kernel.shape, 0.1 if name == heard else 0.0))
+    before = np.asarray(layer(inputs, padding_mask=mask, sessions=sessions))
+    for place in range(9):
+        changed = inputs.copy()
+        changed[0, place] += 1.0
+        after = np.asarray(layer(changed, padding_mask=mask, sessions=sessions))
+        np.testing.assert_array_equal(np.abs(after - before).max(axis=-1)[0] > 1e-6, seen[place])
 
 
 def test_an_encoder_reads_sessions_off_negative_tokens():
