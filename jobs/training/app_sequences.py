@@ -37,11 +37,6 @@ class AppSequences:
         """Installs of each user."""
         return self.codes.lengths
 
-    @property
-    def knows_sessions(self) -> bool:
-        """Whether times said where sessions begin, as every first install does."""
-        return len(self) > 0 and bool(self.codes.values[self.codes.starts[0]] < 0)
-
     def installs_per_session(self) -> float:
         """Mean over all sessions; NaN where they are not known."""
         sessions = sum(int(np.count_nonzero(part.values < 0)) for part in self.codes.chunks())

@@ -5,10 +5,11 @@ In   values    int32, token ids of all sequences, memory or a file    [5 9 7 -4 
      lengths   int64, tokens in each                                  [3 1 2]
 Out  batches   int32 (batch, sequence), padded with zeros to the batch's own longest
 
-Negative tokens begin a session (`jobs/encoder/tokens.py`). Choosing sequences, or the last tokens of each, copies no token: values may be a file larger than memory.
+Negative tokens begin a session (`jobs/encoder/tokens.py`). Choosing sequences, or the last tokens of each, copies no token:
+values may be a file larger than memory.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from tempfile import TemporaryFile
 
@@ -73,12 +74,15 @@ class TokenSequences:
 
     def translate(self, table: NDArray[np.int32]) -> "TokenSequences":
         """The sequences with `table[token]` for each token, sessions as they were, in a file of their own."""
-        values = (np.sign(part.values) * table[np.abs(part.values)] for part in self.chunks())
-        return TokenSequences.join(write_values(values), self.lengths.copy())
+        return self._rewrite(lambda values: np.sign(values) * table[np.abs(values)])
 
     def as_one_session(self) -> "TokenSequences":
-        """The same apps, none of them first of a session."""
-        return TokenSequences(np.abs(self.values), self.starts, self.lengths)
+        """The same apps, none of them first of a session, in a file of their own."""
+        return self._rewrite(np.abs)
+
+    def _rewrite(self, change: Callable[[NDArray[np.int32]], NDArray[np.int32]]) -> "TokenSequences":
+        values = write_values(change(part.values) for part in self.chunks())
+        return TokenSequences.join(values, self.lengths.copy())
 
     def padded(self, indices: NDArray[np.int64]) -> NDArray[np.int32]:
         """Sequences `indices` as int32 `(len(indices), longest)`, zeros at the end."""

@@ -34,20 +34,20 @@ class Tokenizer:
             ValueError: not each app has a time.
         """
         tokens = self.vocabulary.look_up(app_ids.flatten())
-        if event_times is not None and len(event_times.flatten()) != len(tokens):
+        lengths = pc.list_value_length(app_ids)
+        if event_times is not None and not pc.list_value_length(event_times).equals(lengths):
             raise ValueError(
                 f"expected a time for each app, got {len(tokens)} apps and {len(event_times.flatten())} times"
             )
         if self.reads_sessions and event_times is not None:
             tokens = np.where(begins_session(event_times), -tokens, tokens)
-        lengths = pc.list_value_length(app_ids).to_numpy().astype(np.int64)
+        sequences = TokenSequences.join(tokens, lengths.to_numpy().astype(np.int64))
         # Scoring buffers many of these: what is cut off must not stay in memory.
-        return TokenSequences.join(tokens, lengths).last(self.max_history).compact()
+        return sequences.last(self.max_history).compact()
 
     def translate(self, installs: AppSequences) -> TokenSequences:
         """The same for sequences in a file, to another file."""
-        table = np.concatenate(
-            [np.zeros(1, np.int32), self.vocabulary.look_up(installs.apps)]
-        )  # no code is 0
+        no_code_0 = np.zeros(1, np.int32)
+        table = np.concatenate([no_code_0, self.vocabulary.look_up(installs.apps)])
         tokens = installs.codes.last(self.max_history).translate(table)
         return tokens if self.reads_sessions else tokens.as_one_session()

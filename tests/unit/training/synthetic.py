@@ -62,7 +62,7 @@ def write_training_set(examples: Examples, folder: Path) -> None:
         "as_of": pa.array(examples.as_of, pa.timestamp("us", "UTC")),
         "app_ids": examples.app_ids.to_lists(),
     }
-    if examples.app_ids.knows_sessions:
+    if not np.isnan(examples.app_ids.installs_per_session()):
         columns["event_times"] = times_of(examples.app_ids)
     table = pa.table(columns)
     pq.write_table(table, folder / "part-00000.snappy.parquet")
