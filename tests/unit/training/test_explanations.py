@@ -88,6 +88,15 @@ def test_the_install_that_decides_contributes_most(trained):
     np.testing.assert_array_equal(found["contributions"].argmax(axis=1), places)
 
 
+def test_parts_add_up_whatever_begins_a_session(mixed):
+    rows = np.array([[5, 9, 7, 8], [12, 4, 12, 4]], np.int32)
+    for signs in ([1, 1, 1, 1], [-1, -1, -1, -1]):
+        found = explained(mixed, rows * signs)
+        np.testing.assert_allclose(
+            found["baseline_logit"] + found["contributions"].sum(axis=1), found["logit"], atol=0.01
+        )
+
+
 def test_padding_adds_nothing_and_changes_nothing(mixed):
     narrow, wide = explained(mixed, padded(TOKEN_ROWS)), explained(mixed, padded(TOKEN_ROWS, width=11))
     assert (wide["contributions"][padded(TOKEN_ROWS, width=11) == 0] == 0).all()

@@ -133,6 +133,11 @@ def test_install_dropout_makes_that_share_of_installs_unknown_and_leaves_padding
     assert (dropped[:, 40:] == 0).all()
 
 
+def test_a_dropped_install_still_begins_its_session():
+    token_ids = np.full((50, 20), -7, np.int32)
+    assert set(np.unique(drop_installs(token_ids, 0.5, np.random.default_rng(0)))) == {-1, -7}
+
+
 def test_balanced_class_weights_give_both_labels_the_same_sum():
     labels = np.array([0] * 9 + [1] * 3, np.int8)
     weights = class_weights(labels, TrainingOptions(class_weights="balanced"))

@@ -92,6 +92,13 @@ def test_of_hidden_installs_eight_tenths_show_the_mask_one_a_random_app_and_one_
     assert (masked.token_ids != 3).sum() == (shown != 3).sum()  # all others are as they were
 
 
+def test_a_hidden_install_still_begins_its_session_and_is_guessed_as_an_app():
+    token_ids = np.array([[-5, 9, -7, 4]] * 200, np.int32)
+    masked = mask_tokens(token_ids, 0.5, 100, np.random.default_rng(0))
+    np.testing.assert_array_equal(np.sign(masked.token_ids), np.sign(token_ids))
+    assert set(masked.targets.ravel()) == {5, 9, 7, 4}
+
+
 def test_other_installs_are_hidden_in_each_epoch():
     steps = 512 // OPTIONS.batch_size
     batches = list(masked_batches(TOKENS, CONFIG.vocabulary_size, OPTIONS).take(2 * steps))
