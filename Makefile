@@ -88,7 +88,7 @@ bench-batches: install ## seconds per epoch in batches of similar length against
 bench-memory: install ## peak memory of a training by the number of users, from 10,000 to 1,000,000
 	@$(BIN)/python -m bench.training_memory
 
-bench-reasons: install ## users a second that a night scores without reasons, and with reasons for 1% and 5% of them
+bench-reasons: install ## users a second that a night scores without reasons and with, and how nearly reasons add up
 	@$(BIN)/python -m bench.reasons
 
 bench-training: install ## users per second in training beside PyTorch's encoder of the same sizes; needs torch

@@ -67,7 +67,7 @@ def ours(config: EncoderConfig, options: TrainingOptions, batches: Batches) -> T
 
 
 def pytorchs(config: EncoderConfig, options: TrainingOptions, batches: Batches) -> Train:
-    """PyTorch's own encoder of the same sizes, post-layer-norm and ReLU as ours."""
+    """PyTorch's own encoder of the same sizes, post-layer-norm and SiLU as ours."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -77,6 +77,7 @@ def pytorchs(config: EncoderConfig, options: TrainingOptions, batches: Batches) 
         config.num_heads,
         config.intermediate_dim,
         dropout=config.dropout,
+        activation=torch.nn.functional.silu,
         batch_first=True,
     )
     embedding = torch.nn.Embedding(config.vocabulary_size, config.hidden_dim)

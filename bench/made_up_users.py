@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from jobs.training.app_sequences import AppSequences
 from jobs.training.dataset import Examples
+from jobs.training.sessions import SESSION_GAP
 from simulator.apps import make_catalogue
 from simulator.behaviour import MS_PER_DAY, draw_installs, number_sessions
 from simulator.labels import draw_outcomes
@@ -88,6 +89,14 @@ def order_only_users(users: int, seed: int, apps: int = 400, mean_length: float 
     as_of_ms = np.full(users, FIRST_DAY * MS_PER_DAY)
     examples = make_examples(np.arange(users), random.random(users) < risk, as_of_ms, user, names[app])
     return MadeUp(examples, risk)
+
+
+def make_times(installs: AppSequences) -> pa.ListArray:
+    """Times by which the installs fall into their sessions: a minute apart, and a session's gap before each."""
+    pauses = np.where(installs.codes.flatten() < 0, SESSION_GAP, np.timedelta64(1, "m"))
+    offsets = np.concatenate([[0], np.cumsum(installs.lengths)]).astype(np.int32)
+    times = np.datetime64("2025-01-01", "us") + np.cumsum(pauses)
+    return pa.ListArray.from_arrays(offsets, pa.array(times).cast(pa.timestamp("us", "UTC")))
 
 
 def make_examples(

@@ -19,7 +19,7 @@ from jobs.encoder.tensor import Shape, Tensor
 class LocalContext(keras.layers.Layer):
     """Convolutions over neighbouring installs, then residual sum and normalisation.
 
-    `LayerNorm(x + Dropout(ReLU([Conv(x), SessionConv(x)])))`, padding set to zero before the convolutions. Short motifs,
+    `LayerNorm(x + Dropout(SiLU([Conv(x), SessionConv(x)])))`, padding set to zero before the convolutions. Short motifs,
     one app right after another, are what attention learns slowest from a few thousand users; a convolution before it sees
     them at once (as in QANet, Yu et al., 2018, https://arxiv.org/abs/1804.09541, §2.2). Half of the filters see only
     neighbours of the same session: an app minutes after another says more than one that only comes next, days later. The
@@ -69,7 +69,7 @@ class LocalContext(keras.layers.Layer):
 
     def _convolution(self, filters: int, name: str) -> keras.layers.Conv1D:
         return keras.layers.Conv1D(
-            filters, self.width, padding="same", activation="relu", dtype=self.dtype_policy, name=name
+            filters, self.width, padding="same", activation="silu", dtype=self.dtype_policy, name=name
         )
 
     def call(

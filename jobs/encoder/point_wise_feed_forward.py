@@ -15,9 +15,10 @@ from jobs.encoder.tensor import Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="risk_encoder")
 class PointWiseFeedForward(keras.layers.Layer):
-    """Two dense layers with a ReLU between them (Vaswani et al., 2017, §3.3, eq. 2).
+    """Two dense layers with a SiLU between them (Vaswani et al., 2017, §3.3, eq. 2).
 
-    `max(0, x W_1 + b_1) W_2 + b_2`, the same weights at every position; masks play no part.
+    `SiLU(x W_1 + b_1) W_2 + b_2`, the same weights at every position; masks play no part. The paper's ReLU has a
+    gradient that jumps, by which explanations missed; that of `SiLU(x) = x sigmoid(x)` (Elfwing et al., 2018) does not.
 
     Args:
         hidden_dim: width of the output.
@@ -34,7 +35,7 @@ class PointWiseFeedForward(keras.layers.Layer):
         (2, 7, 64)
 
     Reference:
-        https://arxiv.org/abs/1706.03762
+        https://arxiv.org/abs/1706.03762, https://arxiv.org/abs/1702.03118
     """
 
     def __init__(self, hidden_dim: int, intermediate_dim: int, **kwargs: Any) -> None:
@@ -42,7 +43,7 @@ class PointWiseFeedForward(keras.layers.Layer):
         self.hidden_dim = hidden_dim
         self.intermediate_dim = intermediate_dim
         self.inner_dense = keras.layers.Dense(
-            intermediate_dim, activation="relu", dtype=self.dtype_policy, name="inner"
+            intermediate_dim, activation="silu", dtype=self.dtype_policy, name="inner"
         )
         self.outer_dense = keras.layers.Dense(hidden_dim, dtype=self.dtype_policy, name="outer")
 

@@ -60,6 +60,13 @@ def test_contributions_of_installs_add_up_to_the_logit_and_padding_gets_none():
     assert (contributions[TOKENS == 0] == 0).all()
 
 
+def test_linear_members_do_not_read_sessions():
+    layer = filled(3)
+    begins_session = np.array([[-1, 1, -1, 1, -1], [-1, -1, 1, 1, 1], [-1, 1, 1, 1, 1]], np.int32)
+    same = layer.contributions(TOKENS * begins_session)
+    np.testing.assert_array_equal(same, layer.contributions(TOKENS))
+
+
 def test_an_ngrams_part_is_shared_by_its_installs():
     layer = TfidfRegression(VOCABULARY_SIZE, 2)
     features = count_features(VOCABULARY_SIZE, 2)

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.made_up_users import make_times
 from jobs.training.app_sequences import AppSequences
 from jobs.training.dataset import FACTS_FILE, Examples
 
@@ -45,14 +46,6 @@ def made_up_examples(users: int, mean_length: float = 12.0, seed: int = 0) -> Ex
     )
 
 
-def times_of(installs: AppSequences) -> pa.ListArray:
-    """Times by which the installs fall into their sessions: a minute apart, an hour before each session."""
-    pauses = np.where(installs.codes.flatten() < 0, np.timedelta64(60, "m"), np.timedelta64(1, "m"))
-    offsets = np.concatenate([[0], np.cumsum(installs.lengths)]).astype(np.int32)
-    times = pa.array(np.datetime64("2025-01-01", "us") + np.cumsum(pauses)).cast(pa.timestamp("us", "UTC"))
-    return pa.ListArray.from_arrays(offsets, times)
-
-
 def write_training_set(examples: Examples, folder: Path) -> None:
     """Write what build_training_set would; without times where sessions are not known."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,7 +56,7 @@ def write_training_set(examples: Examples, folder: Path) -> None:
         "app_ids": examples.app_ids.to_lists(),
     }
     if not np.isnan(examples.app_ids.installs_per_session()):
-        columns["event_times"] = times_of(examples.app_ids)
+        columns["event_times"] = make_times(examples.app_ids)
     table = pa.table(columns)
     pq.write_table(table, folder / "part-00000.snappy.parquet")
     (folder / FACTS_FILE).write_text(json.dumps(FACTS))
