@@ -59,7 +59,8 @@ def find_missed(model: ScoringModel, users: pa.Table) -> FloatArray:
     tokens = model.encode(*(users[name].combine_chunks() for name in ("app_ids", "event_times")))
     explained = model.explain(tokens.padded(np.arange(len(tokens))))
     added = explained.logits - explained.baseline_logits
-    return np.abs(explained.contributions.sum(axis=1, dtype=np.float64) - added) / np.abs(added)
+    missed: FloatArray = np.abs(explained.contributions.sum(axis=1, dtype=np.float64) - added)
+    return missed / np.abs(added)
 
 
 def score_all(
