@@ -68,7 +68,7 @@ class ScoringModel:
         )
 
     def explain(self, token_ids: NDArray[np.int32]) -> Explanation:
-        """Explain a dense batch `(batch, sequence)`; costs as much as scoring it hundreds of times (`make bench-reasons`).
+        """Explain a dense batch `(batch, sequence)`; costs as much as scoring it a hundred times or more (`make bench-reasons`).
 
         Raises:
             UnusableModelError: the model was exported before models could explain.

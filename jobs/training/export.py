@@ -14,6 +14,7 @@ Out  SavedModel folder with the signatures
 """
 
 import json
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -44,18 +45,25 @@ def export_saved_model(model: keras.Model, tokenizer: Tokenizer, path: Path) -> 
         token_ids = token_table.lookup(app_ids)
         return tf.where(begins_session, -token_ids, token_ids) if tokenizer.reads_sessions else token_ids
 
-    def score_token_ids(token_ids: tf.Tensor) -> Scores:
+    def find_scores(token_ids: tf.Tensor) -> Scores:
         logit = model(token_ids, training=False)
         return {"risk_score": tf.sigmoid(logit), "logit": tf.identity(logit)}
 
+    # Traced once for both kinds of input, which halves the file and the time to write it.
+    score = tf.function(find_scores, token_ids_spec).get_concrete_function()
+    explain_model = tf.function(partial(explain, model), token_ids_spec).get_concrete_function()
+
+    def score_token_ids(token_ids: tf.Tensor) -> Scores:
+        return score(token_ids)
+
     def score_app_ids(app_ids: tf.Tensor, begins_session: tf.Tensor) -> Scores:
-        return score_token_ids(look_up(app_ids, begins_session))
+        return score(look_up(app_ids, begins_session))
 
     def explain_token_ids(token_ids: tf.Tensor) -> Explanation:
-        return explain(model, token_ids)
+        return explain_model(token_ids)
 
     def explain_app_ids(app_ids: tf.Tensor, begins_session: tf.Tensor) -> Explanation:
-        return explain_token_ids(look_up(app_ids, begins_session))
+        return explain_model(look_up(app_ids, begins_session))
 
     archive = keras.export.ExportArchive()
     archive.track(model)

@@ -23,7 +23,7 @@ BATCH, HEADS, SEQUENCE, HIDDEN = 3, 2, 5, 8
 
 @pytest.fixture(autouse=True)
 def same_weights():
-    """Rectifiers may silence all filters of a small layer by chance."""
+    """What a test finds does not hang on chance."""
     keras.utils.set_random_seed(7)
 
 
@@ -236,7 +236,7 @@ def test_half_of_the_filters_see_only_the_session_and_half_all_neighbours(random
     layer = LocalContext(width)
     layer(inputs, padding_mask=mask, sessions=sessions)
     for name in ("convolution", "session_convolution"):
-        # Above 0, as the inputs, so that the rectifier lets every neighbour through.
+        # Above 0, as the inputs, so that every neighbour is heard.
         kernel = getattr(layer, name).kernel
         kernel.assign(np.full(kernel.shape, 0.1 if name == heard else 0.0))
     before = np.asarray(layer(inputs, padding_mask=mask, sessions=sessions))
