@@ -160,13 +160,15 @@ def test_heads_that_do_not_divide_the_width_are_refused():
         MultiHeadAttention(hidden_dim=8, num_heads=3)
 
 
-def test_feed_forward_is_equation_2(random):
+def test_feed_forward_is_equation_2_with_silu(random):
     inputs = normal(random, BATCH, SEQUENCE, HIDDEN)
     layer = PointWiseFeedForward(HIDDEN, 16)
     layer.build(inputs.shape)
     layer.set_weights([normal(random, *weight.shape) for weight in layer.weights])  # biases are not 0 now
     w1, b1, w2, b2 = layer.get_weights()
-    np.testing.assert_allclose(layer(inputs), np.maximum(inputs @ w1 + b1, 0) @ w2 + b2, rtol=1e-4, atol=1e-4)
+    inner = inputs @ w1 + b1
+    expected = inner / (1 + np.exp(-inner)) @ w2 + b2
+    np.testing.assert_allclose(layer(inputs), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_positions_are_the_papers_sines_and_cosines():
