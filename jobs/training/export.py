@@ -14,6 +14,7 @@ Out  SavedModel folder with the signatures
 """
 
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +30,8 @@ PAD_APP_ID = ""
 EXTRA_ASSETS = "assets.extra"  # TensorFlow's own name for files that travel with a SavedModel
 
 Scores = dict[str, tf.Tensor]
+Score = Callable[[tf.Tensor], Scores]
+Explain = Callable[[tf.Tensor], Explanation]
 
 
 def export_saved_model(model: keras.Model, tokenizer: Tokenizer, path: Path) -> None:
@@ -50,8 +53,8 @@ def export_saved_model(model: keras.Model, tokenizer: Tokenizer, path: Path) -> 
         return {"risk_score": tf.sigmoid(logit), "logit": tf.identity(logit)}
 
     # Traced once for both kinds of input, which halves the file and the time to write it.
-    score = tf.function(find_scores, token_ids_spec).get_concrete_function()
-    explain_model = tf.function(partial(explain, model), token_ids_spec).get_concrete_function()
+    score: Score = tf.function(find_scores, token_ids_spec).get_concrete_function()
+    explain_model: Explain = tf.function(partial(explain, model), token_ids_spec).get_concrete_function()
 
     def score_token_ids(token_ids: tf.Tensor) -> Scores:
         return score(token_ids)
