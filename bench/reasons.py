@@ -114,7 +114,7 @@ def main(
     missed = find_missed(model, night.slice(0, EXPLAINED))
     median, rare, most = np.quantile(missed, (0.5, 0.99, 1.0))
     print(
-        f"parts of {EXPLAINED} logits miss the whole by {median:.3%} in the median, "
+        f"parts of {len(missed)} logits miss the whole by {median:.3%} in the median, "
         f"{rare:.3%} in the 99th percentile, {most:.3%} at most"
     )
 

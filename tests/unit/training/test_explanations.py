@@ -75,6 +75,7 @@ def test_contributions_and_baseline_add_up_to_the_logit_of_a_trained_model(train
     added = found["logit"] - found["baseline_logit"]
     assert np.median(np.abs(added)) > 1  # otherwise agreement would mean little
     missed = np.abs(found["contributions"].sum(axis=1) - added) / np.abs(added)
+    assert np.median(missed) < 0.005
     assert missed.max() < 0.01
 
 
