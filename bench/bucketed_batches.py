@@ -61,7 +61,8 @@ def main(
     data = LabelledSequences(data.tokens.last(width), data.labels)
     steps = steps_per_epoch(len(data.labels), settings.training)
     model = build_classifier(config)
-    compile_classifier(model, settings.training, make_schedule(settings.training, steps, steps * rounds))
+    schedule = make_schedule(settings.training, steps, steps * rounds)
+    compile_classifier(model, settings.training, schedule, data.tokens.count(config.vocabulary_size))
     kinds = {
         "similar length": training_batches(data, settings.training),
         f"padded to {width}": padded_batches(data, settings.training.batch_size, width),

@@ -57,7 +57,10 @@ def ours(config: EncoderConfig, options: TrainingOptions, batches: Batches) -> T
 
     with training_precision():
         model = build_classifier(config)
-        compile_classifier(model, options, make_schedule(options, len(batches), 100 * len(batches)))
+        installs = np.bincount(
+            np.concatenate([token_ids.ravel() for token_ids, _ in batches]), minlength=config.vocabulary_size
+        )
+        compile_classifier(model, options, make_schedule(options, len(batches), 100 * len(batches)), installs)
     dataset = stream(lambda: iter(batches), LABELLED_BATCH)
 
     def train() -> None:

@@ -82,7 +82,8 @@ def train_a_little(folder: Path) -> dict[str, float]:
         read.padded(batch)
     note("an epoch of batches")
     model = build_classifier(config)
-    compile_classifier(model, settings.training, make_schedule(settings.training, steps, steps))
+    schedule = make_schedule(settings.training, steps, steps)
+    compile_classifier(model, settings.training, schedule, data.tokens.count(config.vocabulary_size))
     model.fit(training_batches(data, settings.training), steps_per_epoch=STEPS, verbose=0, shuffle=False)
     note(f"{STEPS} steps")
     return {**seconds, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}

@@ -102,7 +102,7 @@ def fit_classifier(
             if options.reduce_on_plateau_patience is not None:
                 schedule = ScaledSchedule(schedule)
                 plateau = HalveOnPlateau(schedule, options.reduce_on_plateau_patience)
-        compile_classifier(model, options, schedule)
+        compile_classifier(model, options, schedule, train.tokens.count(config.vocabulary_size))
         if checkpoint_folder is not None:
             identity = _identify(config, options, train, validation, model)
             checkpoint = Checkpoint(checkpoint_folder, identity, epochs.finished, stopping, plateau)

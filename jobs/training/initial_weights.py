@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+EMBEDDINGS = "encoder/token_embedding/embeddings"
 NamedWeights = Mapping[str, NDArray[np.float32]]
 
 

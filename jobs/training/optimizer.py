@@ -2,27 +2,42 @@
 # mypy: allow-subclassing-any
 # Keras ships no types.
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
+from numpy.typing import NDArray
 
 from jobs.encoder.tensor import Tensor
+from jobs.encoder.tokens import FIRST_APP_TOKEN_ID
 from jobs.training.devices import compiles_each_shape
+from jobs.training.initial_weights import EMBEDDINGS
 from jobs.training.options import TrainingOptions
 from jobs.training.schedule import ScaledSchedule
 
 # Offsets and normalisations are not what overfits (BERT leaves them out as well).
 NOT_DECAYED = ["bias", "gamma", "beta"]
+# ADR 12. Embeddings learn up to so many times as fast as other weights; half of that with so many installs.
+FASTEST_APP, APP_INSTALLS = 3.0, 3_000
 
 
-def compile_classifier(model: keras.Model, options: TrainingOptions, schedule: LearningRateSchedule) -> None:
-    """Log loss of the logit."""
+def compile_classifier(
+    model: keras.Model,
+    options: TrainingOptions,
+    schedule: LearningRateSchedule,
+    installs: NDArray[np.int64],
+) -> None:
+    """Log loss of the logit.
+
+    Args:
+        installs: of each token in the training examples, `(vocabulary_size,)`.
+    """
     model.compile(
-        optimizer=make_optimizer(options, schedule),
+        optimizer=make_optimizer(options, schedule, {EMBEDDINGS: app_rates(installs)}),
         loss=log_loss,
         jit_compile=compiles_each_shape(),  # elsewhere, XLA would compile for every length of batch and gain little
     )
@@ -39,10 +54,28 @@ def log_loss(labels: Tensor, logits: Tensor) -> Tensor:
     return ops.binary_crossentropy(labels, logits, from_logits=True)
 
 
-def make_optimizer(options: TrainingOptions, schedule: LearningRateSchedule) -> keras.optimizers.Optimizer:
+def app_rates(installs: NDArray[np.int64]) -> NDArray[np.float32]:
+    """How fast each token's embedding learns, as a multiple of the learning rate: `3 n / (n + 3000)` for `n` installs.
+
+    Adam divides a gradient by its own usual size, so that an app of five users would move as far as one of five thousand:
+    as far as it takes to learn those users by heart. At their start, embeddings already know the company that apps keep.
+    """
+    rates = FASTEST_APP * installs / (installs + APP_INSTALLS)
+    rates[:FIRST_APP_TOKEN_ID] = 1.0  # dropout and masks put special tokens where none were counted
+    return rates.astype(np.float32)
+
+
+def make_optimizer(
+    options: TrainingOptions,
+    schedule: LearningRateSchedule,
+    row_rates: Mapping[str, NDArray[np.float32]] | None = None,
+) -> keras.optimizers.Optimizer:
     """Adam as in the paper (Vaswani et al., 2017, §5.3), with weight decay AdamW.
 
     With accumulation the schedule still counts steps, not updates.
+
+    Args:
+        row_rates: by weight's path, what multiplies the learning rate of each of its rows.
 
     Raises:
         ValueError: accumulation on more than one device.
@@ -53,8 +86,9 @@ def make_optimizer(options: TrainingOptions, schedule: LearningRateSchedule) -> 
             f"accumulation_steps must be 1 on {devices} devices, got {options.accumulation_steps}: Keras' "
             "accumulation decides inside a condition, where TensorFlow cannot sum over devices"
         )
-    optimizer = DenseGradientAdam(
+    optimizer = RowAdam(
         schedule,
+        row_rates=row_rates or {},
         # Keras decays weights apart from the gradient: its AdamW is this class with another default.
         weight_decay=options.weight_decay or None,
         beta_1=0.9,
@@ -72,16 +106,41 @@ def make_optimizer(options: TrainingOptions, schedule: LearningRateSchedule) -> 
 
 
 @keras.saving.register_keras_serializable(package="risk_encoder")
-class DenseGradientAdam(keras.optimizers.Adam):
-    """Adam that sums an embedding's gradient over the whole batch before anything else.
+class RowAdam(keras.optimizers.Adam):
+    """Adam for embeddings: each row has one gradient for a step, and may have a rate of its own.
 
-    TensorFlow, alone among the backends, gives it as one row for each install. Keras 3.15 squares the rows of an app that several users
-    have one by one, in Adam's second moment and in the norm that is clipped, as if they were of several apps.
+    TensorFlow, alone among the backends, gives an embedding's gradient as one row for each install. Keras 3.15 squares the
+    rows of an app that several users have one by one, in Adam's second moment and in the norm that is clipped, as if they
+    were of several apps. Here they are summed over the batch before anything else.
+
+    Args:
+        row_rates: by weight's path, `(rows,)`, what multiplies the learning rate of each row. They belong to one training
+            and are no part of the config.
     """
+
+    def __init__(
+        self, *args: Any, row_rates: Mapping[str, NDArray[np.float32]] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.row_rates = row_rates or {}
+        self.multipliers: list[NDArray[np.float32]] = []  # of each weight's rate, in the weights' order
+
+    def build(self, var_list: Sequence[Any]) -> None:
+        """Make Adam's moments, and find each weight's rates while the weights still have paths."""
+        if not self.built:
+            one = np.ones(1, np.float32)
+            rates = [self.row_rates.get(variable.path) for variable in var_list]
+            self.multipliers = [one if rate is None else rate[:, None] for rate in rates]
+        super().build(var_list)
 
     def apply(self, grads: Sequence[Tensor], trainable_variables: Sequence[Any] | None = None) -> None:
         """Apply one step's gradients."""
         super().apply([_densify(gradient) for gradient in grads], trainable_variables)
+
+    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
+        """Move one weight; Adam's own step takes a rate for each row as well as one for all."""
+        index = self._get_variable_index(variable)
+        super().update_step(gradient, variable, learning_rate * self.multipliers[index])
 
 
 def _densify(gradient: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ def find_learning_rate(
         model = build(config)
         # A decay by more than 1 is a growth.
         rates = keras.optimizers.schedules.ExponentialDecay(lowest, max(steps - 1, 1), highest / lowest)
-        compile_classifier(model, options, rates)
+        compile_classifier(model, options, rates, train.tokens.count(config.vocabulary_size))
         losses = _SmoothedLosses()
         model.fit(
             training_batches(train, options),

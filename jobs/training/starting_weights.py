@@ -11,12 +11,12 @@ import keras
 
 from jobs.encoder.classifier import EncoderConfig
 from jobs.training.app_vectors import fit_app_vectors
-from jobs.training.initial_weights import NamedWeights
+from jobs.training.initial_weights import EMBEDDINGS, NamedWeights
 from jobs.training.options import TrainingOptions
 from jobs.training.pretrain import PretrainingEpoch, pretrain_encoder
 from jobs.training.token_sequences import TokenSequences
 from jobs.training.vocabulary import Vocabulary
-from jobs.training.warm_start import EMBEDDINGS, warm_start
+from jobs.training.warm_start import warm_start
 
 
 @dataclass(frozen=True)

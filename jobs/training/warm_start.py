@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.encoder.tokens import FIRST_APP_TOKEN_ID
 from jobs.training.fit import BuildModel
-from jobs.training.initial_weights import NamedWeights, read_weights
+from jobs.training.initial_weights import EMBEDDINGS, NamedWeights, read_weights
 
-EMBEDDINGS = "encoder/token_embedding/embeddings"
 # What may differ between the two encoders: names, the vocabulary, and what is no size.
 NOT_COMPARED = {"name", "trainable", "dtype", "vocabulary_size", "dropout"}
 

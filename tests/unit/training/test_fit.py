@@ -17,7 +17,7 @@ from jobs.training.devices import training_precision
 from jobs.training.evaluate import measure, to_probabilities
 from jobs.training.fit import Fit, fit_classifier
 from jobs.training.initial_weights import read_weights
-from jobs.training.optimizer import compile_classifier, make_optimizer
+from jobs.training.optimizer import app_rates, compile_classifier, make_optimizer
 from jobs.training.options import TrainingOptions
 from jobs.training.predict import predict_logits
 from jobs.training.token_sequences import TokenSequences
@@ -160,11 +160,32 @@ def test_balanced_class_weights_move_the_mean_probability_to_a_half(parts):
 def test_an_app_of_many_users_has_one_gradient():
     token_ids = np.full((8, 1), 5, np.int32)
     model = build_average(SMALL)
-    compile_classifier(model, OPTIONS, keras.optimizers.schedules.ExponentialDecay(0.01, 1, 1.0))
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.01, 1, 1.0)
+    compile_classifier(model, OPTIONS, schedule, np.bincount([5] * 8, minlength=SMALL.vocabulary_size))
     model.fit(token_ids, np.ones(8, np.float32), batch_size=8, verbose=0)
     momentum, velocity = (model.optimizer.variables[i].numpy()[5] for i in (1, 2))
     # After one step they hold a tenth of the gradient, and a fiftieth of its square.
     np.testing.assert_allclose((momentum / 0.1) ** 2, velocity / 0.02, rtol=1e-3)
+
+
+def test_an_app_of_few_installs_learns_slower_than_one_of_many():
+    installs = np.array([0, 0, 0, 0, 5, 1_500, 3_000_000])
+    rates = app_rates(installs)
+    assert rates[:3].tolist() == [1.0, 1.0, 1.0]  # special tokens
+    assert rates[3] == 0.0
+    assert rates[4] == pytest.approx(0.005, abs=1e-4)
+    assert rates[5] == pytest.approx(1.0)
+    assert rates[6] == pytest.approx(3.0, abs=0.01)
+
+
+def test_each_row_moves_at_its_own_rate():
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 1, 1.0)
+    table, kernel = keras.Variable(np.zeros((3, 2)), name="table"), keras.Variable([0.0], name="kernel")
+    optimizer = make_optimizer(OPTIONS, schedule, {"table": np.array([0.0, 0.5, 2.0], np.float32)})
+    optimizer.apply([keras.ops.full((3, 2), -3.0), keras.ops.convert_to_tensor([-3.0])], [table, kernel])
+    # Adam's first step is as long as the rate, whatever the gradient.
+    np.testing.assert_allclose(table.numpy(), [[0.0, 0.0], [0.05, 0.05], [0.2, 0.2]], rtol=1e-5)
+    assert kernel.numpy().item() == pytest.approx(0.1)
 
 
 def updates(steps: int, **settings: object) -> list[np.ndarray]:
@@ -196,7 +217,7 @@ def test_accumulation_of_two_half_batches_equals_one_whole_batch(parts):
         schedule = keras.optimizers.schedules.ExponentialDecay(0.01, 1, 1.0)  # the same rate in both steps
         keras.utils.set_random_seed(1)
         model = build_average(parts[0])
-        compile_classifier(model, options, schedule)
+        compile_classifier(model, options, schedule, tokens.count(parts[0].vocabulary_size))
         steps = steps_per_epoch(32, options)
         model.fit(training_batches(users, options), steps_per_epoch=steps, verbose=0)
         trained.append(read_weights(model) | {"momentum": model.optimizer._momentums[0].numpy()})

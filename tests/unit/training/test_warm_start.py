@@ -8,9 +8,9 @@ import pytest
 
 from jobs.encoder.classifier import build_classifier
 from jobs.training.fit import fit_classifier
-from jobs.training.initial_weights import NamedWeights, read_weights, set_initial_weights
+from jobs.training.initial_weights import EMBEDDINGS, NamedWeights, read_weights, set_initial_weights
 from jobs.training.options import TrainingOptions
-from jobs.training.warm_start import EMBEDDINGS, warm_start
+from jobs.training.warm_start import warm_start
 from tests.unit.training.made_up_sequences import SMALL, made_up_users
 
 EARLIER_APPS = ("maps", "chat", "mail", "bank")
