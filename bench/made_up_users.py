@@ -26,7 +26,7 @@ class MadeUp:
     """Users and what only their maker knows."""
 
     examples: Examples
-    true_risk: NDArray[np.float64]  # (examples,)
+    true_risk: NDArray[np.float64] | None  # (examples,); None where nobody knows it
 
 
 def simulate_users(users: int, seed: int, catalogue_seed: int | None = None) -> MadeUp:

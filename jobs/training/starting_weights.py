@@ -43,7 +43,7 @@ def starting_weights(
     vectors = fit_app_vectors(tokens, config.vocabulary_size, config.hidden_dim, options.seed)
     start: NamedWeights = {EMBEDDINGS: vectors}
     if earlier is not None:
-        start = warm_start(earlier.model, earlier.vocabulary.apps, vocabulary.apps, config, seed=options.seed)
+        start = warm_start(earlier.model, earlier.vocabulary.apps, vocabulary.apps, config)
     if options.pretraining_epochs:
         read = tokens.last(config.max_sequence_length)
         start = pretrain_encoder(config, options, read, report, initial_weights=start)

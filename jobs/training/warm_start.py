@@ -1,7 +1,7 @@
 """Start a training from an earlier classifier, though apps have come and gone since.
 
 In   the earlier classifier and its apps in token order, the apps of the new vocabulary, the new sizes
-Out  initial weights: what the earlier model knows of each app, and fresh embeddings of new apps
+Out  initial weights: what the earlier model knows of each app, and of new apps what it knows of an unknown one
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
-from jobs.encoder.tokens import FIRST_APP_TOKEN_ID
+from jobs.encoder.tokens import FIRST_APP_TOKEN_ID, UNKNOWN_TOKEN_ID
 from jobs.training.fit import BuildModel
 from jobs.training.initial_weights import EMBEDDINGS, NamedWeights, read_weights
 
@@ -26,7 +26,6 @@ def warm_start(
     apps: Sequence[str],
     config: EncoderConfig,
     *,
-    seed: int,
     build: BuildModel = build_classifier,
 ) -> NamedWeights:
     """Weights of the earlier model, its embeddings in the order of the new vocabulary.
@@ -34,47 +33,36 @@ def warm_start(
     Args:
         earlier: a classifier of `build`, as `keras.models.load_model` gives it.
         earlier_apps: its vocabulary; `earlier_apps[0]` is token 3.
-        apps: the new vocabulary; one that the earlier model lacks starts with a random embedding.
-        seed: of the random embeddings.
+        apps: the new vocabulary; one that the earlier model lacks starts as the earlier model reads it, as unknown.
 
     Raises:
         ValueError: the sizes differ, naming the setting; or a vocabulary does not belong to its model.
     """
-    keras.utils.set_random_seed(seed)
     fresh = build(config)
     _check_settings(_encoder_settings(earlier), _encoder_settings(fresh))
     weights = read_weights(earlier)
-    embeddings = reconcile_embeddings(
-        weights[EMBEDDINGS], earlier_apps, read_weights(fresh)[EMBEDDINGS], apps
-    )
+    _check_vocabulary("earlier", len(weights[EMBEDDINGS]), earlier_apps)
+    _check_vocabulary("new", config.vocabulary_size, apps)
+    embeddings = reconcile_embeddings(weights[EMBEDDINGS], earlier_apps, apps)
     _check_shapes({**weights, EMBEDDINGS: embeddings}, read_weights(fresh))
     return {**weights, EMBEDDINGS: embeddings}
 
 
 def reconcile_embeddings(
-    earlier: NDArray[np.float32],
-    earlier_apps: Sequence[str],
-    fresh: NDArray[np.float32],
-    apps: Sequence[str],
+    earlier: NDArray[np.float32], earlier_apps: Sequence[str], apps: Sequence[str]
 ) -> NDArray[np.float32]:
-    """Embeddings `(vocabulary, hidden_dim)` of `apps`: the earlier ones where there are, else the fresh ones.
-
-    Raises:
-        ValueError: a vocabulary and its embeddings differ in length.
-    """
-    for name, embeddings, of_apps in (("earlier", earlier, earlier_apps), ("new", fresh, apps)):
-        if len(embeddings) != FIRST_APP_TOKEN_ID + len(of_apps):
-            raise ValueError(
-                f"the {name} model has vocabulary_size {len(embeddings)}, its vocabulary makes "
-                f"{FIRST_APP_TOKEN_ID + len(of_apps)}: {len(of_apps)} apps and {FIRST_APP_TOKEN_ID} special tokens"
-            )
-    reconciled = fresh.copy()
-    reconciled[:FIRST_APP_TOKEN_ID] = earlier[:FIRST_APP_TOKEN_ID]
+    """Embeddings `(vocabulary, hidden_dim)` of `apps`: the earlier ones, the unknown app's where there is none."""
     earlier_tokens = {app: token for token, app in enumerate(earlier_apps, FIRST_APP_TOKEN_ID)}
-    for token, app in enumerate(apps, FIRST_APP_TOKEN_ID):
-        if app in earlier_tokens:
-            reconciled[token] = earlier[earlier_tokens[app]]
-    return reconciled
+    tokens = [earlier_tokens.get(app, UNKNOWN_TOKEN_ID) for app in apps]
+    return earlier[[*range(FIRST_APP_TOKEN_ID), *tokens]]
+
+
+def _check_vocabulary(which: str, vocabulary_size: int, apps: Sequence[str]) -> None:
+    if vocabulary_size != FIRST_APP_TOKEN_ID + len(apps):
+        raise ValueError(
+            f"the {which} model has vocabulary_size {vocabulary_size}, its vocabulary makes "
+            f"{FIRST_APP_TOKEN_ID + len(apps)}: {len(apps)} apps and {FIRST_APP_TOKEN_ID} special tokens"
+        )
 
 
 def _encoder_settings(model: keras.Model) -> dict[str, Any]:
