@@ -30,7 +30,7 @@ def instruction_users(users: int, seed: int) -> MadeUp:
 
 
 def name_users(users: int, seed: int) -> MadeUp:
-    """Functions of pandas (label 1), NumPy and scikit-learn by the names that they use: about 15,000, most of them rare."""
+    """Functions of pandas (label 1), NumPy and scikit-learn by the names that they use: about 17,000, most of them rare."""
     return draw_functions(users, seed, "pandas", ("numpy", "sklearn"), read_names)
 
 

@@ -140,7 +140,7 @@ class RowAdam(keras.optimizers.Adam):
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
         """Move one weight; Adam's own step takes a rate for each row as well as one for all."""
         index = self._get_variable_index(variable)
-        super().update_step(gradient, variable, learning_rate * self.multipliers[index])
+        super().update_step(gradient, variable, ops.multiply(learning_rate, self.multipliers[index]))
 
 
 def _densify(gradient: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from jobs.encoder.classifier import EncoderConfig
+from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.training.batches import (
     LabelledSequences,
     class_weights,
@@ -16,7 +16,7 @@ from jobs.training.batches import (
 from jobs.training.devices import training_precision
 from jobs.training.evaluate import measure, to_probabilities
 from jobs.training.fit import Fit, fit_classifier
-from jobs.training.initial_weights import read_weights
+from jobs.training.initial_weights import EMBEDDINGS, read_weights
 from jobs.training.optimizer import app_rates, compile_classifier, make_optimizer
 from jobs.training.options import TrainingOptions
 from jobs.training.predict import predict_logits
@@ -186,6 +186,18 @@ def test_each_row_moves_at_its_own_rate():
     # Adam's first step is as long as the rate, whatever the gradient.
     np.testing.assert_allclose(table.numpy(), [[0.0, 0.0], [0.05, 0.05], [0.2, 0.2]], rtol=1e-5)
     assert kernel.numpy().item() == pytest.approx(0.1)
+
+
+def test_a_classifiers_embeddings_move_at_the_rates_of_their_installs():
+    model = build_classifier(SMALL)
+    installs = np.zeros(SMALL.vocabulary_size, np.int64)
+    installs[6] = 1_500
+    compile_classifier(model, OPTIONS, keras.optimizers.schedules.ExponentialDecay(0.01, 1, 1.0), installs)
+    before = read_weights(model)[EMBEDDINGS].copy()
+    model.fit(np.full((8, 2), [5, 6], np.int32), np.ones(8, np.float32), batch_size=8, verbose=0)
+    moved = np.abs(read_weights(model)[EMBEDDINGS] - before).max(axis=1)
+    assert moved[5] == 0.0
+    assert moved[6] == pytest.approx(0.01, rel=0.01)
 
 
 def updates(steps: int, **settings: object) -> list[np.ndarray]:
