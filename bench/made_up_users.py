@@ -19,6 +19,7 @@ from simulator.labels import draw_outcomes
 APPS = 5_000  # as the simulator's default
 FIRST_DAY = 20_454  # 2026-01-01, in days since 1970
 DAYS = 2
+KINDS, INSTALLS_PER_RUN = 4, 3.0  # of order-only users
 
 
 @dataclass(frozen=True)
@@ -57,38 +58,48 @@ def simulate_users(users: int, seed: int, catalogue_seed: int | None = None) -> 
 
 
 def order_only_users(users: int, seed: int, apps: int = 400, mean_length: float = 40.0) -> MadeUp:
-    """Users whose apps say nothing: the label hangs on how often one app of a group comes soon after one of another.
+    """Users whose apps say nothing: the label hangs on whether apps of kind 0 come right before those of kind 1, or after.
 
-    All draw apps alike. The log-odds are three times the mean, over a user's installs of group A and B within four
-    installs of each other, of +1 where A comes first and -1 where B does, shrunk towards 0 for users with few.
+    All draw apps alike, in runs of one of four kinds. So the company that apps keep tells the kinds apart, as topics would,
+    and neither the company nor the apps tell the label. The log-odds are six times the mean, over neighbouring runs of
+    kinds 0 and 1, of +1 where 0 comes first and -1 where 1 does, shrunk towards 0 for users with few.
     """
     random = np.random.default_rng(seed)
     lengths = np.clip(random.poisson(mean_length, users), 10, None)
     user = np.repeat(np.arange(users), lengths)
-    popularity = 1.0 / (5.0 + np.arange(apps))
-    app = random.choice(apps, len(user), p=popularity / popularity.sum())
-    group = np.where(app % 4 == 0, 1, np.where(app % 4 == 1, -1, 0))  # A, B, neither
-    # A user's leaning turns neighbouring pairs round, which leaves the apps as they are.
+    begins_run = random.random(len(user)) < 1.0 / INSTALLS_PER_RUN
+    begins_run[np.cumsum(lengths) - lengths] = True
+    run_user, run_lengths = user[begins_run], np.diff(np.append(np.flatnonzero(begins_run), len(user)))
+    kind = random.integers(KINDS, size=len(run_user))
+    # A user's leaning turns neighbouring runs round, which leaves the apps as they are.
     leaning = random.normal(0.0, 1.2, users)
-    first_of_pair = np.flatnonzero((user[1:] == user[:-1]) & (group[1:] * group[:-1] == -1))
-    wants_a_first = random.random(len(first_of_pair)) < 1.0 / (
-        1.0 + np.exp(-2.0 * leaning[user[first_of_pair]])
-    )
-    turn = first_of_pair[(group[first_of_pair] == 1) != wants_a_first]
+    first = first_of_pairs(run_user, kind)
+    wants_0_first = random.random(len(first)) < 1.0 / (1.0 + np.exp(-2.0 * leaning[run_user[first]]))
+    turn = first[(kind[first] == 0) != wants_0_first]
     turn = turn[np.diff(turn, prepend=-2) > 1]  # overlapping pairs stay
-    app[turn], app[turn + 1] = app[turn + 1], app[turn]
-    group[turn], group[turn + 1] = group[turn + 1], group[turn]
-    forward, pairs = np.zeros(users), np.zeros(users)
-    for distance in range(1, 4):
-        is_pair = (user[distance:] == user[:-distance]) & (group[distance:] * group[:-distance] == -1)
-        at = np.flatnonzero(is_pair)
-        np.add.at(forward, user[at], group[at])
-        np.add.at(pairs, user[at], 1.0)
-    risk = 1.0 / (1.0 + np.exp(-3.0 * forward / (pairs + 4.0)))
+    for runs in (kind, run_lengths):
+        runs[turn], runs[turn + 1] = runs[turn + 1], runs[turn]
+    first = first_of_pairs(run_user, kind)
+    pairs = np.bincount(run_user[first], minlength=users)
+    in_order = np.bincount(run_user[first], weights=np.where(kind[first] == 0, 1.0, -1.0), minlength=users)
+    risk = 1.0 / (1.0 + np.exp(-6.0 * in_order / (pairs + 2.0)))
+    popularity = 1.0 / (5.0 + np.arange(apps // KINDS))
+    rank = random.choice(apps // KINDS, len(user), p=popularity / popularity.sum())
     names = np.array([f"app {number}" for number in range(apps)])
-    as_of_ms = np.full(users, FIRST_DAY * MS_PER_DAY)
-    examples = make_examples(np.arange(users), random.random(users) < risk, as_of_ms, user, names[app])
+    examples = make_examples(
+        labelled=np.arange(users),
+        labels=random.random(users) < risk,
+        as_of_ms=np.full(users, FIRST_DAY * MS_PER_DAY),
+        installs_user=user,
+        app_ids=names[np.repeat(kind, run_lengths) + KINDS * rank],
+    )
     return MadeUp(examples, risk)
+
+
+def first_of_pairs(run_user: NDArray[np.int64], kind: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The first of each two neighbouring runs of a user of which one is of kind 0 and one of kind 1."""
+    one_of_each = kind[1:] + kind[:-1] == 1  # no other two add up to 1
+    return np.flatnonzero(one_of_each & (run_user[1:] == run_user[:-1]))
 
 
 def make_times(installs: AppSequences) -> pa.ListArray:

@@ -6,7 +6,8 @@ Out  one Keras model, token ids -> calibrated logit, and its members to measure 
 1. The vocabulary, and apps' vectors from the company they keep, of all training users.
 2. For each fold: every member is fitted on the other folds and scores this one. Validation AUC there stops the encoder's
    training and chooses the linear models' penalties and longest n-gram.
-3. Weights of at least 0 for the members' logits minimise the log loss of the held-out users. This calibrates, too.
+3. Weights of at least 0 for the members' logits minimise the log loss of the held-out users. This calibrates, too. The
+   encoder gets none unless the held-out users speak for it.
 4. Every member is fitted again on all training users, the encoder for as many steps as were best in the folds.
 """
 
@@ -35,7 +36,7 @@ from jobs.training.options import TrainingOptions
 from jobs.training.predict import predict_logits
 from jobs.training.pretrain import PretrainingEpoch
 from jobs.training.rate_finder import RateSearch, find_learning_rate
-from jobs.training.stacking import Stack, fit_stack
+from jobs.training.stacking import Stack, fit_stacks
 from jobs.training.starting_weights import Earlier, starting_weights
 from jobs.training.token_sequences import TokenSequences
 from jobs.training.tokenizer import Tokenizer
@@ -140,8 +141,7 @@ def train(
 
     folds = make_folds(examples, settings.recipe.folds, settings.recipe.enough_held_out)
     held_out = score_held_out(data, folds, config, settings.training, start, checkpoints, report)
-    stack = fit_stack(held_out.logits, held_out.labels)
-    linear_stack = fit_stack({name: held_out.logits[name] for name in held_out.orders}, held_out.labels)
+    stack, linear_stack = fit_stacks(held_out.logits, held_out.labels, doubtful=ENCODER)
 
     linear = {
         name: fit_linear(data.tokens, data.labels, config.vocabulary_size, order, held_out.cs[order])

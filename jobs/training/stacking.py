@@ -4,6 +4,7 @@ In   out-of-fold logits by model    (examples,) each, and the labels
 Out  Stack(weights={"encoder": 0.7, "n-grams": 0.4}, intercept=-0.1)
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,10 @@ class Stack:
         for name, weight in self.weights.items():
             total += weight * logits[name]
         return total
+
+    def log_likelihood(self, logits: Mapping[str, Floats], labels: NDArray[np.int8]) -> float:
+        """Of all labels together, in nats."""
+        return float(-np.logaddexp(0.0, np.where(labels == 1, -1.0, 1.0) * self.combine(logits)).sum())
 
 
 def fit_stack(logits: Mapping[str, Floats], labels: NDArray[np.int8]) -> Stack:
@@ -56,3 +61,19 @@ def fit_stack(logits: Mapping[str, Floats], labels: NDArray[np.int8]) -> Stack:
         bounds=[(0.0, None)] * count + [(None, None)],
     )
     return Stack(dict(zip(logits, map(float, found.x[:-1]), strict=True)), float(found.x[-1]))
+
+
+def fit_stacks(logits: Mapping[str, Floats], labels: NDArray[np.int8], doubtful: str) -> tuple[Stack, Stack]:
+    """Two stacks: of all models, the doubtful one with weight 0 unless it earns more, and of all but that one.
+
+    One more weight has to raise the log-likelihood by `ln(users) / 2` (Schwarz, 1978, "Estimating the dimension of a
+    model"). A model that is the best of many epochs on these very users looks good by chance, too: where nothing else
+    tells the labels apart either, it would take all the weight.
+    """
+    others = {name: column for name, column in logits.items() if name != doubtful}
+    stack, without = fit_stack(logits, labels), fit_stack(others, labels)
+    gain = stack.log_likelihood(logits, labels) - without.log_likelihood(logits, labels)
+    if gain < math.log(len(labels)) / 2:
+        weights = {name: without.weights.get(name, 0.0) for name in logits}
+        return Stack(weights, without.intercept), without
+    return stack, without

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jobs.training.stacking import Stack, fit_stack
+from jobs.training.stacking import Stack, fit_stack, fit_stacks
 
 RANDOM = np.random.default_rng(5)
 TRUE_LOGITS = RANDOM.normal(0, 1.5, 4_000)
@@ -44,3 +44,22 @@ def test_logits_are_combined_by_name():
     stack = Stack({"a": 2.0, "b": 0.5}, intercept=1.0)
     combined = stack.combine({"b": np.array([4.0]), "a": np.array([3.0]), "unused": np.array([9.0])})
     np.testing.assert_allclose(combined, [9.0])
+
+
+def test_a_doubtful_model_that_looks_good_by_chance_gets_no_weight():
+    labels, nothing = LABELS[:1_200], NOISE[1_200:2_400]
+    random = np.random.default_rng(6)
+    seeds = [random.normal(0, 1.0, 1_200) for _ in range(20)]
+    best_by_chance = max(seeds, key=lambda noise: np.corrcoef(noise, labels)[0, 1])
+    logits = {"bag": nothing, "encoder": best_by_chance}
+    assert fit_stack(logits, labels).weights["encoder"] > 0.05  # it would have been believed
+    stack, without = fit_stacks(logits, labels, doubtful="encoder")
+    assert stack.weights == {"bag": without.weights["bag"], "encoder": 0.0}
+    assert stack.intercept == without.intercept
+
+
+def test_a_doubtful_model_that_tells_more_is_weighed_as_any_other():
+    logits = {"bag": TRUE_LOGITS + 2.0 * NOISE, "encoder": TRUE_LOGITS - NOISE}
+    stack, without = fit_stacks(logits, LABELS, doubtful="encoder")
+    assert stack == fit_stack(logits, LABELS)
+    assert without == fit_stack({"bag": logits["bag"]}, LABELS)
