@@ -9,9 +9,9 @@ from keras import ops
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from jobs.encoder.attention_pooling import AttentionPooling
 from jobs.encoder.encoder import TransformerEncoder
 from jobs.encoder.keep_last_installs import KeepLastInstalls
-from jobs.encoder.place_pooling import PlacePooling
 from jobs.encoder.tokens import FIRST_APP_TOKEN_ID, PAD_TOKEN_ID
 
 
@@ -69,7 +69,9 @@ def build_classifier(config: EncoderConfig) -> keras.Model:
         dropout=config.dropout,
         name="encoder",
     )(last)
-    pooled = PlacePooling(name="pooling")(encoded, padding_mask=ops.not_equal(last, PAD_TOKEN_ID))
+    pooled = AttentionPooling(config.num_heads, name="pooling")(
+        encoded, padding_mask=ops.not_equal(last, PAD_TOKEN_ID)
+    )
     pooled = keras.layers.Dropout(config.dropout, name="head_dropout")(pooled)
     logit = keras.layers.Dense(1, dtype="float32", name="head")(pooled)  # (batch, 1)
     return keras.Model(token_ids, ops.squeeze(logit, axis=-1), name="risk_classifier")

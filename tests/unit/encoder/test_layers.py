@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import pytest
 
+from jobs.encoder.attention_pooling import AttentionPooling
 from jobs.encoder.encoder import TransformerEncoder
 from jobs.encoder.encoder_layer import EncoderLayer
 from jobs.encoder.keep_last_installs import KeepLastInstalls
 from jobs.encoder.local_context import LocalContext
 from jobs.encoder.multi_head_attention import MultiHeadAttention
-from jobs.encoder.place_pooling import PlacePooling
 from jobs.encoder.point_wise_feed_forward import PointWiseFeedForward
 from jobs.encoder.relative_place_encoding import RelativePlaceEncoding, relative_places
 from jobs.encoder.scaled_dot_product_attention import ScaledDotProductAttention
@@ -116,9 +116,9 @@ def test_local_context_passes_the_battery(random, padding_mask, tmp_path: Path):
     run_layer_battery(LocalContext, settings, inputs, (BATCH, SEQUENCE, HIDDEN), 6, tmp_path)
 
 
-def test_place_pooling_passes_the_battery(random, padding_mask, tmp_path: Path):
+def test_attention_pooling_passes_the_battery(random, padding_mask, tmp_path: Path):
     inputs = {"inputs": normal(random, BATCH, SEQUENCE, HIDDEN), "padding_mask": padding_mask}
-    run_layer_battery(PlacePooling, {}, inputs, (BATCH, 2 * HIDDEN), 0, tmp_path)
+    run_layer_battery(AttentionPooling, {"num_heads": HEADS}, inputs, (BATCH, 4 * HIDDEN), 2, tmp_path)
 
 
 def test_attention_is_equation_1_over_real_installs(random, padding_mask):
@@ -259,15 +259,41 @@ def test_an_encoder_reads_sessions_off_negative_tokens():
     assert np.abs(outputs[1] - outputs[2]).max() > 1e-3
 
 
+def pool(vectors: list[list[float]], score: list[list[float]]) -> np.ndarray:
+    """Pool one user's vectors, the last of which is padding, by heads whose scores are `score` times the vector."""
+    pooling = AttentionPooling(num_heads=len(score[0]))
+    inputs = np.array([vectors], np.float32)
+    mask = np.array([[True] * (len(vectors) - 1) + [False]])
+    pooling(inputs, padding_mask=mask)
+    pooling.score.set_weights([np.array(score, np.float32), np.zeros(len(score[0]), np.float32)])
+    return np.asarray(pooling(inputs, padding_mask=mask))
+
+
 def test_pooling_sums_real_installs_and_their_places_shrunk_towards_zero():
-    vectors = np.array([[[1.0, 10.0], [3.0, 30.0], [99.0, 99.0]]], dtype=np.float32)
-    pooled = PlacePooling()(vectors, padding_mask=np.array([[True, True, False]]))
-    np.testing.assert_allclose(pooled, [[4 / 6, 40 / 6, 2 / 6, 20 / 6]], rtol=1e-6)
+    pooled = pool([[1.0, 10.0], [3.0, 30.0], [99.0, 99.0]], score=[[0.0], [0.0]])
+    alike = [4 / 6, 40 / 6, 2 / 6, 20 / 6]
+    np.testing.assert_allclose(pooled, [alike + alike], rtol=1e-6)  # scores of 0 are weights of 1
+
+
+def test_each_pooling_head_averages_its_part_of_the_width_by_its_own_weights():
+    # The first head sees the first coordinate, the second one the other.
+    pooled = pool([[1.0, 2.0], [3.0, -1.0], [99.0, 99.0]], score=[[1.0, 0.0], [0.0, 2.0]])
+    first, second = np.exp([1.0, 3.0]), np.exp([4.0, -2.0])
+    averages = [first @ [1.0, 3.0] / (first.sum() + 4), second @ [2.0, -1.0] / (second.sum() + 4)]
+    by_place = [first @ [-1.0, 3.0] / (first.sum() + 4), second @ [-2.0, -1.0] / (second.sum() + 4)]
+    np.testing.assert_allclose(pooled[0, 4:], averages + by_place, rtol=1e-5)
+
+
+def test_pooling_weights_of_any_size_do_not_overflow():
+    pooled = pool([[1.0, 2.0], [3.0, -1.0], [99.0, 99.0]], score=[[100.0, 0.0], [0.0, -100.0]])
+    np.testing.assert_allclose(pooled[0, 4:], [3.0, -1.0, 3.0, -1.0], rtol=1e-5)
 
 
 def test_pooling_over_only_padding_is_zero():
-    pooled = PlacePooling()(np.ones((1, 2, 2), dtype=np.float32), padding_mask=np.zeros((1, 2), bool))
-    np.testing.assert_array_equal(pooled, np.zeros((1, 4)))
+    pooled = AttentionPooling(num_heads=2)(
+        np.ones((1, 2, 2), np.float32), padding_mask=np.zeros((1, 2), bool)
+    )
+    np.testing.assert_array_equal(pooled, np.zeros((1, 8)))
 
 
 @pytest.mark.parametrize("width", [3, 4, 9])

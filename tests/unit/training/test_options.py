@@ -47,7 +47,7 @@ def test_each_setting_says_what_it_means():
     assert all(field.description for field in TrainingOptions.model_fields.values())
 
 
-@pytest.mark.parametrize(("examples", "epochs"), [(1_000, 20), (4_000, 9), (16_000, 2), (1_000_000, 2)])
+@pytest.mark.parametrize(("examples", "epochs"), [(1_000, 20), (4_000, 12), (16_000, 3), (1_000_000, 2)])
 def test_many_users_are_passed_over_twice_and_few_up_to_twenty_times(examples, epochs):
     assert TrainingOptions().epochs(examples) == epochs
     assert TrainingOptions(max_epochs=5).epochs(examples) == 5
