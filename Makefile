@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONWARNINGS ?= ignore::FutureWarning,ignore::DeprecationWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down status sql demo test test-unit test-cluster check format lock screenshots bench-quality bench-batches bench-memory bench-reasons bench-training
+.PHONY: help install up down status sql demo test test-unit test-cluster check format lock screenshots bench-quality bench-encoder bench-batches bench-memory bench-reasons bench-training
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -81,6 +81,9 @@ screenshots: install ## pictures for the README from a running demo; needs Chrom
 
 bench-quality: install ## AUC of the default recipe beside its baselines on made-up users; result in docs/quality/
 	@$(BIN)/python -m bench.quality
+
+bench-encoder: install ## AUC of the encoder alone, with parts of it left out
+	@$(BIN)/python -m bench.encoder_parts
 
 bench-batches: install ## seconds per epoch in batches of similar length against all padded to 128
 	@$(BIN)/python -m bench.bucketed_batches

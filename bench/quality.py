@@ -30,20 +30,24 @@ from jobs.training.recipe import Settings, train
 from jobs.training.report import MODEL, WITHOUT_ENCODER, Report, examine
 from settings import REPOSITORY
 
-GENERATORS: dict[str, Callable[[int, int], MadeUp]] = {
-    "simulator": simulate_users,
-    "order only": order_only_users,
-    "instructions": instruction_users,
-    "names": name_users,
-}
 SEEDS = 3
-SIZES = {
-    "simulator": (2_000, 6_000, 20_000),
-    "order only": (2_000, 6_000),
-    "instructions": (5_000,),
-    "names": (5_000,),
+
+
+@dataclass(frozen=True)
+class Generator:
+    """Where users come from."""
+
+    make: Callable[[int, int], MadeUp]  # of so many users and a seed
+    sizes: tuple[int, ...]
+    drawn_once: bool = False  # draws of the same packages overlap: their errors are not independent
+
+
+GENERATORS = {
+    "simulator": Generator(simulate_users, (2_000, 6_000, 20_000)),
+    "order only": Generator(order_only_users, (2_000, 6_000)),
+    "instructions": Generator(instruction_users, (5_000,), drawn_once=True),
+    "names": Generator(name_users, (5_000,), drawn_once=True),
 }
-DRAWN_ONCE = {"instructions", "names"}  # draws of the same packages overlap: their errors are not independent
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class Measured:
 
 def measure(generator: str, users: int, seed: int) -> Measured:
     """Train the default recipe on one made-up set and measure it."""
-    made_up = GENERATORS[generator](users, seed)
+    made_up = GENERATORS[generator].make(users, seed)
     split = split_by_user(made_up.examples)
     started = time.monotonic()
     trained = train(split.train, Settings(), lambda *_: None)
@@ -144,16 +148,16 @@ def main(
     """Measure the default recipe on made-up users."""
     started = time.monotonic()
     measured: list[Measured] = []
-    for generator, sizes in SIZES.items():
-        for users in sizes:
+    for name, generator in GENERATORS.items():
+        for users in generator.sizes:
             if users > largest:
                 continue
-            for seed in range(1 if generator in DRAWN_ONCE else seeds):
-                measured.append(measure(generator, users, seed))
+            for seed in range(1 if generator.drawn_once else seeds):
+                measured.append(measure(name, users, seed))
                 one = measured[-1].report
                 print(
-                    f"{generator}, {users:,} users, seed {seed}: "
-                    + ", ".join(f"{name} {m['auc'].value:.4f}" for name, m in one.metrics.items())
+                    f"{name}, {users:,} users, seed {seed}: "
+                    + ", ".join(f"{model} {m['auc'].value:.4f}" for model, m in one.metrics.items())
                     + f", reachable {measured[-1].reachable:.4f}, {measured[-1].seconds:.0f} s",
                     flush=True,
                 )

@@ -1,6 +1,6 @@
 """What reasons cost a night, and how nearly they add up: `make bench-reasons`.
 
-In   the simulator's users, and a model of the default sizes trained on them
+In   the simulator's users and real instruction sequences, and models of the default sizes trained on them
 Out  users per second of one core by share of explained users, in turns in one process
      by how much the parts of users' logits miss the whole, in shares of it
 """
@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import typer
 
+from bench.code_users import instruction_users
 from bench.made_up_users import make_times, simulate_users
 from jobs.scoring.batching import FloatArray
 from jobs.scoring.engine import ScoringModel, cap_threads, load
@@ -54,6 +55,17 @@ def make_model(examples: Examples) -> ScoringModel:
         return load(Path(scratch) / "model")
 
 
+def make_night(examples: Examples) -> pa.Table:
+    """The examples as a night's rows."""
+    return pa.table(
+        {
+            "user_id": examples.user_ids,
+            "app_ids": examples.app_ids.to_lists(),
+            "event_times": make_times(examples.app_ids),
+        }
+    )
+
+
 def find_missed(model: ScoringModel, users: pa.Table) -> FloatArray:
     """How far parts and baseline are from each user's logit, as a share of its distance from the baseline: `(users,)`."""
     tokens = model.encode(*(users[name].combine_chunks() for name in ("app_ids", "event_times")))
@@ -78,13 +90,7 @@ def main(
     cap_threads(1)  # a Spark task owns one core
     examples = simulate_users(users, seed=1).examples
     model = make_model(examples)
-    night = pa.table(
-        {
-            "user_id": examples.user_ids,
-            "app_ids": examples.app_ids.to_lists(),
-            "event_times": make_times(examples.app_ids),
-        }
-    )
+    night = make_night(examples)
     batches = night.to_batches(ROWS_PER_BATCH)
     scores = score_all(batches, model, None)["risk_score"].to_numpy()
     kinds: dict[str, ReasonsOptions | None] = {"without reasons": None}
@@ -111,10 +117,17 @@ def main(
             print(
                 f"  {explained[kind]:,} explained users, each of whom costs as much as {cost:,.0f} scored ones"
             )
-    missed = find_missed(model, night.slice(0, EXPLAINED))
+    report_missed("simulated users", find_missed(model, night.slice(0, EXPLAINED)))
+    functions = instruction_users(users, seed=1).examples
+    night = make_night(functions.take(np.random.default_rng(1).permutation(len(functions))[:EXPLAINED]))
+    report_missed("instruction sequences", find_missed(make_model(functions), night))
+
+
+def report_missed(kind: str, missed: FloatArray) -> None:
+    """Print how large the misses are."""
     median, rare, most = np.quantile(missed, (0.5, 0.99, 1.0))
     print(
-        f"parts of {len(missed)} logits miss the whole by {median:.3%} in the median, "
+        f"parts of the logits of {len(missed)} {kind} miss the whole by {median:.3%} in the median, "
         f"{rare:.3%} in the 99th percentile, {most:.3%} at most"
     )
 
