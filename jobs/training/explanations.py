@@ -20,10 +20,10 @@ import tensorflow as tf
 from jobs.encoder.tfidf_regression import TfidfRegression
 from jobs.encoder.tokens import PAD_TOKEN_ID
 
-# Gauss-Legendre points of the path. The encoder is smooth (ADR 11), so the error falls exponentially with their number: of
-# 256 users of a trained encoder of the default sizes the parts miss the logit's distance from the baseline by 0.06% at most
-# (`make bench-reasons`); on 192 real instruction sequences 16 points missed by 0.7% at most, 24 by 0.09%, 32 by 0.06%. The
-# spare points are for small models in which one app alone turns the logit by 5 or more: 0.5% with 32, 1.8% with 24.
+# Gauss-Legendre points of the path. The encoder is smooth (ADR 11), so the error falls exponentially with their number:
+# the parts miss the logit's distance from the baseline by 0.02% at most for 256 simulated users of an encoder of the default
+# sizes, and by 0.002% for 256 real instruction sequences (`make bench-reasons`). The spare points are for small models in
+# which one app alone turns the logit by 5 or more: 0.5% with 32, 1.8% with 24.
 STEPS = 32
 
 Explanation = dict[str, tf.Tensor]

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import redirect_stdout
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from jobs.train_encoder import Arguments, main
 from jobs.training.app_sequences import AppSequences
 from jobs.training.dataset import Examples, SplitError, split_by_user
 from jobs.training.recipe import Settings, train
+from jobs.training.stacking import fit_stack
 from tests.unit.training.synthetic import FACTS, made_up_examples, write_training_set
 
 SMALL = {
@@ -194,6 +196,15 @@ def test_the_recipe_reads_an_order_that_no_bag_of_apps_can(ordered):
     assert roc_auc_score(split.test.labels, trained.stack.combine(members)) > 0.9
     model_logits = trained.model(tokens.padded(np.arange(len(tokens))), training=False)
     np.testing.assert_allclose(model_logits, trained.stack.combine(members), atol=1e-4)
+
+
+def test_an_encoder_that_is_good_by_chance_gets_no_weight():
+    users = made_up_examples(200)
+    labels_of_others = replace(users, labels=np.random.default_rng(4).permutation(users.labels))
+    trained = train(labels_of_others, Settings.model_validate(SMALL), lambda *_: None)
+    held_out = trained.held_out
+    assert fit_stack(held_out.logits, held_out.labels).weights["encoder"] > 0.3
+    assert trained.stack.weights["encoder"] == 0.0
 
 
 def test_features_of_a_training_work_together_by_their_settings(result, tracking_uri, tmp_path):
