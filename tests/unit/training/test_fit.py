@@ -23,7 +23,7 @@ from jobs.training.predict import predict_logits
 from jobs.training.token_sequences import TokenSequences
 from tests.unit.training.made_up_sequences import SMALL, assert_same_weights, build_average, made_up_users
 
-OPTIONS = TrainingOptions(seed=3, batch_size=32, learning_rate=0.01, max_epochs=8, patience=2)
+OPTIONS = TrainingOptions(seed=3, batch_size=32, learning_rate=0.01, max_epochs=16, patience=2)
 Parts = tuple[EncoderConfig, LabelledSequences, LabelledSequences]
 
 
