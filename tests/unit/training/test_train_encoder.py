@@ -205,6 +205,10 @@ def test_an_encoder_that_is_good_by_chance_gets_no_weight():
     held_out = trained.held_out
     assert fit_stack(held_out.logits, held_out.labels).weights["encoder"] > 0.3
     assert trained.stack.weights["encoder"] == 0.0
+    tokens = trained.tokenizer.translate(users.app_ids)
+    logits = trained.model(tokens.padded(np.arange(len(tokens))), training=False)
+    np.testing.assert_allclose(logits, trained.stack.combine(trained.member_logits(tokens)), atol=1e-4)
+    assert trained.encoder not in trained.model.layers  # a night does not pay for it
 
 
 def test_features_of_a_training_work_together_by_their_settings(result, tracking_uri, tmp_path):
