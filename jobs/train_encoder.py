@@ -31,6 +31,7 @@ from jobs.training.intervals import Difference
 from jobs.training.rate_finder import draw_rate_search
 from jobs.training.recipe import Settings, find_rate, train
 from jobs.training.report import MODEL, WITHOUT_ENCODER, Report, examine
+from jobs.training.stacking import Stack
 
 
 class Arguments(Settings):
@@ -71,7 +72,7 @@ def train_and_evaluate(training_set: TrainingSet, arguments: Arguments) -> dict[
     trained = train(split.train, arguments, report_epoch, earlier, arguments.checkpoint_folder)
     tracking.log_trained(trained)
     report = examine(split, trained, arguments.training.seed)
-    for line in describe(report):
+    for line in describe(report, trained.stack):
         print(line, flush=True)
     tracking.log_report(report, trained)
     tracking.log_models(trained)
@@ -103,8 +104,12 @@ def report_epoch(part: str, epoch: Epoch) -> None:
     tracking.log_epoch(part, epoch)
 
 
-def describe(report: Report) -> list[str]:
-    """AUC of each model, and by how much the pipeline's own is ahead."""
+def describe(report: Report, stack: Stack) -> list[str]:
+    """What the members weigh, AUC of each model, and by how much the pipeline's own is ahead."""
+    weights = [
+        f"{name} {weight:.2f}" if weight > 0.0 else f"{name} left out"
+        for name, weight in stack.weights.items()
+    ]
     lines = [
         f"{name}: AUC {measured['auc'].value:.4f} ({measured['auc'].low:.4f} to {measured['auc'].high:.4f})"
         for name, measured in report.metrics.items()
@@ -112,6 +117,7 @@ def describe(report: Report) -> list[str]:
     ahead = report.differences[report.best_baseline]["auc"]
     lift = report.differences[WITHOUT_ENCODER]["auc"]
     return [
+        f"weights: {', '.join(weights)}",
         *lines,
         f"ahead of the best baseline, {report.best_baseline}: {interval(ahead)}",
         f"of that by the encoder: {interval(lift)}",

@@ -84,6 +84,15 @@ def test_the_encoders_own_lift_is_printed_with_its_interval_beside_the_total(pri
         assert f"{difference['value']:+.4f} AUC (95% {difference['low']:+.4f}" in line
 
 
+def test_each_members_weight_is_printed_or_that_it_was_left_out(printed, run):
+    (line,) = [line for line in printed if line.startswith("weights: ")]
+    members = line.removeprefix("weights: ").split(", ")
+    assert len(members) == 3
+    for name, member in zip(("encoder", "bag_of_apps", "n_grams"), members, strict=True):
+        weight = run.data.metrics[f"weight_{name}"]
+        assert member.endswith(f" {weight:.2f}" if weight > 0 else " left out")
+
+
 def test_the_last_line_holds_the_runs_metrics_on_held_out_users(result, run):
     assert run.info.status == "FINISHED"
     assert result["held_out_users"] == 40
