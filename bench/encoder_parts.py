@@ -20,23 +20,17 @@ import typer
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from bench.code_users import instruction_users, name_users
-from bench.made_up_users import MadeUp, order_only_users, simulate_users
+from bench.quality import GENERATORS
 from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.training import optimizer
 from jobs.training.dataset import Split, split_by_user
 from jobs.training.fit import BuildModel, fit_classifier
+from jobs.training.initial_weights import NamedWeights
 from jobs.training.predict import predict_logits
 from jobs.training.recipe import Settings, prepare
 from jobs.training.starting_weights import starting_weights
 
 USERS = 5_000
-KINDS: dict[str, Callable[[int, int], MadeUp]] = {
-    "simulator": simulate_users,
-    "order only": order_only_users,
-    "instructions": instruction_users,
-    "names": name_users,
-}
 
 
 def build_without_attention_pooling(config: EncoderConfig) -> keras.Model:
@@ -75,9 +69,10 @@ VARIANTS = {
 def measure(split: Split, variant: Variant, seed: int) -> float:
     """Train one encoder and find its AUC on the test users."""
     tokenizer, config, data = prepare(split.train, variant.settings)
-    epochs = variant.settings.training.epochs(len(data.labels))
-    options = variant.settings.training.model_copy(update={"seed": seed, "max_epochs": epochs})
-    start = starting_weights(data.tokens, tokenizer.vocabulary, config, options, None, lambda _: None)
+    options = variant.settings.training.model_copy(update={"seed": seed})
+    start: NamedWeights = {}
+    if not variant.random_embeddings:
+        start = starting_weights(data.tokens, tokenizer.vocabulary, config, options, None, lambda _: None)
     with variant.change():
         fit = fit_classifier(
             config,
@@ -86,7 +81,7 @@ def measure(split: Split, variant: Variant, seed: int) -> float:
             None,
             lambda _: None,
             build=variant.build,
-            initial_weights={} if variant.random_embeddings else start,
+            initial_weights=start,
         )
     logits = predict_logits(fit.model, tokenizer.translate(split.test.app_ids))
     return float(roc_auc_score(split.test.labels, logits))
@@ -97,9 +92,9 @@ def main(
     seeds: Annotated[int, typer.Option(min=1, help="trainings of each variant")] = 1,
 ) -> None:
     """Train all variants on all kinds of users."""
-    found = pd.DataFrame(index=list(VARIANTS), columns=list(KINDS), dtype=object)
-    for kind, make in KINDS.items():
-        split = split_by_user(make(users, 0).examples)
+    found = pd.DataFrame(index=list(VARIANTS), columns=list(GENERATORS), dtype=object)
+    for kind, generator in GENERATORS.items():
+        split = split_by_user(generator.make(users, 0).examples)
         for name, variant in VARIANTS.items():
             auc = [measure(split, variant, seed) for seed in range(seeds)]
             found.loc[name, kind] = f"{np.mean(auc):.4f}"
