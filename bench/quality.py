@@ -4,7 +4,8 @@ In   users made up by the simulator and by an order-only generator, of several s
 Out  a table on the screen, and docs/quality/DATE.md
 
 AUC on held-out users. Differences are paired: both models score the same users, a fifth of each set. Standard errors are
-those of the mean over seeds, each from the paired bootstrap of its held-out users.
+those of the mean over seeds, each from the paired bootstrap of its held-out users. Beside the calibration error (ECE) stands
+what true probabilities exceed by chance in 5% of sets of that size.
 """
 
 import os
@@ -24,6 +25,7 @@ from sklearn.metrics import roc_auc_score
 
 from bench.code_users import instruction_users, name_users
 from bench.made_up_users import MadeUp, order_only_users, simulate_users
+from jobs.comparison.paired import calibration_error_by_chance
 from jobs.training.dataset import Split, split_by_user
 from jobs.training.intervals import Difference
 from jobs.training.recipe import Settings, train
@@ -104,9 +106,19 @@ def summarize_set(generator: str, users: int, seeds: list[Measured]) -> dict[str
         "lift by the encoder": mean_difference(
             [one.report.differences[WITHOUT_ENCODER]["auc"] for one in seeds]
         ),
-        "ECE": f"{np.mean([one.report.metrics[MODEL]['ece'].value for one in seeds]):.3f}",
+        "ECE (by chance)": mean_calibration_error(seeds),
         "training": f"{np.mean([one.seconds for one in seeds]):.0f} s",
     }
+
+
+def mean_calibration_error(seeds: list[Measured]) -> str:
+    """Mean of the model's, and of what true probabilities exceed in 5% of sets as small."""
+    found = [one.report.metrics[MODEL]["ece"].value for one in seeds]
+    by_chance = [
+        calibration_error_by_chance(one.report.labels, one.report.probabilities[MODEL], one.seed)
+        for one in seeds
+    ]
+    return f"{np.mean(found):.3f} ({np.mean(by_chance):.3f})"
 
 
 def mean_auc(seeds: list[Measured], name: str) -> float:

@@ -107,7 +107,7 @@ def report_epoch(part: str, epoch: Epoch) -> None:
 def describe(report: Report, stack: Stack) -> list[str]:
     """What the members weigh, AUC of each model, and by how much the pipeline's own is ahead."""
     weights = [
-        f"{name} {weight:.2f}" if weight > 0.0 else f"{name} left out"
+        f"{name} {weight:.2f}" if name in stack.used else f"{name} left out"
         for name, weight in stack.weights.items()
     ]
     lines = [

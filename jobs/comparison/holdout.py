@@ -149,11 +149,15 @@ def read_training_examples(contestant: Contestant, source: Source) -> Examples |
 
 
 def hash_rows(examples: Examples) -> str:
-    """SHA-256 of user id, label and app ids of every row, one JSON list a line, ordered by bytes."""
-    rows: Iterable[tuple[object, object, object]] = zip(
+    """SHA-256 of all that a version sees of every row, and of its label, one JSON list a line, ordered by bytes.
+
+    `["u1", 0, ["maps", "chat"], [true, false]]`: user id, label, app ids, and which of them begin a session.
+    """
+    rows: Iterable[tuple[object, ...]] = zip(
         examples.user_ids.tolist(),
         examples.labels.tolist(),
         examples.app_ids.to_lists().to_pylist(),
+        examples.app_ids.session_starts().to_pylist(),
         strict=True,
     )
     digest = hashlib.sha256()

@@ -159,7 +159,7 @@ def write_holdout(holdout: Holdout, place: str) -> str:
     examples = holdout.examples
     lines = [
         f"{examples.users:,} users with {len(examples):,} labels, {examples.labels.mean():.1%} of them 1: {place}",
-        f"SHA-256 of their ids, labels and app ids: `{holdout.sha256}`",
+        f"SHA-256 of their ids, labels, app ids and sessions: `{holdout.sha256}`",
         *(f"**Note**: {note}" for note in holdout.notes),
     ]
     return "\n".join(f"- {line}" for line in lines)

@@ -48,8 +48,15 @@ class AppSequences:
 
     def to_lists(self) -> pa.ListArray:
         """All lists of strings in memory."""
+        return self._cut(self.apps.take(pa.array(np.abs(self.codes.flatten()) - 1)))
+
+    def session_starts(self) -> pa.ListArray:
+        """Beside each app of `to_lists` whether a session begins with it, bool."""
+        return self._cut(pa.array(self.codes.flatten() < 0))
+
+    def _cut(self, flat: pa.Array) -> pa.ListArray:
         offsets = np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.int32)
-        return pa.ListArray.from_arrays(offsets, self.apps.take(pa.array(np.abs(self.codes.flatten()) - 1)))
+        return pa.ListArray.from_arrays(offsets, flat)
 
     def count_apps(self) -> NDArray[np.int64]:
         """Installs of each app in `apps`."""

@@ -231,9 +231,8 @@ def join(encoder: keras.Model, linear: dict[str, LinearModel], stack: Stack, max
     """One model of the members that have a weight; of all, where none has one."""
     layers = {ENCODER: encoder, **{name: model.to_layer(layer_name(name)) for name, model in linear.items()}}
     # Without a weight a member would cost every night as much as with one.
-    weights = {name: weight for name, weight in stack.weights.items() if weight > 0.0} or stack.weights
     return build_risk_model(
-        [layers[name] for name in weights], list(weights.values()), stack.intercept, max_history
+        [layers[name] for name in stack.used], list(stack.used.values()), stack.intercept, max_history
     )
 
 

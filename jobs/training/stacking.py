@@ -30,6 +30,11 @@ class Stack:
             total += weight * logits[name]
         return total
 
+    @property
+    def used(self) -> dict[str, float]:
+        """Weights of the members that count; of all, where none does and every score is the same."""
+        return {name: weight for name, weight in self.weights.items() if weight > 0.0} or self.weights
+
     def log_likelihood(self, logits: Mapping[str, Floats], labels: NDArray[np.int8]) -> float:
         """Of all labels together, in nats."""
         return float(-np.logaddexp(0.0, np.where(labels == 1, -1.0, 1.0) * self.combine(logits)).sum())

@@ -17,6 +17,7 @@ from sklearn.metrics import roc_auc_score
 from jobs.command import WrongArgumentsError, parse
 from jobs.compare_models import Arguments, main, predict_by_bag_of_apps
 from jobs.comparison.holdout import HoldoutError, hash_rows
+from jobs.training.app_sequences import AppSequences
 from jobs.training.baseline import fit_baselines
 from jobs.training.dataset import Examples, TrainingSet, split_by_user
 from jobs.training.tracking import log_split, log_training_set
@@ -365,7 +366,10 @@ def test_the_hash_is_of_the_rows_and_not_of_their_order():
     flipped = replace(examples, labels=1 - examples.labels)
     renamed = replace(examples, user_ids=np.array([f"v{i}" for i in range(50)], dtype=object))
     shorter = replace(examples, app_ids=made_up_examples(50, seed=1).app_ids)
-    assert len({hash_rows(one) for one in (examples, flipped, renamed, shorter)}) == 4
+    apps = examples.app_ids.to_lists()
+    every_install = np.ones(len(apps.flatten()), bool)
+    paused = replace(examples, app_ids=AppSequences.of_lists(apps, every_install))
+    assert len({hash_rows(one) for one in (examples, flipped, renamed, shorter, paused)}) == 5
 
 
 def test_the_baseline_is_the_one_of_training():

@@ -46,6 +46,11 @@ def test_logits_are_combined_by_name():
     np.testing.assert_allclose(combined, [9.0])
 
 
+def test_members_without_a_weight_are_not_used_unless_all_are():
+    assert Stack({"a": 2.0, "b": 0.0}, intercept=1.0).used == {"a": 2.0}
+    assert Stack({"a": 0.0, "b": 0.0}, intercept=1.0).used == {"a": 0.0, "b": 0.0}
+
+
 def test_a_doubtful_model_that_looks_good_by_chance_gets_no_weight():
     labels, nothing = LABELS[:1_200], NOISE[1_200:2_400]
     random = np.random.default_rng(6)
