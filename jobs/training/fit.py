@@ -16,7 +16,14 @@ from typing import Any
 import keras
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
-from jobs.training.batches import LabelledSequences, Length, class_weights, measure_length, training_batches
+from jobs.training.batches import (
+    LabelledSequences,
+    Length,
+    class_weights,
+    measure_length,
+    steps_per_epoch,
+    training_batches,
+)
 from jobs.training.checkpoint import Checkpoint, digest
 from jobs.training.devices import repeat_to_the_last_bit, training_precision, training_strategy
 from jobs.training.evaluate import measure, to_probabilities
@@ -124,6 +131,34 @@ def fit_classifier(
     trained = build(config)
     trained.set_weights(model.get_weights())
     return Fit(trained, epochs.finished)
+
+
+def fit_for_steps(
+    steps: int,
+    config: EncoderConfig,
+    options: TrainingOptions,
+    train: LabelledSequences,
+    report: Callable[[Epoch], None],
+    *,
+    initial_weights: NamedWeights,
+    checkpoint_folder: Path | None,
+) -> Fit:
+    """Train for so many steps without validation users; the schedule ends with them."""
+    epochs = steps / steps_per_epoch(len(train.labels), options)
+    length = {
+        "max_steps": steps,
+        "max_epochs": math.ceil(epochs),
+        "warmup_epochs": min(options.warmup_epochs, epochs / 2),
+    }
+    return fit_classifier(
+        config,
+        options.model_copy(update=length),
+        train,
+        None,
+        report,
+        initial_weights=initial_weights,
+        checkpoint_folder=checkpoint_folder,
+    )
 
 
 def _best_weights(patience: int) -> keras.callbacks.EarlyStopping:

@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from jobs.encoder.classifier import EncoderConfig
 from jobs.training.batches import LabelledSequences
-from jobs.training.fit import Epoch, Fit, fit_classifier
+from jobs.training.fit import Epoch, Fit, fit_classifier, fit_for_steps
 from jobs.training.folds import Fold
 from jobs.training.initial_weights import NamedWeights
 from jobs.training.linear import BAG_ORDER, CS, NGRAM_ORDERS, fit_linear
@@ -58,23 +58,40 @@ def score_held_out(
     checkpoints: Path | None,
     report: Report,
 ) -> HeldOut:
-    """Score each fold's users by members fitted on the others."""
+    """Score each fold's users by members fitted on the others.
+
+    An encoder that was stopped while its rate was high is another one than the final encoder, whose schedule comes to its
+    end: its logits all lie some way to one side, and it was the best of many on these very users. Weights learned from
+    its logits would not fit. So the encoder that scores a fold is trained as the final one will be.
+    """
     labels = np.concatenate([data.labels[fold.held_out] for fold in folds])
-    fits: list[Fit] = []
-    encoder_logits: list[Logits] = []
-    for number, fold in enumerate(folds, start=1):
-        fitted, held_out = data.take(fold.fitted), data.take(fold.held_out)
-        fit = fit_classifier(
+    fits = [
+        fit_classifier(
             config,
             options,
-            fitted,
-            held_out,
+            data.take(fold.fitted),
+            data.take(fold.held_out),
             partial(report, f"fold {number} of {len(folds)}"),
             initial_weights=start,
             checkpoint_folder=checkpoints / f"fold_{number}" if checkpoints else None,
         )
-        fits.append(fit)
-        encoder_logits.append(predict_logits(fit.model, held_out.tokens).astype(np.float64))
+        for number, fold in enumerate(folds, start=1)
+    ]
+    best_steps = round(np.mean([fit.best_steps for fit in fits]))
+    encoder_logits: list[Logits] = []
+    for number, (fold, fit) in enumerate(zip(folds, fits, strict=True), start=1):
+        final = fit
+        if not fit.best_steps == fit.epochs[-1].steps == best_steps:
+            final = fit_for_steps(
+                best_steps,
+                config,
+                options,
+                data.take(fold.fitted),
+                partial(report, f"fold {number} again"),
+                initial_weights=start,
+                checkpoint_folder=checkpoints / f"fold_{number}_again" if checkpoints else None,
+            )
+        encoder_logits.append(predict_logits(final.model, data.tokens.take(fold.held_out)).astype(np.float64))
     best = {
         order: choose_penalty(data, folds, config.vocabulary_size, order)
         for order in (BAG_ORDER, *NGRAM_ORDERS)
@@ -90,7 +107,7 @@ def score_held_out(
         orders=orders,
         cs={order: one.c for order, one in best.items()},
         fits=fits,
-        best_steps=round(np.mean([fit.best_steps for fit in fits])),
+        best_steps=best_steps,
     )
 
 

@@ -4,14 +4,15 @@ In   training examples and settings
 Out  one Keras model, token ids -> calibrated logit, and its members to measure one by one
 
 1. The vocabulary, and apps' vectors from the company they keep, of all training users.
-2. For each fold: every member is fitted on the other folds and scores this one. Validation AUC there stops the encoder's
-   training and chooses the linear models' penalties and longest n-gram.
+2. For each fold: every member is fitted on the other folds and scores this one. Validation AUC there says after how many
+   steps the encoder is best, and chooses the linear models' penalties and longest n-gram. The encoder that scores is trained
+   for that many steps once more, as in 4.
 3. Weights of at least 0 for the members' logits minimise the log loss of the held-out users. This calibrates, too. The
    encoder gets none unless the held-out users speak for it.
-4. Every member is fitted again on all training users, the encoder for as many steps as were best in the folds.
+4. Every member is fitted again on all training users, the encoder for as many steps as were best in the folds, on a
+   schedule that ends with them.
 """
 
-import math
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,13 +25,12 @@ from sklearn.metrics import roc_auc_score
 
 from jobs.encoder.classifier import EncoderConfig
 from jobs.encoder.risk_model import average_models, build_risk_model
-from jobs.training.batches import LabelledSequences, steps_per_epoch
+from jobs.training.batches import LabelledSequences
 from jobs.training.dataset import Examples
 from jobs.training.evaluate import choose_threshold, to_probabilities
-from jobs.training.fit import Epoch, Fit, fit_classifier
+from jobs.training.fit import Epoch, fit_for_steps
 from jobs.training.folds import ENOUGH_HELD_OUT, FOLDS, make_folds
 from jobs.training.held_out import ENCODER, HeldOut, Logits, Report, score_held_out
-from jobs.training.initial_weights import NamedWeights
 from jobs.training.linear import LinearModel, fit_linear
 from jobs.training.options import TrainingOptions
 from jobs.training.predict import predict_logits
@@ -148,7 +148,15 @@ def train(
         for name, order in held_out.orders.items()
     }
     fits = [
-        fit_on_all(data, held_out.best_steps, config, options, start, checkpoints, report)
+        fit_for_steps(
+            held_out.best_steps,
+            config,
+            options,
+            data,
+            partial(report, "all training users"),
+            initial_weights=start,
+            checkpoint_folder=checkpoints / f"all_{options.seed}" if checkpoints else None,
+        )
         for options in one_for_each_seed(settings)
     ]
     encoder = average_models([fit.model for fit in fits])
@@ -194,37 +202,6 @@ def one_for_each_seed(settings: Settings) -> list[TrainingOptions]:
         settings.training.model_copy(update={"seed": first + number})
         for number in range(settings.recipe.encoders)
     ]
-
-
-def fit_on_all(
-    data: LabelledSequences,
-    steps: int,
-    config: EncoderConfig,
-    options: TrainingOptions,
-    start: NamedWeights,
-    checkpoints: Path | None,
-    report: Report,
-) -> Fit:
-    """Train an encoder on all training users for as many steps as were best in the folds.
-
-    The schedule ends with them: stopped while its rate is high, an encoder's logits all lie some way to one side, and the
-    calibration, which is of the folds' logits, does not fit them.
-    """
-    epochs = steps / steps_per_epoch(len(data.labels), options)
-    length = {
-        "max_steps": steps,
-        "max_epochs": math.ceil(epochs),
-        "warmup_epochs": min(options.warmup_epochs, epochs / 2),
-    }
-    return fit_classifier(
-        config,
-        options.model_copy(update=length),
-        data,
-        None,
-        partial(report, "all training users"),
-        initial_weights=start,
-        checkpoint_folder=checkpoints / f"all_{options.seed}" if checkpoints else None,
-    )
 
 
 def join(encoder: keras.Model, linear: dict[str, LinearModel], stack: Stack, max_history: int) -> keras.Model:

@@ -1,0 +1,45 @@
+"""Scoring training users by members that have not seen them."""
+
+import numpy as np
+import pytest
+
+from jobs.training.folds import Fold
+from jobs.training.held_out import HeldOut, score_held_out
+from jobs.training.options import TrainingOptions
+from tests.unit.training.made_up_sequences import SMALL, made_up_users
+
+DATA = made_up_users(240, seed=1)
+FOLDS = [Fold(np.arange(60, 240), np.arange(60))]
+# A high learning rate overfits 180 users at once: the best epoch is not the last.
+OVERFITTING = TrainingOptions(seed=3, batch_size=32, learning_rate=0.01, max_epochs=16, patience=2)
+
+
+def score(options: TrainingOptions) -> tuple[dict[str, list[int]], HeldOut]:
+    """What the folds find, and the steps of each reported epoch by part."""
+    parts: dict[str, list[int]] = {}
+    found = score_held_out(
+        DATA,
+        FOLDS,
+        SMALL,
+        options,
+        start={},
+        checkpoints=None,
+        report=lambda part, epoch: parts.setdefault(part, []).append(epoch.steps),
+    )
+    return parts, found
+
+
+def test_the_encoder_that_scores_a_fold_is_trained_to_the_end_of_a_schedule_of_the_best_length():
+    parts, found = score(OVERFITTING)
+    best = found.fits[0].best_epoch
+    assert best.steps == found.best_steps < parts["fold 1 of 1"][-1]
+    assert parts["fold 1 again"][-1] == best.steps
+    stopped = found.fits[0].model(DATA.tokens.padded(FOLDS[0].held_out), training=False).numpy()
+    assert np.abs(found.logits["encoder"] - stopped).max() > 0.1
+
+
+def test_an_encoder_that_is_best_at_the_end_of_its_schedule_scores_its_fold_itself():
+    parts, found = score(OVERFITTING.model_copy(update={"max_epochs": 1}))
+    assert list(parts) == ["fold 1 of 1"]
+    logits = found.fits[0].model(DATA.tokens.padded(FOLDS[0].held_out), training=False).numpy()
+    assert found.logits["encoder"] == pytest.approx(logits, abs=1e-5)
