@@ -38,7 +38,9 @@ def fit_app_vectors(
     vectors = np.zeros((vocabulary_size, hidden_dim), np.float32)
     components = min(hidden_dim, vocabulary_size - 1)
     left, singular_values, _ = randomized_svd(association, components, random_state=seed)
-    vectors[:, :components] = left * singular_values
+    # Chance alone gives every coordinate about the same length, and the last one holds little else. Less by that much, the
+    # coordinates of chance are short: an encoder tells apps by them, and learns users by heart.
+    vectors[:, :components] = left * (singular_values - singular_values[-1])
     vectors[:FIRST_APP_TOKEN_ID] = 0.0
     counts = tokens.count(vocabulary_size)
     lengths = np.linalg.norm(vectors, axis=1)

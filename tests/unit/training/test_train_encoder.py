@@ -22,7 +22,7 @@ from jobs.training.app_sequences import AppSequences
 from jobs.training.dataset import Examples, SplitError, split_by_user
 from jobs.training.recipe import Settings, train
 from jobs.training.stacking import fit_stack
-from tests.unit.training.synthetic import FACTS, made_up_examples, write_training_set
+from tests.unit.training.synthetic import APPS, FACTS, made_up_examples, write_training_set
 
 SMALL = {
     "encoder": {"hidden_dim": 8, "num_layers": 1, "num_heads": 2, "intermediate_dim": 16},
@@ -221,11 +221,13 @@ def test_an_encoder_that_is_good_by_chance_gets_no_weight():
 
 
 def test_features_of_a_training_work_together_by_their_settings(result, tracking_uri, tmp_path):
-    """Warm start from a registered version, pretraining, two encoders, checkpoints, an out-of-time test."""
+    """Warm start from a registered version that lacks an app, pretraining, two encoders, checkpoints, an out-of-time test."""
     client = mlflow.MlflowClient()
     client.create_registered_model("small")
     client.create_model_version("small", f"runs:/{result['run_id']}/saved_model", result["run_id"])
     examples = made_up_examples(200, seed=1)
+    apps = ["brand new app" if app == APPS[0] else app for app in examples.app_ids.apps.to_pylist()]
+    examples = replace(examples, app_ids=replace(examples.app_ids, apps=pa.array(apps)))
     examples.as_of[100:] = np.datetime64("2026-03-01", "us")
     write_training_set(examples, tmp_path / "set")
     settings = {
@@ -247,7 +249,11 @@ def test_features_of_a_training_work_together_by_their_settings(result, tracking
         main(arguments)
     lines = output.getvalue().splitlines()
     assert any(line.startswith("pretraining, epoch 1: training loss") for line in lines)
-    assert json.loads(lines[-1])["held_out_users"] == 100
+    last = json.loads(lines[-1])
+    assert last["held_out_users"] == 100
+    vocabulary = mlflow.artifacts.load_text(f"runs:/{last['run_id']}/saved_model/assets.extra/vocabulary.txt")
+    assert "brand new app" in vocabulary.split("\n")
+    assert APPS[0] not in vocabulary.split("\n")
     assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"fold_1", "all_7", "all_8"}
 
 
