@@ -141,7 +141,8 @@ def write(table: pd.DataFrame, command: str, minutes: float, folder: Path) -> Pa
         f"# Quality of the default recipe, {today}",
         "",
         f"`{command}`, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.machine()}, {minutes:.0f} min. AUC on "
-        "held-out users, means over seeds; ± is one standard error of a paired difference.",
+        "held-out users, means over seeds; ± is one standard error of a paired difference. Beside the calibration error (ECE) "
+        "stands in brackets what true probabilities exceed by chance in 5% of sets of that size.",
         "",
         "| " + " | ".join(table.columns) + " |",
         "|" + "---|" * len(table.columns),

@@ -58,3 +58,9 @@ def test_nearer_neighbours_count_more_and_no_pair_reaches_across_users():
     assert counts[3, 4] == counts[4, 3] == 1.0
     assert counts[3, 5] == 0.5
     assert counts[6].sum() == 0
+
+
+def test_two_topics_take_two_coordinates_and_chance_takes_little_of_the_others():
+    vectors = fit_app_vectors(two_topics(), vocabulary_size=13, hidden_dim=8, seed=1)
+    energy = np.square(vectors).sum(axis=0)
+    assert energy[:2].sum() > 0.99 * energy.sum()  # 0.988 with the coordinates of chance as long as they come
