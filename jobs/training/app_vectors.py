@@ -38,8 +38,9 @@ def fit_app_vectors(
     vectors = np.zeros((vocabulary_size, hidden_dim), np.float32)
     components = min(hidden_dim, vocabulary_size - 1)
     left, singular_values, _ = randomized_svd(association, components, random_state=seed)
-    # Chance alone gives every coordinate about the same length, and the last one holds little else. Less by that much, the
-    # coordinates of chance are short: an encoder tells apps by them, and learns users by heart.
+    # Chance alone gives every coordinate about the same length, and the last one holds little else. Shorter by that much,
+    # those of chance are nearly nothing (soft thresholding: Cai, Candes and Shen, 2010, https://arxiv.org/abs/0810.3286);
+    # an encoder would tell apps by them, and learn users by heart.
     vectors[:, :components] = left * (singular_values - singular_values[-1])
     vectors[:FIRST_APP_TOKEN_ID] = 0.0
     counts = tokens.count(vocabulary_size)
