@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 # A few thousand users need many passes; tens of thousands are learned from in few, and each costs minutes on a CPU.
-EXAMPLES_SHOWN, FEWEST_EPOCHS, MOST_EPOCHS = 64_000, 2, 20
+EXAMPLES_SHOWN, FEWEST_EPOCHS, MOST_EPOCHS = 48_000, 2, 20
 
 
 class TrainingOptions(BaseModel):
@@ -30,7 +30,7 @@ class TrainingOptions(BaseModel):
     max_epochs: int | None = Field(
         None,
         ge=1,
-        description="Passes over the training examples at most; none: as many as show 64,000 examples, from 2 to 20",
+        description="Passes over the training examples at most; none: as many as show 48,000 examples, from 2 to 20",
     )
     max_steps: int | None = Field(None, ge=1, description="Steps at most; none: max_epochs alone counts")
     patience: int = Field(
