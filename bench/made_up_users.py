@@ -110,6 +110,11 @@ def make_times(installs: AppSequences) -> pa.ListArray:
     return pa.ListArray.from_arrays(offsets, pa.array(times).cast(pa.timestamp("us", "UTC")))
 
 
+def user_id(number: int) -> str:
+    """Id of a user, counted from 0; ids are in the order of the numbers."""
+    return f"u{number:07d}"
+
+
 def make_examples(
     labelled: NDArray[np.int64],
     labels: NDArray[np.bool_],
@@ -123,7 +128,7 @@ def make_examples(
     lengths = np.bincount(installs_user[chosen], minlength=int(labelled.max()) + 1)[labelled]
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     return Examples(
-        user_ids=np.array([f"u{user:07d}" for user in labelled], dtype=object),
+        user_ids=np.array([user_id(user) for user in labelled], dtype=object),
         labels=labels.astype(np.int8),
         as_of=as_of_ms.astype("datetime64[ms]").astype("datetime64[us]"),
         app_ids=AppSequences.of_lists(

@@ -25,13 +25,18 @@ from jobs.command import WrongArgumentsError, run_job
 from jobs.comparison import page
 from jobs.comparison.holdout import Holdout, Source, freeze_holdout, split_examples
 from jobs.comparison.page import Findings
-from jobs.comparison.paired import calibration_error_by_chance, compare_slices
+from jobs.comparison.slice_differences import compare_slices
 from jobs.comparison.versions import Contestant, find_contestant, follow_warm_starts, score
 from jobs.training import plots
 from jobs.training.baseline import BASELINE_ORDERS, fit_baseline, predict_baseline
 from jobs.training.dataset import Examples, Split, read_training_set
 from jobs.training.download import local_folder
-from jobs.training.intervals import RESAMPLES, metric_intervals, paired_difference
+from jobs.training.intervals import (
+    RESAMPLES,
+    calibration_error_by_chance,
+    metric_intervals,
+    paired_difference,
+)
 from jobs.training.tracking import key, log_figures, log_intervals, log_training_set
 from model_registry import tracking as registry
 from model_registry.errors import AliasMissingError

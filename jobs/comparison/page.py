@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.comparison.holdout import Holdout
-from jobs.comparison.paired import SliceDifference
+from jobs.comparison.slice_differences import SliceDifference
 from jobs.training.intervals import Difference, Interval
 
 METRIC_NAMES = {

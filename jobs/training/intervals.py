@@ -12,7 +12,7 @@ held the true value in 96% to 97%, those of ks in 89%, those of ece in none.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,8 @@ from jobs.training.evaluate import (
 
 RESAMPLES = 1_000
 LEVEL = 0.95
+CHANCE_DRAWS = 200
+CHANCE_QUANTILE = 0.95
 # AUC grows when a model gets better; log loss and Brier score fall.
 COMPARED_METRICS = {"auc": 1.0, "log_loss": -1.0, "brier": -1.0}
 
@@ -187,6 +189,23 @@ def resample_users(
         while not (weights[bad].any() and weights[~bad].any()):
             weights = _draw(random, users)[user_of_row]
         yield weights
+
+
+def calibration_error_by_chance(labels: Integers, probabilities: Floats, seed: int) -> float:
+    """Calibration error that true probabilities exceed in 5% of sets as large as this one.
+
+    Few users have bad rates far from their probabilities by luck: 400 users reach 0.06.
+    """
+    ranking = rank(labels, probabilities)
+    ones = np.ones(len(labels), dtype=np.int64)
+    random = np.random.default_rng(seed)
+    drawn = [
+        cut_into_groups(
+            replace(ranking, labels=(random.random(len(labels)) < ranking.scores).astype(np.int64)), ones
+        ).calibration_error
+        for _ in range(CHANCE_DRAWS)
+    ]
+    return float(np.quantile(drawn, CHANCE_QUANTILE))
 
 
 def _draw(random: np.random.Generator, users: int) -> NDArray[np.int64]:

@@ -1,20 +1,15 @@
-"""For whom a challenger is better or worse, and how far off its probabilities may be by chance.
+"""For whom a challenger is better or worse.
 
 In   labels 0 or 1, probabilities of challenger and champion, user ids      (examples,)
 Out  SliceDifference("sequence length 1-10", users=1203, bad_rate=0.11, auc=Difference(-0.021, -0.034, -0.008, …))
 """
 
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import dataclass
 
 from jobs.training.dataset import Examples
-from jobs.training.evaluate import Floats, Integers, cut_into_groups, rank
+from jobs.training.evaluate import Floats
 from jobs.training.intervals import RESAMPLES, Difference, paired_difference
 from jobs.training.slices import FEWEST_USERS, cut_slices
-
-CHANCE_DRAWS = 200
-CHANCE_QUANTILE = 0.95
 
 
 @dataclass(frozen=True)
@@ -52,20 +47,3 @@ def compare_slices(
             SliceDifference(f"{slicing} {name}", part.users, float(part.labels.mean()), found)
         )
     return found_slices
-
-
-def calibration_error_by_chance(labels: Integers, probabilities: Floats, seed: int) -> float:
-    """Calibration error that true probabilities exceed in 5% of holdouts as large as this one.
-
-    Few users have bad rates far from their probabilities by luck: 400 users reach 0.06.
-    """
-    ranking = rank(labels, probabilities)
-    ones = np.ones(len(labels), dtype=np.int64)
-    random = np.random.default_rng(seed)
-    drawn = [
-        cut_into_groups(
-            replace(ranking, labels=(random.random(len(labels)) < ranking.scores).astype(np.int64)), ones
-        ).calibration_error
-        for _ in range(CHANCE_DRAWS)
-    ]
-    return float(np.quantile(drawn, CHANCE_QUANTILE))

@@ -1,0 +1,15 @@
+"""What the bench of quality trains on and measures."""
+
+import numpy as np
+
+from bench.made_up_users import order_only_users
+from bench.quality import hold_out
+from jobs.training.dataset import split_by_user
+
+
+def test_users_beyond_the_set_are_measured_and_change_nothing_in_training():
+    many = order_only_users(300, seed=1).examples
+    split = hold_out(many, users=200)
+    trained_alone = split_by_user(many.take(np.arange(200))).train
+    assert split.train.user_ids.tolist() == trained_alone.user_ids.tolist()
+    assert sorted([*split.train.user_ids, *split.test.user_ids]) == sorted(many.user_ids)
