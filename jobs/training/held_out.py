@@ -17,6 +17,7 @@ from jobs.encoder.classifier import EncoderConfig
 from jobs.training.batches import LabelledSequences
 from jobs.training.fit import Epoch, Fit, fit_classifier, fit_for_steps
 from jobs.training.folds import Fold
+from jobs.training.head_bias import fit_head_bias
 from jobs.training.initial_weights import NamedWeights
 from jobs.training.linear import BAG_ORDER, CS, NGRAM_ORDERS, fit_linear
 from jobs.training.options import TrainingOptions
@@ -62,7 +63,7 @@ def score_held_out(
 
     An encoder that was stopped while its rate was high is another one than the final encoder, whose schedule comes to its
     end: its logits all lie some way to one side, and it was the best of many on these very users. Weights learned from
-    its logits would not fit. So the encoder that scores a fold is trained as the final one will be.
+    its logits would not fit. So the encoder that scores a fold is trained as the final one will be, its head's bias too.
     """
     labels = np.concatenate([data.labels[fold.held_out] for fold in folds])
     fits = [
@@ -80,17 +81,18 @@ def score_held_out(
     best_steps = round(np.mean([fit.best_steps for fit in fits]))
     encoder_logits: list[Logits] = []
     for number, (fold, fit) in enumerate(zip(folds, fits, strict=True), start=1):
-        final = fit
+        fitted, final = data.take(fold.fitted), fit
         if not fit.best_steps == fit.epochs[-1].steps == best_steps:
             final = fit_for_steps(
                 best_steps,
                 config,
                 options,
-                data.take(fold.fitted),
+                fitted,
                 partial(report, f"fold {number} again"),
                 initial_weights=start,
                 checkpoint_folder=checkpoints / f"fold_{number}_again" if checkpoints else None,
             )
+        fit_head_bias(final.model, fitted)
         encoder_logits.append(predict_logits(final.model, data.tokens.take(fold.held_out)).astype(np.float64))
     best = {
         order: choose_penalty(data, folds, config.vocabulary_size, order)

@@ -30,6 +30,7 @@ from jobs.training.dataset import Examples
 from jobs.training.evaluate import choose_threshold, to_probabilities
 from jobs.training.fit import Epoch, fit_for_steps
 from jobs.training.folds import ENOUGH_HELD_OUT, FOLDS, make_folds
+from jobs.training.head_bias import fit_head_bias
 from jobs.training.held_out import ENCODER, HeldOut, Logits, Report, score_held_out
 from jobs.training.linear import LinearModel, fit_linear
 from jobs.training.options import TrainingOptions
@@ -159,6 +160,8 @@ def train(
         )
         for options in one_for_each_seed(settings)
     ]
+    for fit in fits:
+        fit_head_bias(fit.model, data)
     encoder = average_models([fit.model for fit in fits])
     return Trained(
         model=join(encoder, linear, stack, tokenizer.max_history),

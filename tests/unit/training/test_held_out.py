@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from jobs.training.evaluate import to_probabilities
 from jobs.training.folds import Fold
 from jobs.training.held_out import HeldOut, score_held_out
 from jobs.training.options import TrainingOptions
+from jobs.training.predict import predict_logits
 from tests.unit.training.made_up_sequences import SMALL, made_up_users
 
 DATA = made_up_users(240, seed=1)
@@ -43,3 +45,10 @@ def test_an_encoder_that_is_best_at_the_end_of_its_schedule_scores_its_fold_itse
     assert list(parts) == ["fold 1 of 1"]
     logits = found.fits[0].model(DATA.tokens.padded(FOLDS[0].held_out), training=False).numpy()
     assert found.logits["encoder"] == pytest.approx(logits, abs=1e-5)
+
+
+def test_the_mean_probability_of_the_users_a_folds_encoder_was_fitted_on_is_their_bad_rate():
+    _, found = score(OVERFITTING.model_copy(update={"max_epochs": 1, "class_weights": "balanced"}))
+    fitted = DATA.take(FOLDS[0].fitted)
+    probabilities = to_probabilities(predict_logits(found.fits[0].model, fitted.tokens))
+    assert probabilities.mean() == pytest.approx(fitted.labels.mean(), abs=1e-5)

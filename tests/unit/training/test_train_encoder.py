@@ -20,6 +20,7 @@ from jobs.command import WrongArgumentsError, parse
 from jobs.train_encoder import Arguments, main
 from jobs.training.app_sequences import AppSequences
 from jobs.training.dataset import Examples, SplitError, split_by_user
+from jobs.training.evaluate import to_probabilities
 from jobs.training.recipe import Settings, train
 from jobs.training.stacking import fit_stack
 from tests.unit.training.synthetic import APPS, FACTS, made_up_examples, write_training_set
@@ -207,12 +208,20 @@ def test_the_recipe_reads_an_order_that_no_bag_of_apps_can(ordered):
     np.testing.assert_allclose(model_logits, trained.stack.combine(members), atol=1e-4)
 
 
+def test_the_mean_probability_of_the_encoders_training_users_is_their_bad_rate(ordered):
+    settings = Settings.model_validate({**SMALL, "recipe": {"enough_held_out": 1}})
+    train_set = split_by_user(ordered).train
+    trained = train(train_set, settings, lambda *_: None)
+    logits = trained.member_logits(trained.tokenizer.translate(train_set.app_ids))["encoder"]
+    assert to_probabilities(logits).mean() == pytest.approx(train_set.labels.mean(), abs=1e-5)
+
+
 def test_an_encoder_that_is_good_by_chance_gets_no_weight():
     users = made_up_examples(200)
-    labels_of_others = replace(users, labels=np.random.default_rng(0).permutation(users.labels))
+    labels_of_others = replace(users, labels=np.random.default_rng(16).permutation(users.labels))
     trained = train(labels_of_others, Settings.model_validate(SMALL), lambda *_: None)
     held_out = trained.held_out
-    assert fit_stack(held_out.logits, held_out.labels).weights["encoder"] > 0.2  # it would have been believed
+    assert fit_stack(held_out.logits, held_out.labels).weights["encoder"] > 0.3  # it would have been believed
     assert trained.stack.weights["encoder"] == 0.0
     tokens = trained.tokenizer.translate(users.app_ids)
     logits = trained.model(tokens.padded(np.arange(len(tokens))), training=False)
