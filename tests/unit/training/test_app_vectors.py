@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jobs.training.app_vectors import count_neighbours, fit_app_vectors
+from jobs.training.app_vectors import associate, count_neighbours, fit_app_vectors
 from jobs.training.token_sequences import TokenSequences
 from tests.unit.ragged import sequences_of
 
@@ -42,7 +42,7 @@ def test_the_same_users_give_the_same_vectors():
     np.testing.assert_array_equal(once, again)
 
 
-def test_fewer_apps_than_dimensions_leave_the_last_ones_empty():
+def test_there_may_be_fewer_apps_than_dimensions():
     vectors = fit_app_vectors(sequences_of([[3, 4, 3]]), vocabulary_size=5, hidden_dim=8, seed=1)
     assert vectors.shape == (5, 8)
     assert np.isfinite(vectors).all()
@@ -60,7 +60,19 @@ def test_nearer_neighbours_count_more_and_no_pair_reaches_across_users():
     assert counts[6].sum() == 0
 
 
-def test_two_topics_take_two_coordinates_and_chance_takes_little_of_the_others():
+def test_two_topics_take_one_direction_and_chance_takes_little_of_the_others():
     vectors = fit_app_vectors(two_topics(), vocabulary_size=13, hidden_dim=8, seed=1)
+    energy = np.square(np.linalg.svd(vectors, compute_uv=False))
+    assert energy[0] > 0.99 * energy.sum()  # 0.97 with the coordinates of chance as long as they come
+
+
+def test_no_coordinate_holds_all_that_tells_two_topics_apart():
+    vectors = fit_app_vectors(two_topics(), vocabulary_size=13, hidden_dim=32, seed=1)
     energy = np.square(vectors).sum(axis=0)
-    assert energy[:2].sum() > 0.99 * energy.sum()  # 0.988 with the coordinates of chance as long as they come
+    assert energy.max() < 0.5 * energy.sum()  # 0.99 in the coordinates of the singular value decomposition
+
+
+def test_two_rare_apps_that_only_occur_together_are_not_as_close_as_can_be():
+    neighbours = count_neighbours(sequences_of([[3, 4]] * 50 + [[5, 6]]), vocabulary_size=7)
+    association = associate(neighbours)[0].toarray()
+    assert association[5, 6] < 0.1 < 0.7 < association[3, 4]
