@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import typer
 from numpy.typing import NDArray
+from scipy.stats import ortho_group
 from sklearn.metrics import roc_auc_score
 
 from bench.quality import GENERATORS
@@ -47,6 +48,12 @@ def learn_alike(installs: NDArray[np.int64]) -> NDArray[np.float32]:
     return np.ones(len(installs), np.float32)
 
 
+def do_not_turn(hidden_dim: int, random_state: int) -> NDArray[np.float64]:
+    """Each singular vector stays a coordinate of its own."""
+    del random_state
+    return np.eye(hidden_dim)
+
+
 @dataclass(frozen=True)
 class Variant:
     """One way to train."""
@@ -61,6 +68,7 @@ VARIANTS = {
     "as it is": Variant(),
     "without attention pooling": Variant(build=build_without_attention_pooling),
     "all apps learn alike": Variant(change=lambda: patch.object(optimizer, "app_rates", learn_alike)),
+    "embeddings not turned": Variant(change=lambda: patch.object(ortho_group, "rvs", do_not_turn)),
     "embeddings start at random": Variant(random_embeddings=True),
     "without neighbours": Variant(settings=Settings(encoder=EncoderConfig(context_width=1))),
 }
@@ -71,9 +79,9 @@ def measure(split: Split, variant: Variant, seed: int) -> float:
     tokenizer, config, data = prepare(split.train, variant.settings)
     options = variant.settings.training.model_copy(update={"seed": seed})
     start: NamedWeights = {}
-    if not variant.random_embeddings:
-        start = starting_weights(data.tokens, tokenizer.vocabulary, config, options, None, lambda _: None)
     with variant.change():
+        if not variant.random_embeddings:
+            start = starting_weights(data.tokens, tokenizer.vocabulary, config, options, None, lambda _: None)
         fit = fit_classifier(
             config,
             options,

@@ -10,7 +10,7 @@ Out  one Keras model, token ids -> calibrated logit, and its members to measure 
 3. Weights of at least 0 for the members' logits minimise the log loss of the held-out users. This calibrates, too. The
    encoder gets none unless the held-out users speak for it.
 4. Every member is fitted again on all training users, the encoder for as many steps as were best in the folds, on a
-   schedule that ends with them.
+   schedule that ends with them. As in the folds, its head's bias is fitted last.
 """
 
 from dataclasses import dataclass, replace
