@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix, csr_matrix, diags_array
+from scipy.sparse import csr_matrix, diags_array
 from scipy.stats import ortho_group
 from sklearn.utils.extmath import randomized_svd
 
@@ -58,7 +58,7 @@ def fit_app_vectors(
     return vectors
 
 
-def count_neighbours(tokens: TokenSequences, vocabulary_size: int) -> coo_matrix:
+def count_neighbours(tokens: TokenSequences, vocabulary_size: int) -> csr_matrix:
     """How often two tokens occur within WINDOW installs of a user, nearer ones counting more; symmetric."""
     counts = csr_matrix((vocabulary_size, vocabulary_size))
     for part in tokens.chunks():
@@ -70,10 +70,10 @@ def count_neighbours(tokens: TokenSequences, vocabulary_size: int) -> coo_matrix
             neighbours.append((*pair, np.full(len(pair[0]), 1.0 / distance)))
         rows, columns, shares = (np.concatenate(column) for column in zip(*neighbours, strict=True))
         counts += csr_matrix((shares, (rows, columns)), shape=counts.shape)
-    return (counts + counts.T).tocoo()
+    return csr_matrix(counts + counts.T)
 
 
-def associate(neighbours: coo_matrix) -> tuple[csr_matrix, NDArray[np.float64]]:
+def associate(neighbours: csr_matrix) -> tuple[csr_matrix, NDArray[np.float64]]:
     """`n_ab / sqrt((n_a + m) (n_b + m))`, with sums `n_a` over `b` and their mean `m`, and the direction that it has by chance.
 
     Without `m`, two rare apps that only occur together would be as close as can be, by chance, and fill a coordinate. It is at

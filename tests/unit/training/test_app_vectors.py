@@ -63,13 +63,13 @@ def test_nearer_neighbours_count_more_and_no_pair_reaches_across_users():
 def test_two_topics_take_one_direction_and_chance_takes_little_of_the_others():
     vectors = fit_app_vectors(two_topics(), vocabulary_size=13, hidden_dim=8, seed=1)
     energy = np.square(np.linalg.svd(vectors, compute_uv=False))
-    assert energy[0] > 0.99 * energy.sum()  # 0.97 with the coordinates of chance as long as they come
+    assert energy[0] > 0.99 * energy.sum()  # 0.989 with the coordinates of chance as long as they come
 
 
 def test_no_coordinate_holds_all_that_tells_two_topics_apart():
     vectors = fit_app_vectors(two_topics(), vocabulary_size=13, hidden_dim=32, seed=1)
     energy = np.square(vectors).sum(axis=0)
-    assert energy.max() < 0.5 * energy.sum()  # 0.99 in the coordinates of the singular value decomposition
+    assert energy.max() < 0.25 * energy.sum()  # 0.50 in the coordinates of the singular value decomposition
 
 
 def test_two_rare_apps_that_only_occur_together_are_not_as_close_as_can_be():
