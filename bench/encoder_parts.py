@@ -81,7 +81,9 @@ def measure(split: Split, variant: Variant, seed: int) -> float:
     start: NamedWeights = {}
     with variant.change():
         if not variant.random_embeddings:
-            start = starting_weights(data.tokens, tokenizer.vocabulary, config, options, None, lambda _: None)
+            start = starting_weights(
+                data.tokens, tokenizer.vocabulary, config, options, 0, None, lambda _: None
+            ).all_users
         fit = fit_classifier(
             config,
             options,

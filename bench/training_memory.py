@@ -71,7 +71,7 @@ def train_a_little(folder: Path) -> dict[str, float]:
     note("read and split")
     tokenizer, config, data = prepare(split.train, settings)
     note("tokens")
-    starting_weights(data.tokens, tokenizer.vocabulary, config, settings.training, None, print)
+    starting_weights(data.tokens, tokenizer.vocabulary, config, settings.training, 0, None, print)
     note("vectors")
     fit_linear(data.tokens, data.labels, config.vocabulary_size, max_order=3, c=1.0)
     note("3-grams")

@@ -10,7 +10,7 @@
 | train_encoder | trains, evaluates on held-out users beside the bag-of-apps baseline, logs one MLflow run |
 | register | makes that run a model version |
 | push | copies its SavedModel to HDFS, verified by SHA-256; then the alias `challenger` names it |
-| compare_models | scores this run's held-out users with the new version and the champion; one MLflow run, whose page says whether the new one is better, by how much, how sure that is, and for whom it is worse. Without a champion it says so and passes |
+| compare_models | scores this run's held-out users with the new version and the champion; one MLflow run, whose page says whether the new one is better, by how much, how sure that is, and for whom it is worse. Without a champion it is compared with the bag-of-apps baseline |
 | promote | moves the alias `champion`, which the next nightly run scores with; refused where the comparison finds the new version worse or its calibration off (`docs/operations.md`, "Comparing models") |
 
 `train_encoder` and `compare_models` run in the pool `gpu` (one slot per GPU) and, where workers have queues, in the
@@ -30,6 +30,7 @@ from datetime import timedelta
 from airflow.providers.standard.operators.python import ShortCircuitOperator
 from airflow.sdk import DAG, Param, TriggerRule, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
 from dags.common import (
     DEFAULT_ARGS,
@@ -49,6 +50,20 @@ VERSION = "{{ ti.xcom_pull(task_ids='register')['version'] }}"
 
 # Options that say how to train. Where its data is from and goes to is not for a param to say.
 SETTING_NAME = r"((encoder|training|recipe)\.[a-z][a-z0-9]*([-_][a-z0-9]+)*|warm[-_]start[-_]version)"
+
+
+def decide_promotion(params: Mapping[str, bool], ti: RuntimeTaskInstanceProtocol) -> bool:
+    """Whether the run is to promote its version, which force does even where comparing failed.
+
+    Raises:
+        AirflowFailException: there is no comparison, and no force.
+    """
+    if ti.xcom_pull(task_ids="compare_models") is None and not (params["promote"] and params["force"]):
+        raise AirflowFailException(
+            "compare_models failed, so nobody knows whether the new version is better: read its log and clear it, "
+            "or promote without it: python -m model_registry promote --version N --force"
+        )
+    return params["promote"]
 
 
 def training_options(seed: int, settings: Mapping[str, object]) -> str:
@@ -106,7 +121,7 @@ with DAG(
             format="date",
             description="only labels observed by the end of this UTC day are used",
         ),
-        "seed": Param(7, type="integer", minimum=0, description="of the split, the weights and the batches"),
+        "seed": Param(7, type="integer", minimum=0, description="of the weights and the batches"),
         "settings": Param(
             {},
             type="object",
@@ -164,10 +179,13 @@ with DAG(
         queue=SETTINGS.gpu_queue,
     )
     wants_promotion = ShortCircuitOperator(
-        task_id="wants_promotion", python_callable=lambda params: params["promote"]
+        task_id="wants_promotion",
+        python_callable=decide_promotion,
+        trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
     )
     promote = command(
         "promote", f"model_registry promote --version {VERSION}{{{{ ' --force' if params.force }}}}"
     )
 
     extract >> build >> train >> register >> push >> compare >> wants_promotion >> promote
+    push >> wants_promotion

@@ -26,7 +26,7 @@ from jobs.comparison import page
 from jobs.comparison.holdout import Holdout, Source, freeze_holdout, split_examples
 from jobs.comparison.page import Findings
 from jobs.comparison.slice_differences import compare_slices
-from jobs.comparison.versions import Contestant, find_contestant, follow_warm_starts, score
+from jobs.comparison.versions import Contestant, find_contestant, score
 from jobs.training import plots
 from jobs.training.baseline import BASELINE_ORDERS, fit_baseline, predict_baseline
 from jobs.training.dataset import Examples, Split, read_training_set
@@ -60,7 +60,9 @@ class Arguments(BaseModel):
     model_name: str = Field("risk_encoder", description="Registered model")
     challenger: int = Field(ge=1, description="Version that may become champion")
     champion: list[int] = Field(
-        default=[], description="Version to beat; without it the present champion. Repeated: further versions"
+        default=[],
+        description="Version to beat; without it the present champion, or the baseline where there is none. "
+        "Repeated: further versions",
     )
     baseline: bool = Field(True, description="Fit the bag-of-apps baseline on the training users, too")
     webhdfs_url: str = Field("http://127.0.0.1:9870", description="WebHDFS of hdfs:// training sets")
@@ -72,7 +74,7 @@ class Arguments(BaseModel):
 
 
 def choose_opponents(arguments: Arguments, tracking: ModelTracking) -> list[int]:
-    """Versions to compare with, the one to beat first; none where nobody is champion yet.
+    """Versions to compare with, the one to beat first; none where nobody is champion yet, but the baseline.
 
     Raises:
         WrongArgumentsError: a version would be compared with itself.
@@ -123,6 +125,7 @@ def examine(
     return Findings(
         challenger=challenger,
         champion=champion,
+        title=f"the {champion}" if champion == BASELINE else f"the champion, {champion}",
         probabilities=probabilities,
         metrics={
             name: metric_intervals(holdout.labels, scores, holdout.user_ids, **draws)
@@ -141,17 +144,19 @@ def examine(
 
 def log_versions(arguments: Arguments, contestants: list[Contestant]) -> None:
     """Tags that the gate before a promotion searches by."""
-    challenger, champion, *_ = contestants
-    mlflow.set_tags(
-        {
-            registry.PURPOSE_TAG: registry.COMPARISON,
-            registry.MODEL_NAME_TAG: arguments.model_name,
-            registry.CHALLENGER_TAG: challenger.number,
-            registry.CHALLENGER_SHA256_TAG: challenger.sha256,
-            registry.CHAMPION_TAG: champion.number,
-            registry.CHAMPION_SHA256_TAG: champion.sha256,
-        }
-    )
+    challenger, *opponents = contestants
+    tags = {
+        registry.PURPOSE_TAG: registry.COMPARISON,
+        registry.MODEL_NAME_TAG: arguments.model_name,
+        registry.CHALLENGER_TAG: challenger.number,
+        registry.CHALLENGER_SHA256_TAG: challenger.sha256,
+    }
+    if opponents:
+        tags[registry.CHAMPION_TAG] = opponents[0].number
+        tags[registry.CHAMPION_SHA256_TAG] = opponents[0].sha256
+    mlflow.set_tags(tags)
+    # The gate does not believe figures on users whom the challenger may have learned by heart.
+    mlflow.log_metric("challenger_users_known", float(challenger.trained_on is not None))
 
 
 def log_holdout(holdout: Holdout, source: Source, split: Split) -> None:
@@ -169,7 +174,7 @@ def log_holdout(holdout: Holdout, source: Source, split: Split) -> None:
 
 def log_findings(findings: Findings, holdout: Holdout, place: str) -> None:
     """Record metrics, pictures, tables and the page."""
-    prefixes = {findings.challenger: "challenger", findings.champion: "champion"}
+    prefixes = {findings.challenger: "challenger", findings.champion: "champion", BASELINE: key(BASELINE)}
     for name, measured in findings.metrics.items():
         log_intervals(f"{prefixes.get(name, key(name))}_", measured)
     mlflow.log_metric("challenger_ece_by_chance", findings.ece_by_chance)
@@ -210,7 +215,7 @@ def compare(
     log_versions(arguments, contestants)
     mlflow.log_params(arguments.model_dump(exclude={"tracking_uri", "webhdfs_url"}))
     split = split_examples(source.training_set.examples, arguments.test_from)
-    holdout = freeze_holdout(split, source, follow_warm_starts(tracking, contestants))
+    holdout = freeze_holdout(split, source, contestants)
     log_holdout(holdout, source, split)
     for note in holdout.notes:
         print(f"note: {note}", flush=True)
@@ -223,7 +228,7 @@ def compare(
         "verdict": findings.verdict,
         "sentence": sentence,
         "challenger": contestants[0].number,
-        "champion": contestants[1].number,
+        "champion": contestants[1].number if len(contestants) > 1 else None,
         "auc_difference": findings.difference.value,
         "worse_for": findings.surely_worse_slices,
         "holdout_sha256": holdout.sha256,
@@ -233,16 +238,21 @@ def compare(
 def main(arguments: Arguments) -> None:
     tracking = ModelTracking(arguments.tracking_uri, arguments.model_name)
     opponents = choose_opponents(arguments, tracking)
-    if opponents in ([], [arguments.challenger]):
-        verdict = "champion already" if opponents else "no champion yet"
-        print(json.dumps({"run_id": None, "verdict": verdict, "challenger": arguments.challenger}))
+    if opponents == [arguments.challenger]:
+        print(json.dumps({"run_id": None, "verdict": "champion already", "challenger": arguments.challenger}))
         return
+    if not opponents and not arguments.baseline:
+        raise WrongArgumentsError(
+            f"version {arguments.challenger} has nothing to be compared with: nobody is champion yet; "
+            "give --champion, or leave out --no-baseline"
+        )
     contestants = [find_contestant(tracking, number) for number in (arguments.challenger, *opponents)]
     with local_folder(arguments.training_set, arguments.webhdfs_url) as folder:
         training_set = read_training_set(folder)
-    source = Source(training_set, arguments.training_set, arguments.webhdfs_url, arguments.test_from)
+    source = Source(training_set, arguments.training_set)
     mlflow.set_experiment(arguments.experiment)
-    with mlflow.start_run(run_name=" against ".join(one.name for one in contestants)) as run:
+    names = [one.name for one in contestants] if opponents else [contestants[0].name, BASELINE]
+    with mlflow.start_run(run_name=" against ".join(names)) as run:
         result = compare(tracking, contestants, source, arguments)
     print(json.dumps({"run_id": run.info.run_id, **result}), flush=True)
 

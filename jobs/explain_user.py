@@ -85,19 +85,20 @@ def read_installs_of(user_id: str, sequences: Path) -> tuple[list[str], list[dat
 
     Raises:
         UnreadableSequencesError: there is no Parquet with the columns user_id and app_ids.
-        NoSuchUserError: no row is of this user.
+        NoSuchUserError: no row of this user has app ids.
     """
     try:
         rows = ds.dataset(sequences, format="parquet", partitioning="hive")
         columns = ["app_ids", *(name for name in ["event_times"] if name in rows.schema.names)]
-        found = rows.to_table(columns=columns, filter=pc.field("user_id") == user_id)
+        is_this_user = (pc.field("user_id") == user_id) & pc.field("app_ids").is_valid()
+        found = rows.to_table(columns=columns, filter=is_this_user)
     except (OSError, pa.ArrowInvalid, KeyError) as error:
         raise UnreadableSequencesError(
             f"expected Parquet with user_id and app_ids in {sequences}: {error}"
         ) from error
     if found.num_rows == 0:
         users = pc.count_distinct(rows.to_table(columns=["user_id"])["user_id"]).as_py()
-        raise NoSuchUserError(f"no user {user_id!r} in {sequences}, which holds {users:,} users")
+        raise NoSuchUserError(f"no user {user_id!r} with app_ids in {sequences}, which holds {users:,} users")
     longest = max(found.to_pylist(), key=lambda row: len(row["app_ids"]))
     return longest["app_ids"], longest.get("event_times")
 

@@ -2,7 +2,7 @@
 
 In   training_sets/training_date=2026-01-31/run-1   one row per label: user_id, label, as_of, app_ids
 Out  one MLflow run: parameters, data set, metrics by epoch and on held-out users with intervals, pictures,
-     model_card.md, model.keras, encoder.keras, saved_model/
+     model_card.md, model.keras, encoders/, saved_model/
      last line printed: {"run_id": "3f2a…", "auc": 0.873, "baseline_auc": 0.861, "held_out_users": 4000, …}
 """
 
@@ -21,6 +21,7 @@ from jobs.training.dataset import (
     Examples,
     Split,
     TrainingSet,
+    leave_out_of_test,
     read_training_set,
     split_by_time,
     split_by_user,
@@ -32,6 +33,7 @@ from jobs.training.rate_finder import draw_rate_search
 from jobs.training.recipe import Settings, find_rate, train
 from jobs.training.report import MODEL, WITHOUT_ENCODER, Report, examine
 from jobs.training.stacking import Stack
+from jobs.training.warm_start import Earlier
 
 
 class Arguments(Settings):
@@ -60,14 +62,16 @@ def train_and_evaluate(training_set: TrainingSet, arguments: Arguments) -> dict[
     """Fill the active MLflow run; return what the next task needs to know."""
     split = split_examples(training_set, arguments.test_from)
     tracking.log_training_set(training_set, arguments.training_set)
-    tracking.log_split(split)
     tracking.log_settings(arguments)
-    mlflow.log_param("warm_start_version", arguments.warm_start_version)
-    if arguments.find_learning_rate:
-        return search_learning_rate(split.train, arguments)
+    mlflow.log_params({name: getattr(arguments, name) for name in ("test_from", "warm_start_version")})
     earlier = None
     if arguments.warm_start_version is not None:
         earlier = tracking.load_earlier(arguments.model_name, arguments.warm_start_version)
+        name = f"version {arguments.warm_start_version}, which the training starts from"
+        split = leave_out_of_test(split, earlier.trained_on.holds(split.test), f"{name}, was trained on")
+    tracking.log_split(split)
+    if arguments.find_learning_rate:
+        return search_learning_rate(split.train, arguments, earlier)
     print(f"training on {split.train.users:,} users, testing on {split.test.users:,}", flush=True)
     trained = train(split.train, arguments, report_epoch, earlier, arguments.checkpoint_folder)
     tracking.log_trained(trained)
@@ -87,9 +91,11 @@ def split_examples(training_set: TrainingSet, test_from: date | None) -> Split:
     return split_by_time(training_set.examples, test_from)
 
 
-def search_learning_rate(train_part: Examples, arguments: Arguments) -> dict[str, object]:
+def search_learning_rate(
+    train_part: Examples, arguments: Arguments, earlier: Earlier | None
+) -> dict[str, object]:
     """Try rates on one encoder, and store the picture."""
-    search = find_rate(train_part, arguments)
+    search = find_rate(train_part, arguments, report_epoch, earlier)
     tracking.log_figures({"learning_rates": draw_rate_search(search)})
     mlflow.log_metric("suggested_learning_rate", search.suggestion)
     return {"suggested_learning_rate": search.suggestion}

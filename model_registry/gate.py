@@ -48,6 +48,10 @@ def find_objections(comparison: Comparison | None, limits: Limits) -> list[str]:
     if comparison is None:
         return ["no finished comparison of the two"]
     objections = []
+    if not comparison.challenger_users_known:
+        objections.append(
+            "it may have been trained on the users that it was compared on: its run does not say whom"
+        )
     # "not above" and not "below": a figure that is no number is no proof either.
     if not comparison.auc_difference >= -limits.auc_margin:
         objections.append(

@@ -69,6 +69,7 @@ class Comparison:
     auc_difference_high: float
     challenger_ece: float  # expected calibration error
     challenger_ece_by_chance: float  # what true probabilities exceed in 5% of such holdouts
+    challenger_users_known: float  # 1 where those it was trained on were left out, 0 where nobody knows them
 
 
 class ModelTracking:
@@ -184,7 +185,7 @@ class ModelTracking:
             self._client.set_registered_model_alias(self.model_name, CHAMPION, str(number))
 
     def mark_forced(self, number: int, user: str, objections: Sequence[str]) -> None:
-        """Record on the version who overruled what, and when."""
+        """Record on the version who overruled what, and when; of several times the last."""
         tags = {
             FORCED_BY_TAG: user,
             FORCED_AT_TAG: datetime.now(UTC).isoformat(timespec="seconds"),

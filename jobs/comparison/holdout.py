@@ -1,7 +1,7 @@
 """The users that versions are compared on: test users of one training set that no version was trained on.
 
-In   a training set, its split, and the versions with what their training runs say about their own training sets
-Out  Holdout(examples, sha256="9a1c…", left_out=12, notes=["version 3 was trained on labels up to …"])
+In   a training set, its split, and the versions with what their training runs say about whom they were trained on
+Out  Holdout(examples, sha256="9a1c…", left_out=12, notes=["version 3 was trained with training_date …"])
 
 The split is by a hash of the user id, but cut by rank: a fifth of the users of each label. So a training set with
 other users moves the cut by a few places, and a user whose label has changed moves to the other group: test users of
@@ -15,24 +15,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-import hdfs
 import numpy as np
-import requests
-from numpy.typing import NDArray
 
 from jobs.command import DataError
 from jobs.comparison.versions import Contestant
-from jobs.training.dataset import (
-    Examples,
-    Split,
-    SplitError,
-    TrainingSet,
-    TrainingSetError,
-    read_training_set,
-    split_by_time,
-    split_by_user,
-)
-from jobs.training.download import local_folder
+from jobs.training.dataset import Examples, Split, TrainingSet, split_by_time, split_by_user
 
 FACTS_TO_COMPARE = ("table", "training_date")
 
@@ -43,7 +30,7 @@ class HoldoutError(DataError):
 
 @dataclass(frozen=True)
 class Holdout:
-    """Examples that every version sees for the first time."""
+    """Examples that every version sees for the first time, as far as the versions' runs say whom they have seen."""
 
     examples: Examples
     sha256: str
@@ -53,12 +40,10 @@ class Holdout:
 
 @dataclass(frozen=True)
 class Source:
-    """The training set whose test users are compared on, and how it is read."""
+    """The training set whose test users are compared on."""
 
     training_set: TrainingSet
     location: str
-    webhdfs_url: str
-    test_from: date | None
 
 
 def split_examples(examples: Examples, test_from: date | None) -> Split:
@@ -73,22 +58,21 @@ def freeze_holdout(split: Split, source: Source, contestants: Sequence[Contestan
         HoldoutError: too few users are left.
     """
     test = split.test
-    test_ids = test.user_ids.astype(str)
     is_seen = np.zeros(len(test), dtype=bool)
     notes = []
     for contestant in contestants:
         notes += note_differences(contestant, source.training_set.facts)
-        trained_on = find_training_users(contestant, source)
-        if trained_on is None:
+        if contestant.trained_on is None:
             notes.append(
-                f"{contestant.name} may have been trained on some of these users: its training set, "
-                f"{contestant.facts.get('location', 'of unknown place')}, cannot be read or split again"
+                f"{contestant.name} may have been trained on some of these users: "
+                f"its run {contestant.run_id} does not say whom it was trained on"
             )
             continue
-        seen_by_this = np.isin(test_ids, trained_on)
+        seen_by_this = contestant.trained_on.holds(test)
         if seen_by_this.any():
+            users = test.take(np.flatnonzero(seen_by_this)).users
             notes.append(
-                f"{len(np.unique(test_ids[seen_by_this])):,} test users are left out, since {contestant.name} "
+                f"{users:,} test users are left out, since {contestant.name}, or a version that it started from, "
                 "was trained on them"
             )
         is_seen |= seen_by_this
@@ -109,43 +93,6 @@ def note_differences(contestant: Contestant, facts: dict[str, object]) -> list[s
         for name in FACTS_TO_COMPARE
         if contestant.facts.get(name, "unknown") != str(facts.get(name, "unknown"))
     ]
-
-
-def find_training_users(contestant: Contestant, source: Source) -> NDArray[np.str_] | None:
-    """Ids of the users that the version was trained on; None where its training set or its split is unknown.
-
-    The split is known when it is one of the two that this job makes, by the numbers that the run has logged.
-    """
-    examples = read_training_examples(contestant, source)
-    if examples is None:
-        return None
-    for test_from in (None, source.test_from):
-        try:
-            split = split_examples(examples, test_from)
-        except SplitError:
-            continue
-        counts = {
-            "train_users": split.train.users,
-            "train_examples": len(split.train),
-            "test_examples": len(split.test),
-        }
-        if all(contestant.params.get(name) == str(count) for name, count in counts.items()):
-            return split.train.user_ids.astype(str)
-    return None
-
-
-def read_training_examples(contestant: Contestant, source: Source) -> Examples | None:
-    """Examples that the version's training run read, if they are still there."""
-    location = contestant.facts.get("location")
-    if location is None:
-        return None
-    if location == source.location:
-        return source.training_set.examples
-    try:
-        with local_folder(location, source.webhdfs_url) as folder:
-            return read_training_set(folder).examples
-    except (TrainingSetError, hdfs.HdfsError, requests.RequestException):
-        return None
 
 
 def hash_rows(examples: Examples) -> str:

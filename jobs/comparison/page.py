@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from jobs.comparison.holdout import Holdout
 from jobs.comparison.slice_differences import SliceDifference
 from jobs.training.intervals import Difference, Interval
+from jobs.training.slices import FEWEST_USERS
 
 METRIC_NAMES = {
     "auc": "AUC",
@@ -30,6 +31,8 @@ PICTURES = {
 # MLflow's tags hold 8,000 characters; all slices are in tables/slices.csv.
 MOST_SLICES = 12
 
+NO_SLICES = f"For whom it is worse is not known: no slice has {FEWEST_USERS} users, and users of both labels among them."
+
 BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
 
 
@@ -38,7 +41,8 @@ class Findings:
     """What the holdout says."""
 
     challenger: str  # as pages call it: "version 4"
-    champion: str
+    champion: str  # or the baseline, where there is none
+    title: str  # of the champion in a sentence: "the champion, version 3"
     probabilities: dict[str, NDArray[np.float64]]  # by model, challenger first, champion second
     metrics: dict[str, dict[str, Interval]]  # by model, then metric
     differences: dict[str, dict[str, Difference]]  # challenger minus each other, by metric; champion first
@@ -89,7 +93,7 @@ def write_page(findings: Findings, holdout: Holdout, place: str, run_id: str) ->
 def write_headline(findings: Findings) -> str:
     """Is it better."""
     relation = {BETTER: "is better than", WORSE: "is worse than", UNDECIDED: "cannot be told from"}
-    return f"{capitalize(findings.challenger)} {relation[findings.verdict]} the champion, {findings.champion}"
+    return f"{capitalize(findings.challenger)} {relation[findings.verdict]} {findings.title}"
 
 
 def write_verdict(findings: Findings, holdout: Holdout) -> str:
@@ -98,6 +102,8 @@ def write_verdict(findings: Findings, holdout: Holdout) -> str:
     theirs = findings.metrics[findings.champion]["auc"].value
     if findings.surely_worse_slices:
         for_whom = f"It is worse for users of {', '.join(findings.surely_worse_slices)}."
+    elif not findings.slices:
+        for_whom = NO_SLICES
     else:
         for_whom = "There is no slice of users for whom it is surely worse."
     return (
@@ -134,6 +140,8 @@ def write_differences(findings: Findings) -> str:
 def write_worse_slices(findings: Findings) -> str:
     """A line per slice in which the challenger ranks worse, the worst first."""
     worse = findings.worse_slices
+    if not findings.slices:
+        return NO_SLICES
     if not worse:
         return f"In none of {len(findings.slices)} slices does it rank worse than {findings.champion}."
     rows = [

@@ -1,12 +1,11 @@
 """Registered versions as contestants: what they were trained on, and how they score the same users.
 
 In   version numbers; users' installs
-Out  Contestant(number=4, sha256="0123…", run_id="3f2a…", facts of its training set)
+Out  Contestant(number=4, sha256="0123…", run_id="3f2a…", facts of its training set, whom it was trained on)
      probabilities float64 (examples,) as a night would compute them, and the share of apps each user has that
      the version does not know
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +20,8 @@ from jobs.scoring.batching import predict_in_batches
 from jobs.scoring.tokens import count_token
 from jobs.training.app_sequences import AppSequences
 from jobs.training.evaluate import to_probabilities
-from model_registry.errors import VersionMissingError
+from jobs.training.tracking import load_trained_on
+from jobs.training.trained_on import TrainedOn
 from model_registry.hashing import verify_folder
 from model_registry.tracking import ModelTracking
 
@@ -39,6 +39,7 @@ class Contestant:
     run_id: str
     facts: dict[str, str]  # of its training set: location, table, training_date, …
     params: dict[str, str]  # of its training run
+    trained_on: TrainedOn | None  # None where its run does not say
 
     @property
     def name(self) -> str:
@@ -68,20 +69,7 @@ def find_contestant(tracking: ModelTracking, number: int) -> Contestant:
         for name, value in data.tags.items()
         if name.startswith(FACTS_PREFIX)
     }
-    return Contestant(number, version.sha256, run_id, facts, dict(data.params))
-
-
-def follow_warm_starts(tracking: ModelTracking, contestants: Sequence[Contestant]) -> list[Contestant]:
-    """The versions, those whose encoders they started from, and so on: all that have left a trace in them."""
-    chain = list(contestants)
-    for version in chain:  # grows while it is walked
-        number = version.params.get("warm_start_version", "None")
-        if number != "None" and int(number) not in [one.number for one in chain]:
-            try:
-                chain.append(find_contestant(tracking, int(number)))
-            except VersionMissingError:
-                chain.append(Contestant(int(number), sha256="", run_id="", facts={}, params={}))
-    return chain
+    return Contestant(number, version.sha256, run_id, facts, dict(data.params), load_trained_on(run_id))
 
 
 def score(tracking: ModelTracking, contestant: Contestant, installs: AppSequences) -> Scored:

@@ -30,7 +30,7 @@ class EncoderConfig:
         default=128, ge=1, description="Installs of a user that the encoder reads, the last ones"
     )
     hidden_dim: int = Field(
-        default=64, ge=1, description="Width of embeddings and layers; a multiple of num_heads"
+        default=64, ge=2, description="Width of embeddings and layers; a multiple of num_heads"
     )
     num_layers: int = Field(default=2, ge=1, description="Encoder layers")
     num_heads: int = Field(default=4, ge=1, description="Attentions in each layer")

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from jobs.command import DataError
 from jobs.scoring.batching import FloatArray
 from jobs.scoring.tokens import encode_app_ids
 from jobs.training.token_sequences import TokenSequences
@@ -32,7 +33,7 @@ DESCRIPTION_FILE = "assets.extra/model.json"
 _loaded_by_sha256: dict[str, "ScoringModel"] = {}
 
 
-class UnusableModelError(Exception):
+class UnusableModelError(DataError):
     """The folder holds the pinned bytes, but not a model that scoring can call."""
 
 

@@ -19,12 +19,17 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
 
+from jobs.command import DataError
 from jobs.encoder.tokens import PAD_TOKEN_ID, UNKNOWN_TOKEN_ID
 from jobs.training.devices import with_few_shapes
 from jobs.training.options import TrainingOptions
 from jobs.training.token_sequences import TokenSequences, shuffle_into_batches
 
 LABELLED_BATCH = (tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None,), tf.float32))  # tokens, labels
+
+
+class TooShortError(DataError):
+    """The training would end before its first update of the weights."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +59,18 @@ class Length:
 
 
 def measure_length(examples: int, options: TrainingOptions) -> Length:
-    """Count the steps of a training on so many examples."""
+    """Count the steps of a training on so many examples.
+
+    Raises:
+        TooShortError: they are fewer than those of one update of the weights.
+    """
     epoch_steps = steps_per_epoch(examples, options)
     total_steps = min(options.epochs(examples) * epoch_steps, options.max_steps or sys.maxsize)
+    if options.accumulation_steps > total_steps:
+        raise TooShortError(
+            f"accumulation_steps is {options.accumulation_steps}, the whole training on {examples} examples has "
+            f"{total_steps} steps of batch_size {options.batch_size}: it would never change a weight"
+        )
     return Length(
         epoch_steps=epoch_steps,
         total_steps=total_steps,

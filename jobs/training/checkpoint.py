@@ -12,6 +12,7 @@ generators, the best weights and the patience of early stopping, and it overwrit
 import hashlib
 import json
 import os
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -132,7 +133,7 @@ def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
         with np.load(path, allow_pickle=False) as stored:
             arrays = dict(stored)
         return arrays, json.loads(arrays.pop("state").item())
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path} cannot be read ({error}); without it, training starts anew") from error
 
 
@@ -140,6 +141,8 @@ def _write(path: Path, arrays: Arrays, state: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name("unfinished.npz")
     np.savez(unfinished, allow_pickle=False, state=np.array(json.dumps(state)), **arrays)
+    with unfinished.open("rb") as written:
+        os.fsync(written.fileno())  # or a power cut could leave a file of its name without its bytes
     os.replace(unfinished, path)  # a kill while writing leaves the one before
 
 

@@ -117,6 +117,7 @@ def read_training_set(folder: Path) -> TrainingSet:
                 yield batch["app_ids"].cast(pa.list_(pa.string())), starts
 
     app_ids = code_apps(read_installs())
+    check_apps(app_ids.apps, folder)
     users = pa.Table.from_batches(keys, KEYS)
     # Spark's files come in any order; a fixed one makes runs repeatable.
     order = pc.sort_indices(users, sort_keys=[("user_id", "ascending"), ("as_of", "ascending")])
@@ -165,6 +166,16 @@ def check_rows(batch: pa.RecordBatch, path: Path) -> None:
     labels = set(pc.unique(batch["label"]).to_pylist())
     if not labels <= {0, 1}:
         raise TrainingSetError(f"labels in {path} must be 0 or 1, found {sorted(labels)}")
+
+
+def check_apps(apps: pa.StringArray, folder: Path) -> None:
+    """Refuse app ids that the landing zone would not let in either: a model's vocabulary is a file of one a line."""
+    bad = apps.filter(pc.match_substring_regex(apps, r"^$|[\x00-\x1f\x7f]"))
+    if len(bad):
+        raise TrainingSetError(
+            f"app_ids in {folder} hold {len(bad)} ids that are empty or have control characters, such as "
+            f"{bad[0].as_py()!r}; expected ids as docs/data_contract.md has them: name or drop these installs"
+        )
 
 
 def split_by_user(examples: Examples) -> Split:
@@ -230,14 +241,34 @@ def assign_users(examples: Examples, shares: Sequence[float]) -> NDArray[np.int6
     return assigned
 
 
+def hash_users(user_ids: pa.StringArray) -> NDArray[np.uint64]:
+    """First eight bytes of the SHA-256 of each user id, `(users,)`: they tell millions of users apart."""
+    hashes = (hashlib.sha256(user_id.as_buffer()).digest()[:8] for user_id in user_ids)
+    return np.fromiter(hashes, "S8", len(user_ids)).view(">u8").astype(np.uint64)
+
+
+def leave_out_of_test(split: Split, is_left_out: NDArray[np.bool_], why: str) -> Split:
+    """The split without these test examples, `(test examples,)`; `why` goes with it.
+
+    Raises:
+        SplitError: what is left of the test lacks one of the labels.
+    """
+    if not is_left_out.any():
+        return split
+    test = split.test.take(np.flatnonzero(~is_left_out))
+    left_out = split.test.users - test.users
+    if set(test.labels) != {0, 1}:
+        raise SplitError(
+            f"of {split.test.users} test users {test.users} are left without those that {why}, and a test "
+            "needs users of both labels: take a training set with other users, or later labels"
+        )
+    return Split(split.train, test, f"{split.method}; {left_out:,} test users are left out that {why}")
+
+
 def _cut(user_ids: pa.StringArray, shares: Sequence[float]) -> NDArray[np.int64]:
     """Part of each user; every part but the first gets at least one user while there are any."""
-    # Eight bytes of the hash tell millions of users apart.
-    hashes = (hashlib.sha256(user_id.as_buffer()).digest()[:8] for user_id in user_ids)
     rank = np.empty(len(user_ids), np.int64)
-    rank[np.argsort(np.fromiter(hashes, "S8", len(user_ids)).view(">u8"), kind="stable")] = np.arange(
-        len(rank)
-    )
+    rank[np.argsort(hash_users(user_ids), kind="stable")] = np.arange(len(rank))
     sizes = [max(1, round(len(user_ids) * share)) for share in shares[1:]]
     later = np.repeat(np.arange(1, len(shares)), sizes)[: len(user_ids)]
     by_rank = np.concatenate([later, np.zeros(len(user_ids) - len(later), np.int64)])

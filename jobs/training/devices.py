@@ -68,9 +68,13 @@ def repeat_to_the_last_bit(seed: int) -> None:
 
 @contextmanager
 def training_precision() -> Iterator[None]:
-    """Mixed precision inside the block when there is a GPU; a CPU has no fast float16."""
+    """Mixed precision inside the block when there is one GPU; a CPU has no fast float16.
+
+    Several train in float32: Keras 3.15 asks the first alone whether its float16 gradients overflowed.
+    """
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16" if sees_gpu() else "float32")
+    has_one_gpu = sees_gpu() and training_strategy().num_replicas_in_sync == 1
+    keras.config.set_dtype_policy("mixed_float16" if has_one_gpu else "float32")
     try:
         yield
     finally:

@@ -178,6 +178,8 @@ def _identify(
     return {
         **options.model_dump(mode="json"),
         "backend": keras.backend.backend(),
+        "precision": keras.config.dtype_policy().name,
+        "devices": training_strategy().num_replicas_in_sync,
         "sizes": repr(config),
         "model": [f"{weight.path} {weight.shape}" for weight in model.weights],
         "initial weights": digest(*model.get_weights()),

@@ -23,7 +23,7 @@ def fit_head_bias(classifier: keras.Model, train: LabelledSequences) -> None:
     from a fold's encoder, would not fit the final one. Ranks stay as they are, and class weights leave no mark on the level.
 
     Raises:
-        ValueError: all users have the same label.
+        ValueError: all users have the same label, or the training diverged.
     """
     chosen = train.take(choose_fitted_users(len(train.labels)))
     bad_rate = float(chosen.labels.mean())
@@ -32,6 +32,11 @@ def fit_head_bias(classifier: keras.Model, train: LabelledSequences) -> None:
             f"a bias needs users of both labels, found {len(chosen.labels)} of bad rate {bad_rate}"
         )
     logits = predict_logits(classifier, chosen.tokens).astype(np.float64)
+    if not np.isfinite(logits).all():
+        raise ValueError(
+            "the encoder's logits are no numbers: its training diverged. Lower training.learning_rate, or set "
+            "training.clip_norm"
+        )
     shift = brentq(
         lambda shift: expit(logits + shift).mean() - bad_rate,
         # With these all probabilities are below the bad rate, or above it.

@@ -4,11 +4,12 @@ In   labelled sequences and their folds
 Out  logits of the held-out users by member, and what was best there: penalties, longest n-grams, epochs
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
@@ -46,16 +47,17 @@ class HeldOut:
     logits: dict[str, Logits]  # by member, each at its best
     orders: dict[str, int]  # longest n-gram of each linear member
     cs: dict[int, float]  # best penalty of each longest n-gram that was tried
-    fits: list[Fit]
+    fits: list[Fit]  # that found them, of the first seed
     best_steps: int  # after which the encoder was best; mean of the folds
+    encoders: list[keras.Model]  # by fold, of the first seed: what scored it
 
 
 def score_held_out(
     data: LabelledSequences,
     folds: list[Fold],
     config: EncoderConfig,
-    options: TrainingOptions,
-    start: NamedWeights,
+    seeds: Sequence[TrainingOptions],
+    starts: Sequence[NamedWeights],
     checkpoints: Path | None,
     report: Report,
 ) -> HeldOut:
@@ -63,37 +65,53 @@ def score_held_out(
 
     An encoder that was stopped while its rate was high is another one than the final encoder, whose schedule comes to its
     end: its logits all lie some way to one side, and it was the best of many on these very users. Weights learned from
-    its logits would not fit. So the encoder that scores a fold is trained as the final one will be, its head's bias too.
+    its logits would not fit. So the encoder that scores a fold is trained as the final one will be, its head's bias too;
+    as many encoders as there will be, whose average is surer than each of them.
+
+    Args:
+        seeds: options of each encoder of the average; the first finds the number of steps.
+        starts: what each fold's encoders start from.
     """
     labels = np.concatenate([data.labels[fold.held_out] for fold in folds])
     fits = [
         fit_classifier(
             config,
-            options,
+            seeds[0],
             data.take(fold.fitted),
             data.take(fold.held_out),
             partial(report, f"fold {number} of {len(folds)}"),
             initial_weights=start,
             checkpoint_folder=checkpoints / f"fold_{number}" if checkpoints else None,
         )
-        for number, fold in enumerate(folds, start=1)
+        for number, (fold, start) in enumerate(zip(folds, starts, strict=True), start=1)
     ]
     best_steps = round(np.mean([fit.best_steps for fit in fits]))
+    encoders: list[keras.Model] = []
     encoder_logits: list[Logits] = []
-    for number, (fold, fit) in enumerate(zip(folds, fits, strict=True), start=1):
-        fitted, final = data.take(fold.fitted), fit
-        if not fit.best_steps == fit.epochs[-1].steps == best_steps:
-            final = fit_for_steps(
+    for number, (fold, start, found) in enumerate(zip(folds, starts, fits, strict=True), start=1):
+        fitted = data.take(fold.fitted)
+        is_final = found.best_steps == found.epochs[-1].steps == best_steps
+        finals = [found] if is_final else []
+        finals += [
+            fit_for_steps(
                 best_steps,
                 config,
                 options,
                 fitted,
                 partial(report, f"fold {number} again"),
                 initial_weights=start,
-                checkpoint_folder=checkpoints / f"fold_{number}_again" if checkpoints else None,
+                checkpoint_folder=checkpoints / f"fold_{number}_again_{options.seed}"
+                if checkpoints
+                else None,
             )
-        fit_head_bias(final.model, fitted)
-        encoder_logits.append(predict_logits(final.model, data.tokens.take(fold.held_out)).astype(np.float64))
+            for options in seeds[len(finals) :]
+        ]
+        for final in finals:
+            fit_head_bias(final.model, fitted)
+        held_out = data.tokens.take(fold.held_out)
+        logits = [predict_logits(final.model, held_out).astype(np.float64) for final in finals]
+        encoder_logits.append(np.mean(logits, axis=0))
+        encoders.append(finals[0].model)
     best = {
         order: choose_penalty(data, folds, config.vocabulary_size, order)
         for order in (BAG_ORDER, *NGRAM_ORDERS)
@@ -110,6 +128,7 @@ def score_held_out(
         cs={order: one.c for order, one in best.items()},
         fits=fits,
         best_steps=best_steps,
+        encoders=encoders,
     )
 
 

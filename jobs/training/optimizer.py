@@ -94,7 +94,8 @@ def make_optimizer(
         beta_1=0.9,
         beta_2=0.98,
         epsilon=1e-9,
-        global_clipnorm=options.clip_norm,
+        # Keras clips what each device has, and then sums over the devices.
+        global_clipnorm=options.clip_norm and options.clip_norm / devices,
         # Keras wants None for every step.
         gradient_accumulation_steps=options.accumulation_steps if options.accumulation_steps > 1 else None,
     )

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # A few thousand users need many passes; tens of thousands are learned from in few, and each costs minutes on a CPU.
 EXAMPLES_SHOWN, FEWEST_EPOCHS, MOST_EPOCHS = 48_000, 2, 20
@@ -49,7 +49,10 @@ class TrainingOptions(BaseModel):
         1, ge=1, description="Steps whose mean gradient makes one update of the weights"
     )
     reduce_on_plateau_patience: int | None = Field(
-        None, ge=1, description="Evaluations without a better validation AUC that halve the rate; none: never"
+        None,
+        ge=1,
+        description="Evaluations without a better validation AUC that halve a fold's rate, fewer than patience; "
+        "none: never",
     )
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="balanced: both labels weigh the same in sum"
@@ -63,6 +66,16 @@ class TrainingOptions(BaseModel):
     mask_share: float = Field(
         0.15, gt=0.0, lt=1.0, description="Share of a user's installs that pretraining hides"
     )
+
+    @model_validator(mode="after")
+    def check_patience(self) -> "TrainingOptions":
+        """Refuse a plateau that training would never live to see."""
+        plateau = self.reduce_on_plateau_patience
+        if plateau is not None and plateau >= self.patience:
+            raise ValueError(
+                f"reduce_on_plateau_patience must be below patience, which ends training, got {plateau} and {self.patience}"
+            )
+        return self
 
     def epochs(self, examples: int) -> int:
         """Passes over so many training examples, at most."""

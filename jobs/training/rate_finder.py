@@ -22,6 +22,7 @@ from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.training.batches import LabelledSequences, class_weights, training_batches
 from jobs.training.devices import repeat_to_the_last_bit, training_precision
 from jobs.training.fit import BuildModel
+from jobs.training.initial_weights import NamedWeights, set_initial_weights
 from jobs.training.optimizer import compile_classifier
 from jobs.training.options import TrainingOptions
 
@@ -44,6 +45,7 @@ def find_learning_rate(
     train: LabelledSequences,
     *,
     build: BuildModel = build_classifier,
+    initial_weights: NamedWeights | None = None,
     lowest: float = 1e-6,
     highest: float = 1.0,
     steps: int = 100,
@@ -51,11 +53,12 @@ def find_learning_rate(
     """Train one model for some steps, each at a higher rate, until the loss explodes.
 
     `options.learning_rate` and the schedule are not read; optimizer, batches and class weights are those
-    of the training.
+    of the training, and so is what it starts from where `initial_weights` say it.
     """
     repeat_to_the_last_bit(options.seed)
     with training_precision():
         model = build(config)
+        set_initial_weights(model, initial_weights or {})
         # A decay by more than 1 is a growth.
         rates = keras.optimizers.schedules.ExponentialDecay(lowest, max(steps - 1, 1), highest / lowest)
         compile_classifier(model, options, rates, train.tokens.count(config.vocabulary_size))

@@ -38,10 +38,12 @@ from jobs.training.predict import predict_logits
 from jobs.training.pretrain import PretrainingEpoch
 from jobs.training.rate_finder import RateSearch, find_learning_rate
 from jobs.training.stacking import Stack, fit_stacks
-from jobs.training.starting_weights import Earlier, starting_weights
+from jobs.training.starting_weights import starting_weights
 from jobs.training.token_sequences import TokenSequences
 from jobs.training.tokenizer import Tokenizer
+from jobs.training.trained_on import TrainedOn
 from jobs.training.vocabulary import build_vocabulary
+from jobs.training.warm_start import Earlier
 
 # Where sessions group less, filters that see nothing else are wasted: the order alone says more.
 FEWEST_INSTALLS_PER_SESSION = 2.0
@@ -91,6 +93,8 @@ class Trained:
     stack: Stack  # of all members
     linear_stack: Stack  # without the encoder: what there would be without it
     held_out: HeldOut
+    first_encoder: keras.Model  # on all training users: what a later training starts from
+    trained_on: TrainedOn
 
     def member_logits(self, tokens: TokenSequences) -> dict[str, Logits]:
         """Logits of each member, as fitted on all training users, `(examples,)` each."""
@@ -122,26 +126,31 @@ def train(
 
     Args:
         report: is told the part and the epoch whenever one ends.
-        earlier: encoder to start from.
+        earlier: version to start from.
         checkpoints: folder that an interrupted training goes on from.
 
     Raises:
         SplitError: too few users of a label.
-        ValueError: the earlier encoder has other sizes.
+        WarmStartError: the earlier version has other sizes, or has seen the users that folds hold out.
         CheckpointError: the folder holds another training's state.
     """
     tokenizer, config, data = prepare(examples, settings)
+    folds = make_folds(examples, settings.recipe.folds, settings.recipe.enough_held_out)
+    trained_on = TrainedOn.of_folds(examples, folds)
+    if earlier is not None:
+        folds = earlier.keep_unseen(folds, examples)
+        trained_on = trained_on.after(earlier.trained_on)
     start = starting_weights(
         data.tokens,
         tokenizer.vocabulary,
         config,
         settings.training,
+        len(folds),
         earlier,
         partial(report_pretraining, report),
     )
-
-    folds = make_folds(examples, settings.recipe.folds, settings.recipe.enough_held_out)
-    held_out = score_held_out(data, folds, config, settings.training, start, checkpoints, report)
+    seeds = one_for_each_seed(settings)
+    held_out = score_held_out(data, folds, config, seeds, start.folds, checkpoints, report)
     stack, linear_stack = fit_stacks(held_out.logits, held_out.labels, doubtful=ENCODER)
 
     linear = {
@@ -155,10 +164,10 @@ def train(
             options,
             data,
             partial(report, "all training users"),
-            initial_weights=start,
+            initial_weights=start.all_users,
             checkpoint_folder=checkpoints / f"all_{options.seed}" if checkpoints else None,
         )
-        for options in one_for_each_seed(settings)
+        for options in seeds
     ]
     for fit in fits:
         fit_head_bias(fit.model, data)
@@ -172,6 +181,8 @@ def train(
         stack=stack,
         linear_stack=linear_stack,
         held_out=held_out,
+        first_encoder=fits[0].model,
+        trained_on=trained_on,
     )
 
 
@@ -186,10 +197,19 @@ def prepare(examples: Examples, settings: Settings) -> tuple[Tokenizer, EncoderC
     return tokenizer, config, LabelledSequences(tokenizer.translate(examples.app_ids), examples.labels)
 
 
-def find_rate(examples: Examples, settings: Settings) -> RateSearch:
-    """Try learning rates on the encoder alone."""
-    _, config, data = prepare(examples, settings)
-    return find_learning_rate(config, settings.training, data)
+def find_rate(examples: Examples, settings: Settings, report: Report, earlier: Earlier | None) -> RateSearch:
+    """Try learning rates on the encoder alone, from where a training on all of them would start."""
+    tokenizer, config, data = prepare(examples, settings)
+    start = starting_weights(
+        data.tokens,
+        tokenizer.vocabulary,
+        config,
+        settings.training,
+        0,
+        earlier,
+        partial(report_pretraining, report),
+    )
+    return find_learning_rate(config, settings.training, data, initial_weights=start.all_users)
 
 
 def report_pretraining(report: Report, epoch: PretrainingEpoch) -> None:

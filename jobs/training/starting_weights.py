@@ -1,13 +1,11 @@
-"""What the encoder's training starts from instead of random numbers.
+"""What the encoder's trainings start from instead of random numbers.
 
-In   token sequences of the training users, labelled or not; an earlier model, if there is one
-Out  weights by name, for `fit_classifier`
+In   token sequences of the training users, labelled or not; an earlier version, if there is one
+Out  weights by name, for `fit_classifier`: for each fold, and for all training users
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import keras
 
 from jobs.encoder.classifier import EncoderConfig
 from jobs.training.app_vectors import fit_app_vectors
@@ -16,15 +14,15 @@ from jobs.training.options import TrainingOptions
 from jobs.training.pretrain import PretrainingEpoch, pretrain_encoder
 from jobs.training.token_sequences import TokenSequences
 from jobs.training.vocabulary import Vocabulary
-from jobs.training.warm_start import warm_start
+from jobs.training.warm_start import Earlier, warm_start
 
 
 @dataclass(frozen=True)
-class Earlier:
-    """An encoder trained before, and its vocabulary."""
+class StartingWeights:
+    """Where each training starts; without an earlier version all start alike."""
 
-    model: keras.Model
-    vocabulary: Vocabulary
+    folds: list[NamedWeights]
+    all_users: NamedWeights
 
 
 def starting_weights(
@@ -32,19 +30,29 @@ def starting_weights(
     vocabulary: Vocabulary,
     config: EncoderConfig,
     options: TrainingOptions,
+    folds: int,
     earlier: Earlier | None,
     report: Callable[[PretrainingEpoch], None],
-) -> NamedWeights:
-    """Embeddings that know which apps keep each other company, or an earlier model's weights; pretrained if asked for.
+) -> StartingWeights:
+    """Embeddings that know which apps keep each other company, or an earlier version's weights; pretrained if asked for.
 
     Raises:
-        ValueError: the earlier model has other sizes, naming the setting.
+        WarmStartError: the earlier version has other sizes, naming the setting.
     """
-    vectors = fit_app_vectors(tokens, config.vocabulary_size, config.hidden_dim, options.seed)
-    start: NamedWeights = {EMBEDDINGS: vectors}
-    if earlier is not None:
-        start = warm_start(earlier.model, earlier.vocabulary.apps, vocabulary.apps, config)
-    if options.pretraining_epochs:
+
+    def pretrain(start: NamedWeights) -> NamedWeights:
+        if not options.pretraining_epochs:
+            return start
         read = tokens.last(config.max_sequence_length)
-        start = pretrain_encoder(config, options, read, report, initial_weights=start)
-    return start
+        # Pretraining leaves out the head, of which an earlier version knows something.
+        return {**start, **pretrain_encoder(config, options, read, report, initial_weights=start)}
+
+    if earlier is None:
+        vectors = fit_app_vectors(tokens, config.vocabulary_size, config.hidden_dim, options.seed)
+        start = pretrain({EMBEDDINGS: vectors})
+        return StartingWeights([start] * folds, start)
+    *of_folds, of_all = (
+        pretrain(warm_start(encoder, earlier.vocabulary.apps, vocabulary.apps, config))
+        for encoder in (*earlier.fold_encoders[:folds], earlier.encoder)
+    )
+    return StartingWeights(of_folds, of_all)

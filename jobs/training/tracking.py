@@ -6,7 +6,8 @@ Out  parameters, data set, metrics, pictures and models of that run
     metrics    training_loss, validation_loss, validation_auc (by epoch: "fold_1_of_2_…", "fold_1_again_…" and so on)
                test_auc, test_auc_low, test_auc_high, … of the model, and the same after baseline_, ngram_baseline_,
                encoder_alone_ and without_encoder_; ahead_of_…_auc with _low, _high and _share_better
-    artifacts  model.keras  encoder.keras  model.onnx  saved_model/  model_card.md  pictures/*.png  tables/*.csv
+    artifacts  model.keras  model.onnx  saved_model/  model_card.md  pictures/*.png  tables/*.csv
+               encoders/all_users.keras  encoders/fold_1.keras  …  encoders/trained_on.parquet
 """
 
 from collections.abc import Mapping
@@ -29,10 +30,12 @@ from jobs.training.intervals import Difference, Interval
 from jobs.training.model_card import write_model_card
 from jobs.training.recipe import Settings, Trained
 from jobs.training.report import MODEL, Report
-from jobs.training.starting_weights import Earlier
+from jobs.training.trained_on import TRAINED_ON_FILE, TrainedOn
+from jobs.training.warm_start import Earlier
 
 MODEL_ARTIFACT = "model.keras"
-ENCODER_ARTIFACT = "encoder.keras"
+ENCODERS = "encoders"  # folder of all that a later training starts from
+OF_ALL_USERS = "all_users.keras"
 # Prefix of each model's metrics; the pipeline's own has none.
 PREFIXES = {
     MODEL: "test",
@@ -152,26 +155,57 @@ def log_figures(figures: Mapping[str, Figure]) -> None:
 
 
 def load_earlier(model_name: str, version: int) -> Earlier:
-    """Load the encoder and the vocabulary that a registered version was trained with.
+    """Load the encoders and the vocabulary that a registered version was trained with, and whom it was trained on.
 
     Raises:
         mlflow.exceptions.MlflowException: there is no such version, or its run lacks them.
     """
     run_id = mlflow.MlflowClient().get_model_version(model_name, str(version)).run_id
     with TemporaryDirectory(prefix="earlier_") as scratch:
-        encoder, vocabulary = (
-            mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path, dst_path=scratch)
-            for path in (ENCODER_ARTIFACT, f"{SAVED_MODEL}/{VOCABULARY_FILE}")
+        encoders, vocabulary = (
+            Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path, dst_path=scratch))
+            for path in (ENCODERS, f"{SAVED_MODEL}/{VOCABULARY_FILE}")
         )
-        return Earlier(keras.models.load_model(encoder), read_vocabulary(Path(vocabulary)))
+        folds = len(list(encoders.glob(of_fold("*"))))
+        return Earlier(
+            vocabulary=read_vocabulary(vocabulary),
+            encoder=keras.models.load_model(encoders / OF_ALL_USERS),
+            fold_encoders=[
+                keras.models.load_model(encoders / of_fold(number)) for number in range(1, folds + 1)
+            ],
+            trained_on=TrainedOn.read(encoders / TRAINED_ON_FILE),
+        )
+
+
+def load_trained_on(run_id: str) -> TrainedOn | None:
+    """Whom a training run's version was trained on; None where the run does not say."""
+    path = f"{ENCODERS}/{TRAINED_ON_FILE}"
+    if path not in {
+        one.path for one in mlflow.artifacts.list_artifacts(run_id=run_id, artifact_path=ENCODERS)
+    }:
+        return None
+    with TemporaryDirectory(prefix="trained_on_") as scratch:
+        return TrainedOn.read(
+            Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path, dst_path=scratch))
+        )
+
+
+def of_fold(number: int | str) -> str:
+    """File of a fold's encoder."""
+    return f"fold_{number}.keras"
 
 
 def log_models(trained: Trained) -> None:
-    """Store the model as a Keras file, as ONNX and as a SavedModel to score with, and its encoder to start from."""
+    """Store the model as a Keras file, as ONNX and as a SavedModel to score with, and its encoders to start from."""
     with TemporaryDirectory(prefix="export_") as scratch:
         folder = Path(scratch)
         trained.model.save(folder / MODEL_ARTIFACT)
-        trained.encoder.save(folder / ENCODER_ARTIFACT)
+        encoders = folder / ENCODERS
+        encoders.mkdir()
+        trained.first_encoder.save(encoders / OF_ALL_USERS)
+        for number, encoder in enumerate(trained.held_out.encoders, start=1):
+            encoder.save(encoders / of_fold(number))
+        trained.trained_on.write(encoders)
         write_engine_files(folder / MODEL_ARTIFACT, trained.tokenizer, folder)
         mlflow.log_artifacts(scratch)
 

@@ -1,23 +1,67 @@
-"""Start a training from an earlier classifier, though apps have come and gone since.
+"""Start a training from an earlier version, though apps have come and gone since.
 
 In   the earlier classifier and its apps in token order, the apps of the new vocabulary, the new sizes
 Out  initial weights: what the earlier model knows of each app, and of new apps what it knows of an unknown one
+
+A version keeps the encoder of each fold beside the one of all users. A fold's training starts from the earlier one of the
+same number, which has not seen the users held out: from the one of all users it would know their labels.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.command import DataError
 from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.encoder.tokens import FIRST_APP_TOKEN_ID, UNKNOWN_TOKEN_ID
+from jobs.training.dataset import Examples
 from jobs.training.fit import BuildModel
+from jobs.training.folds import Fold
 from jobs.training.initial_weights import EMBEDDINGS, NamedWeights, read_weights
+from jobs.training.trained_on import TrainedOn
+from jobs.training.vocabulary import Vocabulary
 
 # What may differ between the two encoders: names, the vocabulary, and what is no size.
 NOT_COMPARED = {"name", "trainable", "dtype", "vocabulary_size", "dropout"}
+
+
+class WarmStartError(DataError):
+    """The earlier version cannot be started from, with these settings or on these users."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A version to start from."""
+
+    vocabulary: Vocabulary
+    encoder: keras.Model  # fitted on all of its training users; the first of several
+    fold_encoders: list[keras.Model]  # fitted on all but one fold each, the first fold's first
+    trained_on: TrainedOn
+
+    def keep_unseen(self, folds: Sequence[Fold], train: Examples) -> list[Fold]:
+        """Folds that there is an encoder for, without the held-out users whom it has seen.
+
+        Folds are cut by rank, so that other users, or another part of them, move the cuts.
+
+        Raises:
+            WarmStartError: users of one label at most are left in a fold.
+        """
+        kept = []
+        for number, fold in enumerate(folds[: len(self.fold_encoders)], start=1):
+            is_seen = self.trained_on.fold_has_seen(number, train.take(fold.held_out))
+            held_out = fold.held_out[~is_seen]
+            if set(train.labels[held_out]) != {0, 1}:
+                raise WarmStartError(
+                    f"the earlier version's encoders have seen {is_seen.sum()} of {len(is_seen)} users that fold "
+                    f"{number} holds out, and users of both labels are needed whom they have not: train as it was "
+                    "trained (--test-from, --recipe.folds), or without --warm-start-version"
+                )
+            kept.append(Fold(fold.fitted, held_out))
+        return kept
 
 
 def warm_start(
@@ -36,7 +80,7 @@ def warm_start(
         apps: the new vocabulary; one that the earlier model lacks starts as the earlier model reads it, as unknown.
 
     Raises:
-        ValueError: the sizes differ, naming the setting; or a vocabulary does not belong to its model.
+        WarmStartError: the sizes differ, naming the setting; or a vocabulary does not belong to its model.
     """
     fresh = build(config)
     _check_settings(_encoder_settings(earlier), _encoder_settings(fresh))
@@ -59,7 +103,7 @@ def reconcile_embeddings(
 
 def _check_vocabulary(which: str, vocabulary_size: int, apps: Sequence[str]) -> None:
     if vocabulary_size != FIRST_APP_TOKEN_ID + len(apps):
-        raise ValueError(
+        raise WarmStartError(
             f"the {which} model has vocabulary_size {vocabulary_size}, its vocabulary makes "
             f"{FIRST_APP_TOKEN_ID + len(apps)}: {len(apps)} apps and {FIRST_APP_TOKEN_ID} special tokens"
         )
@@ -77,7 +121,7 @@ def _check_settings(earlier: dict[str, Any], new: dict[str, Any]) -> None:
         if earlier.get(name) != new.get(name)
     ]
     if differing:
-        raise ValueError(f"cannot start from the earlier model: {'; '.join(differing)}")
+        raise WarmStartError(f"cannot start from the earlier model: {'; '.join(differing)}")
 
 
 def _check_shapes(weights: NamedWeights, needed: NamedWeights) -> None:
@@ -85,4 +129,6 @@ def _check_shapes(weights: NamedWeights, needed: NamedWeights) -> None:
     for path in sorted({*weights, *needed}):
         earlier, new = (held[path].shape if path in held else "missing" for held in (weights, needed))
         if earlier != new:
-            raise ValueError(f"cannot start from the earlier model: weight {path} is {new}, it has {earlier}")
+            raise WarmStartError(
+                f"cannot start from the earlier model: weight {path} is {new}, it has {earlier}"
+            )

@@ -5,6 +5,7 @@ from contextlib import redirect_stdout
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow
@@ -20,7 +21,8 @@ from jobs.comparison.holdout import HoldoutError, hash_rows
 from jobs.training.app_sequences import AppSequences
 from jobs.training.baseline import fit_baselines
 from jobs.training.dataset import Examples, TrainingSet, split_by_user
-from jobs.training.tracking import log_split, log_training_set
+from jobs.training.tracking import ENCODERS, log_training_set
+from jobs.training.trained_on import TrainedOn
 from model_registry.errors import HashMismatchError, PromotionRefusedError, VersionMissingError
 from model_registry.gate import check_promotion
 from model_registry.hashing import folder_sha256
@@ -95,17 +97,20 @@ class Workbench:
         self,
         model_name: str,
         examples: Examples | None = None,
-        location: str | None = None,
         facts: dict[str, str] | None = None,
+        says_whom: bool = True,
         **model: int,
     ) -> int:
         """Log a training run as jobs/train_encoder.py does, and register its SavedModel."""
         examples = self.examples if examples is None else examples
         saved_model = self.save_once(**model)
         with mlflow.start_run() as run:
-            log_training_set(TrainingSet(examples, facts or FACTS), location or self.training_set)
-            log_split(split_by_user(examples))
+            log_training_set(TrainingSet(examples, facts or FACTS), self.training_set)
             mlflow.log_artifacts(str(saved_model), "saved_model")
+            if says_whom:
+                with TemporaryDirectory() as scratch:
+                    TrainedOn.of_folds(split_by_user(examples).train, []).write(Path(scratch))
+                    mlflow.log_artifacts(scratch, ENCODERS)
         if not self.client.search_registered_models(f"name='{model_name}'"):
             self.client.create_registered_model(model_name)
         version = self.client.create_model_version(
@@ -254,15 +259,20 @@ def test_further_versions_and_the_baseline_are_measured_beside(bench, compare, p
     assert "| bag of apps baseline |" in page(run)
 
 
-def test_without_a_champion_there_is_nothing_to_compare(bench, capsys):
+def test_without_a_champion_a_version_is_compared_with_the_baseline(bench, compare, page):
     challenger = bench.add_version("first")
-    main(bench.arguments("first", challenger))
-    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {
-        "run_id": None,
-        "verdict": "no champion yet",
-        "challenger": challenger,
-    }
+    run, result = compare("first", challenger, baseline=True)
+    assert (result["verdict"], result["champion"]) == ("better", None)
+    assert f"Version {challenger} is better than the bag of apps baseline: AUC " in page(run)
+    assert run.data.metrics["auc_difference"] > 0.0
+    assert run.data.metrics["bag_of_apps_baseline_auc"] > 0.6
+    assert "champion" not in run.data.tags
     assert check_promotion(bench.tracking("first"), challenger) == []
+
+
+def test_without_a_champion_and_without_the_baseline_there_is_nothing_to_compare(bench):
+    with pytest.raises(WrongArgumentsError, match="nobody is champion yet"):
+        main(bench.arguments("second", bench.add_version("second")))
 
 
 def test_the_champion_is_not_compared_with_itself(bench, capsys):
@@ -279,41 +289,20 @@ def test_test_users_that_a_version_was_trained_on_are_left_out(bench, compare, p
     earlier = bench.examples.take(np.arange(3_000, 6_000))
     seen = set(split_by_user(bench.examples).test.user_ids) & set(split_by_user(earlier).train.user_ids)
     assert seen
-    location = bench.folder / "earlier"
-    write_training_set(earlier, location)
-    champion = bench.add_version("leak", earlier, str(location))
+    champion = bench.add_version("leak", earlier)
     run, _ = compare("leak", bench.add_version("leak"), champion)
     assert run.data.params["left_out_users"] == str(len(seen))
-    assert f"{len(seen)} test users are left out, since version {champion} was trained on them" in page(run)
+    assert f"{len(seen)} test users are left out, since version {champion}, or a version" in page(run)
 
 
-def test_users_of_the_version_that_a_version_started_from_are_left_out_as_well(bench, compare):
-    earlier = bench.examples.take(np.arange(3_000, 6_000))
-    seen = set(split_by_user(bench.examples).test.user_ids) & set(split_by_user(earlier).train.user_ids)
-    location = bench.folder / "started_from"
-    write_training_set(earlier, location)
-    first, champion, challenger = (
-        bench.add_version("warm", earlier, str(location)),
-        bench.add_version("warm"),
-        bench.add_version("warm"),
-    )
-    run_id = bench.tracking("warm").run_id(challenger)
-    bench.client.log_param(run_id, "warm_start_version", first)
-    run, _ = compare("warm", challenger, champion)
-    assert run.data.params["left_out_users"] == str(len(seen))
-
-
-def test_a_deleted_version_that_a_version_started_from_is_noted(bench, compare, page):
-    champion, challenger = bench.add_version("orphan"), bench.add_version("orphan")
-    bench.client.log_param(bench.tracking("orphan").run_id(challenger), "warm_start_version", 17)
-    run, _ = compare("orphan", challenger, champion)
-    assert "version 17 may have been trained on some of these users" in page(run)
-
-
-def test_a_training_set_that_is_gone_is_noted(bench, compare, page):
-    champion = bench.add_version("gone", location="/nowhere/training_set")
-    run, _ = compare("gone", bench.add_version("gone"), champion)
-    assert f"version {champion} may have been trained on some of these users" in page(run)
+def test_a_version_that_does_not_say_whom_it_was_trained_on_is_noted_and_not_promoted(bench, compare, page):
+    champion, challenger = bench.add_version("silent"), bench.add_version("silent", says_whom=False)
+    tracking = bench.tracking("silent")
+    tracking.mark_champion(champion)
+    run, _ = compare("silent", challenger)
+    assert f"version {challenger} may have been trained on some of these users" in page(run)
+    with pytest.raises(PromotionRefusedError, match="may have been trained on the users"):
+        check_promotion(tracking, challenger)
 
 
 def test_another_training_date_or_table_is_noted(bench, compare, page):
@@ -344,6 +333,15 @@ def test_a_holdout_of_known_users_only_is_refused(bench):
     numbers = [bench.add_version("known"), bench.add_version("known")]
     with pytest.raises(HoldoutError, match="in no version's training"):
         main(bench.arguments("known", *numbers, training_set=str(folder)))
+
+
+def test_of_too_few_users_nobody_says_for_whom_it_is_worse(bench, compare, page):
+    few = bench.examples.take(np.arange(100))
+    write_training_set(few, bench.folder / "few")
+    numbers = [bench.add_version("few", few), bench.add_version("few", few, risky_apps=3)]
+    run, result = compare("few", *numbers, training_set=str(bench.folder / "few"))
+    assert "no slice has 30 users" in result["sentence"]
+    assert "In none of" not in page(run)
 
 
 def test_artifacts_that_changed_since_registration_are_not_compared(bench):

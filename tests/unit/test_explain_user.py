@@ -89,8 +89,18 @@ def test_a_single_file_is_read(sequences):
 
 
 def test_an_unknown_user_is_an_error_that_says_how_many_there_are(sequences):
-    with pytest.raises(NoSuchUserError, match=r"no user 'u9' in .*sequences, which holds 2 users"):
+    with pytest.raises(
+        NoSuchUserError, match=r"no user 'u9' with app_ids in .*sequences, which holds 2 users"
+    ):
         read_installs_of("u9", sequences)
+
+
+def test_a_row_without_app_ids_is_no_row(tmp_path):
+    rows = {"user_id": ["u1", "u1", "u2"], "app_ids": [None, ["maps"], None]}
+    pq.write_table(pa.table(rows), tmp_path / "own.parquet")
+    assert read_installs_of("u1", tmp_path / "own.parquet") == (["maps"], None)
+    with pytest.raises(NoSuchUserError, match="no user 'u2' with app_ids"):
+        read_installs_of("u2", tmp_path / "own.parquet")
 
 
 def test_files_without_the_columns_are_refused(tmp_path):

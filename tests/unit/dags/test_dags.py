@@ -127,11 +127,24 @@ def test_training_has_the_drawn_shape() -> None:
         "build_training_set": {"train_encoder"},
         "train_encoder": {"register"},
         "register": {"push"},
-        "push": {"compare_models"},
+        "push": {"compare_models", "wants_promotion"},
         "compare_models": {"wants_promotion"},
         "wants_promotion": {"promote"},
         "promote": set(),
     }
+
+
+@pytest.mark.parametrize("compared", [{"verdict": "better"}, None])
+@pytest.mark.parametrize("promote", [True, False])
+@pytest.mark.parametrize("force", [True, False])
+def test_only_force_promotes_without_a_comparison(compared: Any, promote: bool, force: bool) -> None:
+    ti = SimpleNamespace(xcom_pull=lambda task_ids: {"compare_models": compared}[task_ids])
+    params = {"promote": promote, "force": force}
+    if compared or (promote and force):
+        assert train_encoder.decide_promotion(params, ti) is promote
+    else:
+        with pytest.raises(AirflowFailException, match="compare_models failed"):
+            train_encoder.decide_promotion(params, ti)
 
 
 @pytest.mark.parametrize("task_id", ["train_encoder", "compare_models"])

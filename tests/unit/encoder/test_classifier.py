@@ -53,6 +53,7 @@ def test_a_user_with_only_padding_gets_a_finite_logit(model):
     [
         ("vocabulary_size", 2, r"vocabulary_size\n.*greater than or equal to 3"),
         ("max_sequence_length", 0, r"max_sequence_length\n.*greater than or equal to 1"),
+        ("hidden_dim", 1, r"hidden_dim\n.*greater than or equal to 2"),
         ("num_layers", 0, r"num_layers\n.*greater than or equal to 1"),
         ("context_width", 4, "context_width must be odd, got 4"),
         ("num_heads", 5, "num_heads must divide hidden_dim, got num_heads=5 and hidden_dim=64"),

@@ -22,6 +22,7 @@ EQUAL = {
     "auc_difference_high": 0.004,
     "challenger_ece": 0.02,
     "challenger_ece_by_chance": 0.031,
+    "challenger_users_known": 1.0,
 }
 WORSE = {
     "challenger_auc": 0.8512,
@@ -150,6 +151,7 @@ def test_a_worse_challenger_is_refused_with_the_figures_and_not_retried(tracking
         # So few users that even true probabilities are off by this much.
         ({"challenger_ece": 0.08, "challenger_ece_by_chance": 0.09}, False),
         ({"challenger_ece": 0.1, "challenger_ece_by_chance": 0.09}, True),
+        ({"challenger_users_known": 0.0}, True),
     ],
 )
 def test_a_limit_itself_is_allowed_and_no_number_is_no_proof(tracking, figures, refused):

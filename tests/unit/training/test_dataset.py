@@ -102,6 +102,8 @@ def test_a_folder_without_parquet_is_refused(tmp_path):
         ("label", pa.array([0, 2]), r"labels .* must be 0 or 1, found \[0, 2\]"),
         ("label", pa.array([0, None]), "column label .* holds 1 nulls"),
         ("app_ids", pa.array([["maps"], [None]]), "column app_ids .* holds 1 nulls"),
+        ("app_ids", pa.array([["maps", ""], [""]]), r"app_ids .* hold 1 ids that are empty or .* such as ''"),
+        ("app_ids", pa.array([["maps"], ["a\nb"]]), r"app_ids .* hold 1 ids .* such as 'a\\nb'"),
         ("as_of", None, r"lacks the columns \['as_of'\]"),
         ("event_times", pa.array([[NOON], [None]], TIMES), "column event_times .* holds 1 nulls"),
         (

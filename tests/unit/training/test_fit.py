@@ -1,5 +1,7 @@
 """Training one classifier."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.training.batches import (
     LabelledSequences,
+    TooShortError,
     class_weights,
     drop_installs,
     measure_length,
@@ -257,6 +260,20 @@ def test_a_gradient_longer_than_the_clip_norm_counts_as_one_of_that_length():
     assert momenta == pytest.approx([0.3, 0.4])
 
 
+def test_what_two_devices_clip_is_together_no_longer_than_the_clip_norm(monkeypatch):
+    two = SimpleNamespace(num_replicas_in_sync=2)
+    monkeypatch.setattr("tensorflow.distribute.get_strategy", lambda: two)
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 1, 1.0)
+    assert make_optimizer(TrainingOptions(clip_norm=5.0), schedule).global_clipnorm == 2.5
+
+
+def test_a_training_too_short_for_one_update_is_refused():
+    with pytest.raises(
+        TooShortError, match="accumulation_steps is 9, the whole training on 100 examples has 8"
+    ):
+        measure_length(100, TrainingOptions(batch_size=32, max_epochs=2, accumulation_steps=9))
+
+
 def test_the_rate_falls_on_a_plateau_in_a_training(parts):
     settings = {"max_epochs": 6, "patience": 9, "learning_rate": 0.3}
     undisturbed = fit_average(parts, **settings)
@@ -307,12 +324,17 @@ def test_predictions_keep_the_order_of_the_sequences(fit, parts, monkeypatch):
     np.testing.assert_allclose(predict_logits(fit.model, tokens)[:20], one_by_one, atol=1e-5)
 
 
-def test_precision_is_mixed_on_a_gpu_alone_and_set_back_afterwards(monkeypatch):
+def test_precision_is_mixed_on_one_gpu_alone_and_set_back_afterwards(monkeypatch):
     with training_precision():
         assert keras.config.dtype_policy().name == "float32"
     monkeypatch.setattr("jobs.training.devices.sees_gpu", lambda: True)
     with training_precision():
         assert keras.config.dtype_policy().name == "mixed_float16"
+    monkeypatch.setattr(
+        "jobs.training.devices.training_strategy", lambda: SimpleNamespace(num_replicas_in_sync=2)
+    )
+    with training_precision():
+        assert keras.config.dtype_policy().name == "float32"
     assert keras.config.dtype_policy().name == "float32"
 
 
@@ -324,9 +346,9 @@ def test_a_classifier_trained_in_mixed_precision_comes_back_in_float32(parts, mo
 
     def build(config: EncoderConfig) -> keras.Model:
         policies.append(keras.config.dtype_policy().name)
-        return build_average(config)
+        return build_classifier(config)
 
     trained = fit_classifier(config, options, train, validation, [].append, build=build)
     assert policies == ["mixed_float16", "float32"]
-    assert trained.model.get_layer("embedding").compute_dtype == "float32"
+    assert trained.model.get_layer("encoder").compute_dtype == "float32"
     assert np.isfinite(trained.epochs[0].training_loss)

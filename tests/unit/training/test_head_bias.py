@@ -61,6 +61,11 @@ def test_of_very_many_users_every_nth_is_enough(monkeypatch):
     assert probabilities.mean() == pytest.approx(third.labels.mean(), abs=1e-5)
 
 
+def test_a_training_that_diverged_is_told():
+    with pytest.raises(ValueError, match=r"diverged. Lower training.learning_rate"):
+        fit_head_bias(build_off(float("nan")), USERS)
+
+
 def test_users_of_one_label_are_refused():
     good = replace(USERS, labels=np.zeros_like(USERS.labels))
     with pytest.raises(ValueError, match=r"users of both labels, found 300 of bad rate 0\.0"):

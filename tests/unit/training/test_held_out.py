@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from jobs.training.evaluate import to_probabilities
+from jobs.training.fit import fit_for_steps
 from jobs.training.folds import Fold
+from jobs.training.head_bias import fit_head_bias
 from jobs.training.held_out import HeldOut, score_held_out
 from jobs.training.options import TrainingOptions
 from jobs.training.predict import predict_logits
@@ -16,15 +18,15 @@ FOLDS = [Fold(np.arange(60, 240), np.arange(60))]
 OVERFITTING = TrainingOptions(seed=3, batch_size=32, learning_rate=0.01, max_epochs=16, patience=2)
 
 
-def score(options: TrainingOptions) -> tuple[dict[str, list[int]], HeldOut]:
+def score(*seeds: TrainingOptions) -> tuple[dict[str, list[int]], HeldOut]:
     """What the folds find, and the steps of each reported epoch by part."""
     parts: dict[str, list[int]] = {}
     found = score_held_out(
         DATA,
         FOLDS,
         SMALL,
-        options,
-        start={},
+        seeds,
+        starts=[{}],
         checkpoints=None,
         report=lambda part, epoch: parts.setdefault(part, []).append(epoch.steps),
     )
@@ -52,3 +54,18 @@ def test_the_mean_probability_of_the_users_a_folds_encoder_was_fitted_on_is_thei
     fitted = DATA.take(FOLDS[0].fitted)
     probabilities = to_probabilities(predict_logits(found.fits[0].model, fitted.tokens))
     assert probabilities.mean() == pytest.approx(fitted.labels.mean(), abs=1e-5)
+
+
+def test_a_fold_is_scored_by_the_average_of_as_many_encoders_as_there_will_be():
+    seeds = [OVERFITTING.model_copy(update={"seed": seed, "max_epochs": 4}) for seed in (3, 4)]
+    _, found = score(*seeds)
+    fitted, held_out = (DATA.take(indices) for indices in (FOLDS[0].fitted, FOLDS[0].held_out))
+    alone = []
+    for options in seeds:
+        fit = fit_for_steps(
+            found.best_steps, SMALL, options, fitted, [].append, initial_weights={}, checkpoint_folder=None
+        )
+        fit_head_bias(fit.model, fitted)
+        alone.append(predict_logits(fit.model, held_out.tokens))
+    assert np.abs(alone[0] - alone[1]).max() > 0.01
+    assert found.logits["encoder"] == pytest.approx(np.mean(alone, axis=0), abs=1e-5)

@@ -33,6 +33,12 @@ def test_an_option_that_cannot_work_is_named(setting, value):
         TrainingOptions(**{setting: value})
 
 
+def test_a_plateau_that_training_would_not_live_to_see_is_refused():
+    with pytest.raises(ValidationError, match="must be below patience, which ends training, got 3 and 3"):
+        TrainingOptions(patience=3, reduce_on_plateau_patience=3)
+    assert TrainingOptions(patience=3, reduce_on_plateau_patience=2).reduce_on_plateau_patience == 2
+
+
 def test_a_setting_that_does_not_exist_is_refused():
     with pytest.raises(ValidationError, match=r"learning_rat\n.*Extra inputs are not permitted"):
         TrainingOptions(learning_rat=0.1)

@@ -135,10 +135,12 @@ def test_a_checkpoint_of_another_model_is_refused(folder):
         )
 
 
-def test_a_broken_checkpoint_is_named(tmp_path):
-    (tmp_path / CHECKPOINT_FILE).write_bytes(b"PK half a file")
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
+def test_a_broken_checkpoint_is_named(folder, kept):
+    path = folder / CHECKPOINT_FILE
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
     with pytest.raises(CheckpointError, match=f"{CHECKPOINT_FILE} cannot be read"):
-        train(tmp_path)
+        train(folder)
 
 
 def test_a_kill_while_writing_leaves_the_checkpoint_before(folder, monkeypatch):

@@ -24,6 +24,7 @@ from jobs.training.evaluate import to_probabilities
 from jobs.training.held_out import HeldOut, score_held_out
 from jobs.training.recipe import Settings, train
 from jobs.training.stacking import fit_stack
+from jobs.training.tracking import load_trained_on
 from tests.unit.training.synthetic import APPS, FACTS, made_up_examples, write_training_set
 
 SMALL = {
@@ -137,11 +138,19 @@ def test_the_run_says_which_data_it_is_from(run):
 def test_the_run_holds_models_pictures_tables_and_a_card(result, tmp_path):
     mlflow.artifacts.download_artifacts(run_id=result["run_id"], dst_path=str(tmp_path))
     pictures = {path.stem for path in (tmp_path / "pictures").iterdir()}
-    assert pictures >= {"roc", "calibration", "deciles", "slices", "confusing_users", "learning_curve_fold_1"}
-    assert {path.name for path in (tmp_path / "tables").iterdir()} >= {"deciles.csv", "slices.csv"}
+    assert pictures == {
+        *("roc", "precision_recall", "calibration", "score_histogram", "deciles", "confusion_matrix"),
+        *("slices", "differences", "confusing_users"),
+        *(f"learning_curve_fold_{number}" for number in (1, 2, 3, 4)),
+    }
+    tables = {path.name for path in (tmp_path / "tables").iterdir()}
+    assert tables == {"deciles.csv", "slices.csv", "classification_report.txt"}
     assert f"{result['auc']:.4f}" in (tmp_path / "model_card.md").read_text()
     assert keras.models.load_model(tmp_path / "model.keras").output_shape == (None,)
-    assert keras.models.load_model(tmp_path / "encoder.keras").output_shape == (None,)
+    encoders = {path.name for path in (tmp_path / "encoders").iterdir()}
+    folds = {f"fold_{number}.keras" for number in (1, 2, 3, 4)}
+    assert encoders == {"all_users.keras", "trained_on.parquet", *folds}
+    assert keras.models.load_model(tmp_path / "encoders" / "fold_4.keras").output_shape == (None,)
     assert (tmp_path / "model.onnx").stat().st_size > 1_000
     assert "score_token_ids" in tf.saved_model.load(str(tmp_path / "saved_model")).signatures
 
@@ -267,11 +276,18 @@ def test_features_of_a_training_work_together_by_their_settings(result, tracking
     lines = output.getvalue().splitlines()
     assert any(line.startswith("pretraining, epoch 1: training loss") for line in lines)
     last = json.loads(lines[-1])
-    assert last["held_out_users"] == 100
+    trained_on = load_trained_on(result["run_id"])
+    is_known = trained_on.holds(examples)
+    assert last["held_out_users"] == np.count_nonzero(~is_known[100:]) < 100
+    card = mlflow.artifacts.load_text(f"runs:/{last['run_id']}/model_card.md")
+    assert f"{np.count_nonzero(is_known[100:])} test users are left out that version 1" in card
+    assert load_trained_on(last["run_id"]).holds(examples).sum() == np.count_nonzero(is_known[100:]) + 100
     vocabulary = mlflow.artifacts.load_text(f"runs:/{last['run_id']}/saved_model/assets.extra/vocabulary.txt")
     assert "brand new app" in vocabulary.split("\n")
     assert APPS[0] not in vocabulary.split("\n")
-    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"fold_1", "all_7", "all_8"}
+    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {
+        *("fold_1", "fold_1_again_8", "all_7", "all_8")
+    }
 
 
 def test_the_rate_finder_stores_its_picture_and_suggests_a_rate(tracking_uri, tmp_path):

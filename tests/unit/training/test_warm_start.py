@@ -8,11 +8,16 @@ import pytest
 
 from jobs.encoder.classifier import build_classifier
 from jobs.encoder.tokens import UNKNOWN_TOKEN_ID
+from jobs.training.dataset import Examples
 from jobs.training.fit import fit_classifier
+from jobs.training.folds import make_folds
 from jobs.training.initial_weights import EMBEDDINGS, NamedWeights, read_weights, set_initial_weights
 from jobs.training.options import TrainingOptions
-from jobs.training.warm_start import warm_start
+from jobs.training.recipe import Settings, Trained, train
+from jobs.training.trained_on import TrainedOn
+from jobs.training.warm_start import Earlier, WarmStartError, warm_start
 from tests.unit.training.made_up_sequences import SMALL, made_up_users
+from tests.unit.training.synthetic import made_up_examples
 
 EARLIER_APPS = ("maps", "chat", "mail", "bank")
 APPS = ("chat", "game", "maps")
@@ -69,17 +74,85 @@ def test_training_goes_on_from_the_earlier_model():
 )
 def test_another_size_is_refused_by_its_name(earlier, setting, value, earlier_value):
     config = replace(SMALL, vocabulary_size=6, **{setting: value})
-    with pytest.raises(ValueError, match=f"{setting} is {value}, the earlier model has {earlier_value}"):
+    with pytest.raises(WarmStartError, match=f"{setting} is {value}, the earlier model has {earlier_value}"):
         warm_start(earlier, EARLIER_APPS, APPS, config)
 
 
 def test_a_vocabulary_that_is_not_the_models_own_is_refused(earlier):
-    with pytest.raises(ValueError, match="earlier model has vocabulary_size 7, its vocabulary makes 6"):
+    with pytest.raises(WarmStartError, match="earlier model has vocabulary_size 7, its vocabulary makes 6"):
         warm_start(earlier, EARLIER_APPS[:3], APPS, replace(SMALL, vocabulary_size=6))
-    with pytest.raises(ValueError, match="new model has vocabulary_size 9, its vocabulary makes 6"):
+    with pytest.raises(WarmStartError, match="new model has vocabulary_size 9, its vocabulary makes 6"):
         warm_start(earlier, EARLIER_APPS, APPS, replace(SMALL, vocabulary_size=9))
 
 
 def test_another_dropout_is_no_obstacle(earlier):
     config = replace(SMALL, vocabulary_size=6, dropout=0.4)
     assert warm_start(earlier, EARLIER_APPS, APPS, config)[EMBEDDINGS].shape == (6, 8)
+
+
+LEARNS_BY_HEART = Settings.model_validate(
+    {
+        "encoder": {
+            "hidden_dim": 16,
+            "num_layers": 1,
+            "num_heads": 2,
+            "intermediate_dim": 16,
+            "dropout": 0.0,
+        },
+        "training": {"max_epochs": 40, "batch_size": 16, "learning_rate": 0.01, "patience": 40},
+        "recipe": {"enough_held_out": 100, "min_count": 1},
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def noise() -> Examples:
+    """Users whose labels nobody can foretell, but whoever has seen them can know by heart."""
+    examples = made_up_examples(160, mean_length=20.0)
+    labels = np.random.default_rng(1).permutation(np.arange(160) % 2).astype(np.int8)
+    return replace(examples, labels=labels)
+
+
+def as_earlier(trained: Trained) -> Earlier:
+    return Earlier(
+        trained.tokenizer.vocabulary, trained.first_encoder, trained.held_out.encoders, trained.trained_on
+    )
+
+
+@pytest.fixture(scope="module")
+def by_heart(noise) -> Earlier:
+    """A version that was trained on them."""
+    return as_earlier(train(noise, LEARNS_BY_HEART, lambda *_: None))
+
+
+def train_on(earlier: Earlier, examples: Examples) -> Trained:
+    hardly = LEARNS_BY_HEART.training.model_copy(update={"max_epochs": 1, "learning_rate": 1e-6})
+    return train(examples, LEARNS_BY_HEART.model_copy(update={"training": hardly}), lambda *_: None, earlier)
+
+
+def test_what_an_earlier_version_knows_by_heart_is_no_merit_on_held_out_users(noise, by_heart):
+    assert train_on(by_heart, noise).held_out_auc["encoder"] < 0.65
+    leaking = replace(by_heart, fold_encoders=[by_heart.encoder] * len(by_heart.fold_encoders))
+    assert train_on(leaking, noise).held_out_auc["encoder"] > 0.85
+
+
+def test_held_out_users_that_the_earlier_folds_encoder_has_seen_are_left_out(noise, by_heart):
+    others = noise.take(np.arange(40, 160))
+    moved = train_on(by_heart, others)
+    folds = make_folds(others, LEARNS_BY_HEART.recipe.folds, LEARNS_BY_HEART.recipe.enough_held_out)
+    seen = [
+        by_heart.trained_on.fold_has_seen(number, others.take(fold.held_out)).sum()
+        for number, fold in enumerate(folds[: len(by_heart.fold_encoders)], start=1)
+    ]
+    held_out = sum(len(fold.held_out) for fold in folds[: len(by_heart.fold_encoders)])
+    assert 0 < sum(seen) < held_out
+    assert len(moved.held_out.labels) == held_out - sum(seen)
+    assert moved.held_out_auc["encoder"] < 0.7
+    # What starts from this version in turn knows them all.
+    assert moved.trained_on.holds(noise).all()
+
+
+def test_users_who_are_all_known_are_refused(noise, by_heart):
+    nowhere_held_out = TrainedOn(by_heart.trained_on.user_hashes, np.zeros(160, np.int8))
+    with pytest.raises(WarmStartError, match=r"have seen 40 of 40 users that fold 1 holds out"):
+        train_on(replace(by_heart, trained_on=nowhere_held_out), noise)
