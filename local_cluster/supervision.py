@@ -33,13 +33,13 @@ def write_supervisor_configuration(layout: Layout, services: list[Service]) -> N
     }
     rpc = "supervisor.rpcinterface:make_main_rpcinterface"
     config["rpcinterface:supervisor"] = {"supervisor.rpcinterface_factory": rpc}
-    for service in services:
-        config[f"program:{service.name}"] = _program(layout, service)
+    for place, service in enumerate(services):
+        config[f"program:{service.name}"] = _program(layout, service, place)
     with (layout.conf / "supervisord.conf").open("w") as file:
         config.write(file)
 
 
-def _program(layout: Layout, service: Service) -> dict[str, str]:
+def _program(layout: Layout, service: Service, place: int) -> dict[str, str]:
     environment = ",".join(f'{name}="{value}"' for name, value in service.environment.items())
     return {
         # supervisord expands %(…)s in every value.
@@ -47,6 +47,8 @@ def _program(layout: Layout, service: Service) -> dict[str, str]:
         "environment": environment,
         "directory": str(layout.home),
         "autostart": "false",
+        # The last one stops first. A NodeManager that is stopped after its ResourceManager looks for it for 30 s.
+        "priority": str(place),
         "startsecs": "1",
         "stopwaitsecs": "30",
         "stopasgroup": "true",

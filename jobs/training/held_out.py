@@ -90,28 +90,24 @@ def score_held_out(
     encoder_logits: list[Logits] = []
     for number, (fold, start, found) in enumerate(zip(folds, starts, fits, strict=True), start=1):
         fitted = data.take(fold.fitted)
-        is_final = found.best_steps == found.epochs[-1].steps == best_steps
-        finals = [found] if is_final else []
-        finals += [
-            fit_for_steps(
-                best_steps,
-                config,
-                options,
-                fitted,
-                partial(report, f"fold {number} again"),
-                initial_weights=start,
-                checkpoint_folder=checkpoints / f"fold_{number}_again_{options.seed}"
-                if checkpoints
-                else None,
-            )
-            for options in seeds[len(finals) :]
-        ]
-        for final in finals:
-            fit_head_bias(final.model, fitted)
+        scoring: list[keras.Model] = []
+        if found.best_steps == found.epochs[-1].steps == best_steps:
+            fit_head_bias(found.model, fitted)
+            scoring.append(found.model)
+        scoring += fit_encoders(
+            best_steps,
+            config,
+            seeds[len(scoring) :],
+            fitted,
+            start,
+            checkpoints,
+            f"fold {number} again",
+            report,
+        )
         held_out = data.tokens.take(fold.held_out)
-        logits = [predict_logits(final.model, held_out).astype(np.float64) for final in finals]
+        logits = [predict_logits(encoder, held_out).astype(np.float64) for encoder in scoring]
         encoder_logits.append(np.mean(logits, axis=0))
-        encoders.append(finals[0].model)
+        encoders.append(scoring[0])
     best = {
         order: choose_penalty(data, folds, config.vocabulary_size, order)
         for order in (BAG_ORDER, *NGRAM_ORDERS)
@@ -130,6 +126,35 @@ def score_held_out(
         best_steps=best_steps,
         encoders=encoders,
     )
+
+
+def fit_encoders(
+    steps: int,
+    config: EncoderConfig,
+    seeds: Sequence[TrainingOptions],
+    train: LabelledSequences,
+    start: NamedWeights,
+    checkpoints: Path | None,
+    part: str,
+    report: Report,
+) -> list[keras.Model]:
+    """Train an encoder that scores for each seed: so many steps, a schedule that ends with them, the head's bias last."""
+    encoders = []
+    for options in seeds:
+        name = part if len(seeds) == 1 else f"{part} seed {options.seed}"
+        folder = f"{part} {options.seed}".replace(" ", "_")
+        fit = fit_for_steps(
+            steps,
+            config,
+            options,
+            train,
+            partial(report, name),
+            initial_weights=start,
+            checkpoint_folder=checkpoints / folder if checkpoints else None,
+        )
+        fit_head_bias(fit.model, train)
+        encoders.append(fit.model)
+    return encoders
 
 
 def choose_penalty(

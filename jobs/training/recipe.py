@@ -28,10 +28,9 @@ from jobs.encoder.risk_model import average_models, build_risk_model
 from jobs.training.batches import LabelledSequences
 from jobs.training.dataset import Examples
 from jobs.training.evaluate import choose_threshold, to_probabilities
-from jobs.training.fit import Epoch, fit_for_steps
+from jobs.training.fit import Epoch
 from jobs.training.folds import ENOUGH_HELD_OUT, FOLDS, make_folds
-from jobs.training.head_bias import fit_head_bias
-from jobs.training.held_out import ENCODER, HeldOut, Logits, Report, score_held_out
+from jobs.training.held_out import ENCODER, HeldOut, Logits, Report, fit_encoders, score_held_out
 from jobs.training.linear import LinearModel, fit_linear
 from jobs.training.options import TrainingOptions
 from jobs.training.predict import predict_logits
@@ -157,21 +156,10 @@ def train(
         name: fit_linear(data.tokens, data.labels, config.vocabulary_size, order, held_out.cs[order])
         for name, order in held_out.orders.items()
     }
-    fits = [
-        fit_for_steps(
-            held_out.best_steps,
-            config,
-            options,
-            data,
-            partial(report, "all training users"),
-            initial_weights=start.all_users,
-            checkpoint_folder=checkpoints / f"all_{options.seed}" if checkpoints else None,
-        )
-        for options in seeds
-    ]
-    for fit in fits:
-        fit_head_bias(fit.model, data)
-    encoder = average_models([fit.model for fit in fits])
+    encoders = fit_encoders(
+        held_out.best_steps, config, seeds, data, start.all_users, checkpoints, "all training users", report
+    )
+    encoder = average_models(encoders)
     return Trained(
         model=join(encoder, linear, stack, tokenizer.max_history),
         tokenizer=tokenizer,
@@ -181,7 +169,7 @@ def train(
         stack=stack,
         linear_stack=linear_stack,
         held_out=held_out,
-        first_encoder=fits[0].model,
+        first_encoder=encoders[0],
         trained_on=trained_on,
     )
 

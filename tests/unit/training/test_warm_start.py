@@ -99,8 +99,15 @@ LEARNS_BY_HEART = Settings.model_validate(
             "intermediate_dim": 16,
             "dropout": 0.0,
         },
-        "training": {"max_epochs": 40, "batch_size": 16, "learning_rate": 0.01, "patience": 40},
-        "recipe": {"enough_held_out": 100, "min_count": 1},
+        # One evaluation, at the end: with several, luck would choose the best.
+        "training": {
+            "max_steps": 300,
+            "max_epochs": 60,
+            "batch_size": 16,
+            "learning_rate": 0.01,
+            "evaluate_every_steps": 300,
+        },
+        "recipe": {"folds": 2, "enough_held_out": 1, "min_count": 1},
     }
 )
 
@@ -126,7 +133,7 @@ def by_heart(noise) -> Earlier:
 
 
 def train_on(earlier: Earlier, examples: Examples) -> Trained:
-    hardly = LEARNS_BY_HEART.training.model_copy(update={"max_epochs": 1, "learning_rate": 1e-6})
+    hardly = LEARNS_BY_HEART.training.model_copy(update={"max_steps": 1, "learning_rate": 1e-6})
     return train(examples, LEARNS_BY_HEART.model_copy(update={"training": hardly}), lambda *_: None, earlier)
 
 
@@ -137,22 +144,19 @@ def test_what_an_earlier_version_knows_by_heart_is_no_merit_on_held_out_users(no
 
 
 def test_held_out_users_that_the_earlier_folds_encoder_has_seen_are_left_out(noise, by_heart):
-    others = noise.take(np.arange(40, 160))
+    # With half of those gone whom the fold held out, its cut moves to users whom it was fitted on.
+    is_gone = ~by_heart.trained_on.fold_has_seen(1, noise) & (np.arange(160) % 4 < 2)
+    others = noise.take(np.flatnonzero(~is_gone))
     moved = train_on(by_heart, others)
-    folds = make_folds(others, LEARNS_BY_HEART.recipe.folds, LEARNS_BY_HEART.recipe.enough_held_out)
-    seen = [
-        by_heart.trained_on.fold_has_seen(number, others.take(fold.held_out)).sum()
-        for number, fold in enumerate(folds[: len(by_heart.fold_encoders)], start=1)
-    ]
-    held_out = sum(len(fold.held_out) for fold in folds[: len(by_heart.fold_encoders)])
-    assert 0 < sum(seen) < held_out
-    assert len(moved.held_out.labels) == held_out - sum(seen)
-    assert moved.held_out_auc["encoder"] < 0.7
+    (fold,) = make_folds(others, LEARNS_BY_HEART.recipe.folds, LEARNS_BY_HEART.recipe.enough_held_out)
+    seen = by_heart.trained_on.fold_has_seen(1, others.take(fold.held_out)).sum()
+    assert 10 < seen < len(fold.held_out) - 10
+    assert len(moved.held_out.labels) == len(fold.held_out) - seen
     # What starts from this version in turn knows them all.
     assert moved.trained_on.holds(noise).all()
 
 
 def test_users_who_are_all_known_are_refused(noise, by_heart):
     nowhere_held_out = TrainedOn(by_heart.trained_on.user_hashes, np.zeros(160, np.int8))
-    with pytest.raises(WarmStartError, match=r"have seen 40 of 40 users that fold 1 holds out"):
+    with pytest.raises(WarmStartError, match=r"have seen 80 of 80 users that fold 1 holds out"):
         train_on(replace(by_heart, trained_on=nowhere_held_out), noise)
