@@ -46,7 +46,6 @@ Floats = NDArray[np.float64]
 
 BASELINE = "bag of apps baseline"
 CHOSEN_C = "c_bag_of_apps"  # parameter of a training run: the penalty that was best on users it held out
-PAGE_TAG = "mlflow.note.content"  # what MLflow shows on the run's page
 
 
 class Arguments(BaseModel):
@@ -205,7 +204,7 @@ def log_findings(findings: Findings, holdout: Holdout, place: str) -> None:
     run = mlflow.active_run()
     text = page.write_page(findings, holdout, place, run.info.run_id if run else "")
     mlflow.log_text(text, "comparison.md")
-    mlflow.set_tags({PAGE_TAG: text, "verdict": findings.verdict})
+    mlflow.set_tags({registry.PAGE_TAG: text, "verdict": findings.verdict})
 
 
 def compare(

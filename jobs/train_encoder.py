@@ -76,11 +76,21 @@ def train_and_evaluate(training_set: TrainingSet, arguments: Arguments) -> dict[
     trained = train(split.train, arguments, report_epoch, earlier, arguments.checkpoint_folder)
     tracking.log_trained(trained)
     report = examine(split, trained, arguments.training.seed)
-    for line in describe(report, trained.stack):
+    lines = describe(report, trained.stack)
+    for line in lines:
         print(line, flush=True)
+    tracking.log_page(lines)
     tracking.log_report(report, trained)
     tracking.log_models(trained)
-    tracking.log_model_card(report, trained, training_set, split, arguments, arguments.model_name)
+    tracking.log_model_card(
+        report,
+        trained,
+        training_set,
+        split,
+        arguments,
+        arguments.model_name,
+        arguments.warm_start_version,
+    )
     return summarize(report, split)
 
 

@@ -34,6 +34,8 @@ HDFS_URI_TAG = "hdfs_uri"
 CHALLENGER = "challenger"  # the newest pushed version
 CHAMPION = "champion"  # the version that scores every night
 
+PAGE_TAG = "mlflow.note.content"  # what MLflow shows on a run's page
+
 # Tags of a comparison's run, which jobs/compare_models.py sets and the gate searches by.
 PURPOSE_TAG, COMPARISON = "purpose", "comparison"
 MODEL_NAME_TAG = "model_name"
@@ -253,6 +255,9 @@ class ModelTracking:
             if first is not None and first.version < _number(made):
                 self._client.delete_model_version(self.model_name, made.version)
                 return first
+            page = self._client.get_run(run_id).data.tags.get(PAGE_TAG)
+            if page is not None:  # who looks at the version wants to read the same
+                self._client.update_model_version(self.model_name, made.version, page)
         return ModelVersion(self.model_name, _number(made), sha256)
 
     def _identity(self, found: MlflowVersion) -> ModelVersion:

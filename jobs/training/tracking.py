@@ -10,7 +10,7 @@ Out  parameters, data set, metrics, pictures and models of that run
                encoders/all_users.keras  encoders/fold_1.keras  …  encoders/trained_on.parquet
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,8 +32,10 @@ from jobs.training.recipe import Settings, Trained
 from jobs.training.report import MODEL, Report
 from jobs.training.trained_on import TRAINED_ON_FILE, TrainedOn
 from jobs.training.warm_start import Earlier
+from model_registry.tracking import PAGE_TAG
 
 MODEL_ARTIFACT = "model.keras"
+MODEL_CARD = "model_card.md"
 ENCODERS = "encoders"  # folder of all that a later training starts from
 OF_ALL_USERS = "all_users.keras"
 # Prefix of each model's metrics; the pipeline's own has none.
@@ -210,6 +212,13 @@ def log_models(trained: Trained) -> None:
         mlflow.log_artifacts(scratch)
 
 
+def log_page(lines: Sequence[str]) -> None:
+    """Begin the run's page with these lines and a link to the model card; versions of the run show them, too."""
+    run = mlflow.active_run()
+    card = f"[Model card](get-artifact?path={MODEL_CARD}&run_uuid={run.info.run_id if run else ''})"
+    mlflow.set_tag(PAGE_TAG, "\n".join(f"- {line}" for line in (*lines, card)))
+
+
 def log_model_card(
     report: Report,
     trained: Trained,
@@ -217,6 +226,7 @@ def log_model_card(
     split: Split,
     settings: Settings,
     model_name: str,
+    warm_start_version: int | None,
 ) -> None:
     """Store `model_card.md`, written from the figures of this run."""
     run = mlflow.active_run()
@@ -230,11 +240,13 @@ def log_model_card(
                 "users": part.users,
                 "examples": len(part),
                 "bad rate": round(float(part.labels.mean()), 4),
+                "labels as of": f"{part.as_of.min().astype('M8[D]')} to {part.as_of.max().astype('M8[D]')}",
             }
             for name, part in (("training", split.train), ("test", split.test))
         },
         parameters={
             **describe_settings(settings),
+            "started from version": warm_start_version,
             **{f"weight of {name}": round(weight, 4) for name, weight in trained.stack.weights.items()},
         },
         metrics=report.metrics,
@@ -243,7 +255,7 @@ def log_model_card(
         slices=report.slices,
         classification=report.classification,
     )
-    mlflow.log_text(card, "model_card.md")
+    mlflow.log_text(card, MODEL_CARD)
 
 
 def key(name: str) -> str:

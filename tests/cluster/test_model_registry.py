@@ -109,6 +109,7 @@ def log_run(saved_model: Path | None) -> str:
     mlflow.set_experiment("test_model_registry")
     with mlflow.start_run() as run:
         mlflow.log_metrics({"test_auc": 0.8731, "baseline_test_auc": 0.861})
+        mlflow.set_tag("mlflow.note.content", "- model: AUC 0.8731")
         if saved_model is not None:
             mlflow.log_artifacts(str(saved_model), "saved_model")
         mlflow.log_text("MLmodel of a make-believe model", "model/MLmodel")
@@ -300,6 +301,8 @@ def test_a_training_run_is_registered_once(tracking, saved_model, register):
     run_id = log_run(saved_model)
     first = tracking.register(run_id)
     assert tracking.register(run_id) == first
+    shown = mlflow.MlflowClient().get_model_version(first.name, str(first.version)).description
+    assert shown == "- model: AUC 0.8731"
     assert first.sha256 == folder_sha256(saved_model)
     assert [row.run_id for row in tracking.rows()] == [run_id]
     assert register() == first.version + 1

@@ -146,7 +146,12 @@ def test_the_run_holds_models_pictures_tables_and_a_card(result, tmp_path):
     }
     tables = {path.name for path in (tmp_path / "tables").iterdir()}
     assert tables == {"deciles.csv", "slices.csv", "classification_report.txt"}
-    assert f"{result['auc']:.4f}" in (tmp_path / "model_card.md").read_text()
+    card = (tmp_path / "model_card.md").read_text()
+    assert f"{result['auc']:.4f}" in card
+    assert "2026-01-31 to 2026-01-31" in card
+    page = mlflow.get_run(result["run_id"]).data.tags["mlflow.note.content"]
+    assert f"model: AUC {result['auc']:.4f}" in page
+    assert f"(get-artifact?path=model_card.md&run_uuid={result['run_id']})" in page
     assert keras.models.load_model(tmp_path / "model.keras").output_shape == (None,)
     encoders = {path.name for path in (tmp_path / "encoders").iterdir()}
     folds = {f"fold_{number}.keras" for number in (1, 2)}
@@ -282,6 +287,7 @@ def test_features_of_a_training_work_together_by_their_settings(result, tracking
     assert last["held_out_users"] == np.count_nonzero(~is_known[100:]) < 100
     card = mlflow.artifacts.load_text(f"runs:/{last['run_id']}/model_card.md")
     assert f"{np.count_nonzero(is_known[100:])} test users are left out that version 1" in card
+    assert "| started from version | 1 |" in card
     assert load_trained_on(last["run_id"]).holds(examples).sum() == np.count_nonzero(is_known[100:]) + 100
     vocabulary = mlflow.artifacts.load_text(f"runs:/{last['run_id']}/saved_model/assets.extra/vocabulary.txt")
     assert "brand new app" in vocabulary.split("\n")
