@@ -16,7 +16,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from jobs.training.dataset import Examples
-from jobs.training.linear import MAX_ITERATIONS, MIN_USERS, choose_fitted_users
+from jobs.training.fitted_users import choose_fitted_users
+from jobs.training.linear import MAX_ITERATIONS, MIN_USERS
 
 ROWS_AT_ONCE = 10_000  # as Python strings, in memory
 BASELINE_ORDERS = {"bag of apps baseline": 1, "3-grams baseline": 3}  # longest n-gram, in installs
@@ -33,13 +34,16 @@ def fit_baselines(train: Examples, cs: Mapping[int, float]) -> dict[str, Pipelin
 
 def fit_baseline(train: Examples, max_order: int, c: float) -> Pipeline:
     """Fit one baseline, of n-grams up to `max_order`."""
-    train = train.take(choose_fitted_users(len(train)))
+    chosen = choose_fitted_users(train.labels)
+    train = train.take(chosen.indices)
     return make_pipeline(
         TfidfVectorizer(
             analyzer=NgramAnalyzer(max_order), sublinear_tf=True, min_df=1 if max_order == 1 else MIN_USERS
         ),
         LogisticRegression(C=c, max_iter=MAX_ITERATIONS),
-    ).fit(train.app_ids.to_lists().to_pylist(), train.labels)
+    ).fit(
+        train.app_ids.to_lists().to_pylist(), train.labels, logisticregression__sample_weight=chosen.weights
+    )
 
 
 def predict_baseline(baseline: Pipeline, examples: Examples) -> NDArray[np.float64]:

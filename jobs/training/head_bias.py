@@ -10,12 +10,12 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from jobs.training.batches import LabelledSequences
-from jobs.training.linear import choose_fitted_users
+from jobs.training.fitted_users import choose_fitted_users
 from jobs.training.predict import predict_logits
 
 
 def fit_head_bias(classifier: keras.Model, train: LabelledSequences) -> None:
-    """Change the bias of the layer `head` to the one of least log loss, on every n-th user where there are very many.
+    """Change the bias of the layer `head` to the one of least log loss, on a sample where users are very many.
 
     A regression's intercept is where the mean probability is the bad rate ("calibration in the large": Van Calster et al.,
     2019, "Calibration: the Achilles heel of predictive analytics"). A few hundred steps of noisy batches leave an encoder's
@@ -25,20 +25,20 @@ def fit_head_bias(classifier: keras.Model, train: LabelledSequences) -> None:
     Raises:
         ValueError: all users have the same label, or the training diverged.
     """
-    chosen = train.take(choose_fitted_users(len(train.labels)))
-    bad_rate = float(chosen.labels.mean())
+    bad_rate = float(train.labels.mean())
     if not 0.0 < bad_rate < 1.0:
         raise ValueError(
-            f"a bias needs users of both labels, found {len(chosen.labels)} of bad rate {bad_rate}"
+            f"a bias needs users of both labels, found {len(train.labels)} of bad rate {bad_rate}"
         )
-    logits = predict_logits(classifier, chosen.tokens).astype(np.float64)
+    chosen = choose_fitted_users(train.labels)
+    logits = predict_logits(classifier, train.tokens.take(chosen.indices)).astype(np.float64)
     if not np.isfinite(logits).all():
         raise ValueError(
             "the encoder's logits are no numbers: its training diverged. Lower training.learning_rate, or set "
             "training.clip_norm"
         )
     shift = brentq(
-        lambda shift: expit(logits + shift).mean() - bad_rate,
+        lambda shift: np.average(expit(logits + shift), weights=chosen.weights) - bad_rate,
         # With these all probabilities are below the bad rate, or above it.
         logit(bad_rate) - logits.max() - 1.0,
         logit(bad_rate) - logits.min() + 1.0,

@@ -14,13 +14,13 @@ from sklearn.linear_model import LogisticRegression
 
 from jobs.encoder.ngram_hash import count_features, hash_ngrams
 from jobs.encoder.tfidf_regression import TfidfRegression
+from jobs.training.fitted_users import choose_fitted_users
 from jobs.training.token_sequences import TokenSequences
 
 CS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # inverse strengths of the penalty to choose from, strongest first
 # Longest n-grams to choose from, in installs. Where few different apps make long sequences, such as system calls or page
 # views, 6-grams rank far better than 3-grams; where many make short ones, they only add noise.
 BAG_ORDER, NGRAM_ORDERS = 1, (3, 6)
-MOST_FITTED_USERS = 50_000  # more would take memory by the gigabyte and teach a regression little
 MIN_USERS = 2  # with a feature; one user's alone cannot be told from chance
 MAX_ITERATIONS = 1_000
 Floats = NDArray[np.float64]
@@ -86,18 +86,12 @@ def inverse_document_frequency(counts: csr_matrix) -> NDArray[np.float32]:
     return np.where(users >= MIN_USERS, idf, 0.0).astype(np.float32)
 
 
-def choose_fitted_users(users: int) -> NDArray[np.int64]:
-    """All users, or MOST_FITTED_USERS evenly spaced ones."""
-    return np.linspace(0, users, min(users, MOST_FITTED_USERS), endpoint=False).astype(np.int64)
-
-
 def fit_linear(
     tokens: TokenSequences, labels: NDArray[np.int8], vocabulary_size: int, max_order: int, c: float
 ) -> LinearModel:
-    """Fit one model, on every n-th user where there are very many; a larger `c` is a weaker penalty."""
-    chosen = choose_fitted_users(len(tokens))
-    tokens, labels = tokens.take(chosen), labels[chosen]
-    counts = count_ngrams(tokens, vocabulary_size, max_order)
+    """Fit one model, on a sample where users are very many; a larger `c` is a weaker penalty."""
+    chosen = choose_fitted_users(labels)
+    counts = count_ngrams(tokens.take(chosen.indices), vocabulary_size, max_order)
     idf = inverse_document_frequency(counts)
     used = np.flatnonzero(idf)
     # Only the columns in use: the solver's time grows with their number.
@@ -105,7 +99,7 @@ def fit_linear(
     # Dual coordinate descent (Hsieh et al., 2008): with many sparse features ten times as fast as the default solver.
     regression = LogisticRegression(
         C=c, solver="liblinear", dual=True, max_iter=MAX_ITERATIONS, random_state=0
-    ).fit(features, labels)
+    ).fit(features, labels[chosen.indices], chosen.weights)
     coefficients = np.zeros(counts.shape[1], np.float32)
     coefficients[used] = regression.coef_[0]
     return LinearModel(vocabulary_size, max_order, c, idf, coefficients, float(regression.intercept_[0]))

@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import log_loss
 
 from jobs.training.evaluate import to_probabilities
+from jobs.training.fitted_users import choose_fitted_users
 from jobs.training.head_bias import fit_head_bias
 from jobs.training.predict import predict_logits
 from tests.unit.training.made_up_sequences import SMALL, build_average, made_up_users
@@ -52,13 +53,14 @@ def test_all_logits_move_by_the_same():
     assert np.ptp(moved) < 1e-5
 
 
-def test_of_very_many_users_every_nth_is_enough(monkeypatch):
-    monkeypatch.setattr("jobs.training.linear.MOST_FITTED_USERS", 100)
+def test_of_very_many_users_a_weighted_sample_is_enough(monkeypatch):
+    monkeypatch.setattr("jobs.training.fitted_users.MOST_FITTED_USERS", 100)
     classifier = build_off(0.7)
     fit_head_bias(classifier, USERS)
-    third = USERS.take(np.arange(0, 300, 3))
-    probabilities = to_probabilities(predict_logits(classifier, third.tokens))
-    assert probabilities.mean() == pytest.approx(third.labels.mean(), abs=1e-5)
+    chosen = choose_fitted_users(USERS.labels)
+    assert len(chosen.indices) == 100
+    probabilities = to_probabilities(predict_logits(classifier, USERS.tokens.take(chosen.indices)))
+    assert np.average(probabilities, weights=chosen.weights) == pytest.approx(BAD_RATE, abs=1e-5)
 
 
 def test_a_training_that_diverged_is_told():
