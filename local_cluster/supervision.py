@@ -47,7 +47,7 @@ def _program(layout: Layout, service: Service, place: int) -> dict[str, str]:
         "environment": environment,
         "directory": str(layout.home),
         "autostart": "false",
-        # The last one stops first. A NodeManager that is stopped after its ResourceManager looks for it for 30 s.
+        # The last one stops first. A NodeManager takes 18 s to stop; after its ResourceManager it had to be killed after 30 s.
         "priority": str(place),
         "startsecs": "1",
         "stopwaitsecs": "30",
