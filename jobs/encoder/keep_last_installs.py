@@ -52,6 +52,10 @@ class KeepLastInstalls(keras.layers.Layer):
         batch, longest = token_ids_shape
         return (batch, None if longest is None else min(longest, self.max_installs))
 
+    def compute_output_spec(self, token_ids: Tensor) -> keras.KerasTensor:
+        """Tokens stay integers; Keras would take them for the layer's floats."""
+        return keras.KerasTensor(self.compute_output_shape(token_ids.shape), dtype=token_ids.dtype)
+
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {**super().get_config(), "max_installs": self.max_installs}

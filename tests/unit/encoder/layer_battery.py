@@ -16,7 +16,7 @@ def run_layer_battery(
     expected_weights: int,
     scratch: Path,
 ) -> None:
-    """Check config round trip, shapes, dtypes, number of weights, a training step and a saved file.
+    """Check config round trip, shapes, masking, dtypes, number of weights, a training step and a saved file.
 
     Args:
         inputs: call arguments by name, batch first.
@@ -30,6 +30,7 @@ def run_layer_battery(
     assert layer.get_config().items() >= dict(settings).items()
     _check_config(layer, inputs)
     _check_symbolic_shape(layer, inputs, expected_shape)
+    _check_masking(layer, inputs)
     _check_mixed_precision(layer_class, settings, inputs)
     _check_training_and_saving(layer_class(**settings), inputs, expected_shape, scratch)
 
@@ -48,6 +49,26 @@ def _check_symbolic_shape(
 ) -> None:
     symbolic = {name: keras.KerasTensor((None, *x.shape[1:]), x.dtype.name) for name, x in inputs.items()}
     assert layer(**symbolic).shape == (None, *expected[1:])
+
+
+def _check_masking(layer: keras.layers.Layer, inputs: Mapping[str, np.ndarray]) -> None:
+    """What stands at padding changes nothing at real installs, nor what is pooled from them."""
+    if "padding_mask" not in inputs:
+        return
+    mask = inputs["padding_mask"]  # (batch, sequence)
+    other = {
+        # (batch, …, sequence, features)
+        name: np.where(mask.reshape(len(mask), *[1] * (x.ndim - 3), -1, 1), x, x + 3.0).astype(x.dtype)
+        if x.dtype == np.float32
+        else x
+        for name, x in inputs.items()
+    }
+    found, expected = np.asarray(layer(**other)), np.asarray(layer(**inputs))
+    if found.ndim > 2:  # not pooled
+        heads = found.shape[1:-2]
+        real = np.broadcast_to(mask.reshape(len(mask), *[1] * len(heads), -1), found.shape[:-1])
+        found, expected = found[real], expected[real]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def _check_mixed_precision(

@@ -121,6 +121,11 @@ def test_attention_pooling_passes_the_battery(random, padding_mask, tmp_path: Pa
     run_layer_battery(AttentionPooling, {"num_heads": HEADS}, inputs, (BATCH, 4 * HIDDEN), 2, tmp_path)
 
 
+def test_the_last_installs_are_integers_for_symbols_as_well():
+    kept = KeepLastInstalls(2)(keras.KerasTensor((None, 5), "int32"))
+    assert (kept.shape, kept.dtype) == ((None, 2), "int32")
+
+
 def test_attention_is_equation_1_over_real_installs(random, padding_mask):
     query, key, value = (normal(random, BATCH, HEADS, SEQUENCE, 4) for _ in range(3))
     attended = ScaledDotProductAttention()(query, key, value, padding_mask=padding_mask)
