@@ -23,13 +23,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.command import WrongArgumentsError, run_job
 from jobs.comparison import page
-from jobs.comparison.holdout import Holdout, Source, freeze_holdout, split_examples
+from jobs.comparison.holdout import Holdout, Source, freeze_holdout
 from jobs.comparison.page import Findings
 from jobs.comparison.slice_differences import compare_slices
 from jobs.comparison.versions import Contestant, find_contestant, score
 from jobs.training import plots
 from jobs.training.baseline import BASELINE_ORDERS, fit_baseline, predict_baseline
-from jobs.training.dataset import Examples, Split, read_training_set
+from jobs.training.dataset import Examples, Split, read_training_set, split_examples
 from jobs.training.download import local_folder
 from jobs.training.intervals import (
     RESAMPLES,

@@ -23,8 +23,7 @@ from jobs.training.dataset import (
     TrainingSet,
     leave_out_of_test,
     read_training_set,
-    split_by_time,
-    split_by_user,
+    split_examples,
 )
 from jobs.training.download import local_folder
 from jobs.training.fit import Epoch
@@ -60,7 +59,7 @@ class Arguments(Settings):
 
 def train_and_evaluate(training_set: TrainingSet, arguments: Arguments) -> dict[str, object]:
     """Fill the active MLflow run; return what the next task needs to know."""
-    split = split_examples(training_set, arguments.test_from)
+    split = split_examples(training_set.examples, arguments.test_from)
     tracking.log_training_set(training_set, arguments.training_set)
     tracking.log_settings(arguments)
     mlflow.log_params({name: getattr(arguments, name) for name in ("test_from", "warm_start_version")})
@@ -92,13 +91,6 @@ def train_and_evaluate(training_set: TrainingSet, arguments: Arguments) -> dict[
         arguments.warm_start_version,
     )
     return summarize(report, split)
-
-
-def split_examples(training_set: TrainingSet, test_from: date | None) -> Split:
-    """By user, or by time where a day is given."""
-    if test_from is None:
-        return split_by_user(training_set.examples)
-    return split_by_time(training_set.examples, test_from)
 
 
 def search_learning_rate(

@@ -13,13 +13,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 
 from jobs.command import DataError
 from jobs.comparison.versions import Contestant
-from jobs.training.dataset import Examples, Split, TrainingSet, split_by_time, split_by_user
+from jobs.training.dataset import Examples, Split, TrainingSet
 
 FACTS_TO_COMPARE = ("table", "training_date")
 
@@ -44,11 +43,6 @@ class Source:
 
     training_set: TrainingSet
     location: str
-
-
-def split_examples(examples: Examples, test_from: date | None) -> Split:
-    """By user, or by time where a day is given."""
-    return split_by_user(examples) if test_from is None else split_by_time(examples, test_from)
 
 
 def freeze_holdout(split: Split, source: Source, contestants: Sequence[Contestant]) -> Holdout:

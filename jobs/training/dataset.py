@@ -178,6 +178,11 @@ def check_apps(apps: pa.StringArray, folder: Path) -> None:
         )
 
 
+def split_examples(examples: Examples, test_from: date | None) -> Split:
+    """By user, or by time where a UTC day is given."""
+    return split_by_user(examples) if test_from is None else split_by_time(examples, test_from)
+
+
 def split_by_user(examples: Examples) -> Split:
     """Give 80% of the users to training and 20% to the test.
 
