@@ -20,7 +20,8 @@ from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.command import DataError, run_job
+from jobs.command import run_job
+from jobs.errors import DataError
 from jobs.scoring.gates import Findings, examine, failed_gates
 from jobs.scoring.snapshots import snapshots_with_wap_id
 from jobs.tables import CATALOG, TablePartition

@@ -27,7 +27,8 @@ from jobs.build_sequences import (
     landed_in,
     list_installs,
 )
-from jobs.command import DataError, run_job
+from jobs.command import run_job
+from jobs.errors import DataError
 from jobs.hadoop_files import HadoopFiles
 from jobs.labels import LABEL_FIELDS, check_labels, keep_last_observed, parse_labels
 from jobs.landing_files import list_data_files, naming_unreadable_files

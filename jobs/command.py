@@ -21,22 +21,14 @@ import typer
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import CliApp
 
+from jobs.errors import WrongArgumentsError
+
 EXIT_FAILED = 1
 EXIT_REFUSED = 65  # EX_DATAERR of sysexits.h
 # Characters. A Java error's text holds its whole stack, which is printed above the line already.
 LONGEST_UNEXPECTED_MESSAGE = 1000
 
 Model = TypeVar("Model", bound=BaseModel)
-
-
-class DataError(Exception):
-    """Input or request that is refused: a retry with the same input cannot help."""
-
-    retryable = False
-
-
-class WrongArgumentsError(DataError):
-    """Values on the command line that cannot work."""
 
 
 def run_job(main: Callable[..., None], arguments: type[BaseModel] | None = None) -> NoReturn:

@@ -21,12 +21,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobs.command import WrongArgumentsError, run_job
+from jobs.command import run_job
 from jobs.comparison import page
 from jobs.comparison.holdout import Holdout, Source, freeze_holdout
 from jobs.comparison.page import Findings
 from jobs.comparison.slice_differences import compare_slices
 from jobs.comparison.versions import Contestant, find_contestant, score
+from jobs.errors import WrongArgumentsError
 from jobs.training import plots
 from jobs.training.baseline import BASELINE_ORDERS, fit_baseline, predict_baseline
 from jobs.training.dataset import Examples, Split, read_training_set, split_examples

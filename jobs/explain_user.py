@@ -25,8 +25,9 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import typer
 
-from jobs.command import DataError, WrongArgumentsError, run_job
+from jobs.command import run_job
 from jobs.encoder.tokens import UNKNOWN_TOKEN_ID
+from jobs.errors import DataError, WrongArgumentsError
 from jobs.scoring.engine import ScoringModel, load
 
 APPS_ON_COMMAND_LINE = "(apps given)"

@@ -19,7 +19,8 @@ import typer
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from jobs.command import DataError, run_job
+from jobs.command import run_job
+from jobs.errors import DataError
 from jobs.event_rules import FIELDS, INSTALL, judge_events
 from jobs.hadoop_files import HadoopFiles
 from jobs.landing_files import list_complete_day, naming_unreadable_files

@@ -9,7 +9,7 @@ A time is as in installs, or a date, which is its first moment in UTC.
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs.command import DataError
+from jobs.errors import DataError
 from jobs.event_time import EARLIEST_EVENT, parse_event_time
 from jobs.landing_files import Fields
 

@@ -18,7 +18,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from jobs.command import DataError
+from jobs.errors import DataError
 from jobs.hadoop_files import Entry, HadoopFiles
 
 SUCCESS = "_SUCCESS"

@@ -23,7 +23,8 @@ from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.command import DataError, run_job
+from jobs.command import run_job
+from jobs.errors import DataError
 from jobs.scoring.batching import TokenBudgetError
 from jobs.scoring.engine import UnusableModelError, load_once
 from jobs.scoring.reasons import ReasonsOptions

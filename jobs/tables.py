@@ -15,7 +15,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.command import DataError
+from jobs.errors import DataError
 
 CATALOG = "lake"
 NAMESPACE = "risk"

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.command import DataError
 from jobs.comparison.versions import Contestant
+from jobs.errors import DataError
 from jobs.training.dataset import Examples, Split, TrainingSet
 
 FACTS_TO_COMPARE = ("table", "training_date")

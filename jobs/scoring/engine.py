@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from jobs.command import DataError
+from jobs.errors import DataError
 from jobs.scoring.batching import FloatArray
 from jobs.scoring.tokens import encode_app_ids
 from jobs.training.token_sequences import TokenSequences

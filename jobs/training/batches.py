@@ -19,8 +19,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
 
-from jobs.command import DataError
 from jobs.encoder.tokens import PAD_TOKEN_ID, UNKNOWN_TOKEN_ID
+from jobs.errors import DataError
 from jobs.training.devices import with_few_shapes
 from jobs.training.options import TrainingOptions
 from jobs.training.token_sequences import TokenSequences, shuffle_into_batches

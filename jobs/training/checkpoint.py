@@ -22,7 +22,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.command import DataError
+from jobs.errors import DataError
 from jobs.training.schedule import HalveOnPlateau
 
 CHECKPOINT_FILE = "checkpoint.npz"

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from jobs.command import DataError
+from jobs.errors import DataError
 from jobs.training.app_sequences import AppSequences, code_apps
 from jobs.training.sessions import begins_session
 

@@ -15,9 +15,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.command import DataError
 from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.encoder.tokens import FIRST_APP_TOKEN_ID, UNKNOWN_TOKEN_ID
+from jobs.errors import DataError
 from jobs.training.dataset import Examples
 from jobs.training.fit import BuildModel
 from jobs.training.folds import Fold

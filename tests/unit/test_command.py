@@ -5,7 +5,8 @@ from typing import Annotated
 import pytest
 import typer
 
-from jobs.command import EXIT_FAILED, EXIT_REFUSED, DataError, failure_line, run_job
+from jobs.command import EXIT_FAILED, EXIT_REFUSED, failure_line, run_job
+from jobs.errors import DataError
 
 
 class DayRefusedError(DataError):

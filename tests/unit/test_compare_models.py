@@ -15,9 +15,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from sklearn.metrics import roc_auc_score
 
-from jobs.command import WrongArgumentsError, parse
+from jobs.command import parse
 from jobs.compare_models import Arguments, main, predict_by_bag_of_apps
 from jobs.comparison.holdout import HoldoutError, hash_rows
+from jobs.errors import WrongArgumentsError
 from jobs.training.app_sequences import AppSequences
 from jobs.training.baseline import fit_baselines
 from jobs.training.dataset import Examples, TrainingSet, split_by_user

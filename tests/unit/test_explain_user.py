@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.command import WrongArgumentsError
+from jobs.errors import WrongArgumentsError
 from jobs.explain_user import (
     ExplainedInstall,
     NoSuchUserError,

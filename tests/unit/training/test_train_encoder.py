@@ -16,7 +16,8 @@ import tensorflow as tf
 from mlflow.entities import Run
 from sklearn.metrics import roc_auc_score
 
-from jobs.command import WrongArgumentsError, parse
+from jobs.command import parse
+from jobs.errors import WrongArgumentsError
 from jobs.train_encoder import Arguments, main
 from jobs.training.app_sequences import AppSequences
 from jobs.training.dataset import Examples, SplitError, split_by_user
