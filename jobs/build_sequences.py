@@ -14,50 +14,20 @@ from typing import Annotated
 
 import typer
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from jobs.command import run_job
-from jobs.hadoop_files import HadoopFiles
-from jobs.receipts import Window, require_receipts
-from jobs.tables import CATALOG, TablePartition, ensure_tables
+from jobs.lake.hadoop_files import HadoopFiles
+from jobs.lake.receipts import Window, require_receipts
+from jobs.lake.tables import CATALOG, TablePartition, ensure_tables
+from jobs.lake.user_sequences import (
+    LOOKBACK_DAYS,
+    MAX_SEQUENCE_LENGTH,
+    collect_sequences,
+    landed_in,
+    list_installs,
+)
 
 logger = logging.getLogger("build_sequences")
-
-LOOKBACK_DAYS = 365
-MAX_SEQUENCE_LENGTH = 2_048  # what the model reads of a user by default: `recipe.max_history`
-
-
-def landed_in(sessions: DataFrame, window: Window) -> DataFrame:
-    """Keep the sessions that landed in the window."""
-    return sessions.where(F.col("ds").between(F.lit(window.first), F.lit(window.last)))
-
-
-def list_installs(sessions: DataFrame, *keys: str) -> DataFrame:
-    """Make one row for each install of the sessions: `keys`, event_time, app_id."""
-    install = F.explode(F.arrays_zip("event_times", "app_ids"))
-    exploded = sessions.select(*keys, install.alias("install"))
-    return exploded.select(
-        *keys, F.col("install.event_times").alias("event_time"), F.col("install.app_ids").alias("app_id")
-    )
-
-
-def collect_sequences(installs: DataFrame, keys: list[str], max_sequence_length: int) -> DataFrame:
-    """Collect the last installs of each combination of `keys`, each install once.
-
-    Returns:
-        `keys`, app_ids and event_times (parallel, first install first), sequence_length (1 to the maximum).
-    """
-    # Newest first, so that the last installs are the head, however many there are.
-    newest_first = F.sort_array(F.collect_set(F.struct("event_time", "app_id")), asc=False)
-    kept = F.reverse(F.slice("newest_first", 1, max_sequence_length))
-
-    sequences = installs.groupBy(*keys).agg(newest_first.alias("newest_first")).withColumn("kept", kept)
-    return sequences.select(
-        *keys,
-        F.col("kept.app_id").alias("app_ids"),
-        F.col("kept.event_time").alias("event_times"),
-        F.size("kept").alias("sequence_length"),
-    )
 
 
 def build_sequences(sessions: DataFrame, window: Window, max_sequence_length: int) -> DataFrame:

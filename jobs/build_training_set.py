@@ -20,21 +20,21 @@ import typer
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.build_sequences import (
+from jobs.command import run_job
+from jobs.errors import DataError
+from jobs.labels import LABEL_FIELDS, check_labels, keep_last_observed, parse_labels
+from jobs.lake.hadoop_files import HadoopFiles
+from jobs.lake.receipts import Window, require_receipts
+from jobs.lake.tables import CATALOG, current_snapshot, ensure_tables
+from jobs.lake.user_sequences import (
     LOOKBACK_DAYS,
     MAX_SEQUENCE_LENGTH,
     collect_sequences,
     landed_in,
     list_installs,
 )
-from jobs.command import run_job
-from jobs.errors import DataError
-from jobs.hadoop_files import HadoopFiles
-from jobs.labels import LABEL_FIELDS, check_labels, keep_last_observed, parse_labels
 from jobs.landing_files import list_data_files, naming_unreadable_files
 from jobs.landing_rows import read_rows
-from jobs.receipts import Window, require_receipts
-from jobs.tables import CATALOG, ensure_tables
 
 logger = logging.getLogger("build_training_set")
 
@@ -130,20 +130,6 @@ def find_landing_days(sessions: DataFrame) -> dict[str, date | None]:
     """The first and the last landing day that has sessions; None without sessions."""
     days = sessions.agg(F.min("ds").alias("first_landing_day"), F.max("ds").alias("last_landing_day"))
     return days.collect()[0].asDict()
-
-
-def current_snapshot(spark: SparkSession, table: str) -> str:
-    """The id of the table's current snapshot.
-
-    Raises:
-        NothingToLearnError: nothing was ever written to the table.
-    """
-    main_branch = spark.sql(f"SELECT snapshot_id FROM {CATALOG}.{table}.refs WHERE name = 'main'").first()
-    if main_branch is None:
-        raise NothingToLearnError(
-            f"{table} was never written to: run extract_sessions for the landed days first"
-        )
-    return str(main_branch.snapshot_id)
 
 
 def read_labels(spark: SparkSession, folder: str) -> DataFrame:

@@ -22,10 +22,10 @@ from pyspark.sql import functions as F
 from jobs.command import run_job
 from jobs.errors import DataError
 from jobs.event_rules import FIELDS, INSTALL, judge_events
-from jobs.hadoop_files import HadoopFiles
+from jobs.lake.hadoop_files import HadoopFiles
+from jobs.lake.tables import TablePartition, ensure_tables
 from jobs.landing_files import list_complete_day, naming_unreadable_files
 from jobs.landing_rows import read_rows
-from jobs.tables import TablePartition, ensure_tables
 
 logger = logging.getLogger("extract_sessions")
 

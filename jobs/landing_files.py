@@ -19,7 +19,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from jobs.errors import DataError
-from jobs.hadoop_files import Entry, HadoopFiles
+from jobs.lake.hadoop_files import Entry, HadoopFiles
 
 SUCCESS = "_SUCCESS"
 DATA_FILE_NAME = re.compile(r".+\.(?P<format>jsonl|csv|parquet)(?P<gzip>\.gz)?")

@@ -19,7 +19,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from jobs.hadoop_files import HadoopFiles
+from jobs.lake.hadoop_files import HadoopFiles
 from jobs.landing_files import Fields, LandedFile, UnreadableFileError, file_path
 
 ISO_8601 = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"

@@ -15,7 +15,7 @@ from functools import reduce
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.hadoop_files import HadoopFiles
+from jobs.lake.hadoop_files import HadoopFiles
 from jobs.landing_files import Fields, LandedFile, file_path, group_by_layout
 from jobs.landing_parquet import parquet_layout, read_packed_parquet, read_parquet
 

@@ -12,7 +12,6 @@ import logging
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -25,13 +24,13 @@ from pyspark.sql import functions as F
 
 from jobs.command import run_job
 from jobs.errors import DataError
+from jobs.lake.staging import check_can_stage, staging_as
+from jobs.lake.tables import ADDED_COLUMNS, CATALOG, TablePartition, ensure_tables
 from jobs.scoring.batching import TokenBudgetError
 from jobs.scoring.engine import UnusableModelError, load_once
 from jobs.scoring.reasons import ReasonsOptions
-from jobs.scoring.snapshots import snapshots_with_wap_id
 from jobs.scoring.stream import score_stream
 from jobs.scoring.tokens import EmptySequenceError
-from jobs.tables import ADDED_COLUMNS, CATALOG, TablePartition, ensure_tables
 from model_registry.errors import HashMismatchError, InvalidModelFolderError
 from model_registry.versions import PinnedModel
 
@@ -45,7 +44,6 @@ SCORED_COLUMNS = (
 # Some seconds of one core: more users would keep cores idle at the end, fewer would start Python workers that
 # spend longer importing TensorFlow than scoring.
 USERS_PER_TASK = 25_000
-WAP_ID_SETTING = "spark.wap.id"
 # What every other worker would raise too; Spark has tried the task several times when it gives up.
 REFUSALS = (
     EmptySequenceError,
@@ -63,14 +61,6 @@ class NoUsersError(DataError):
 
 class EmptySequencesError(DataError):
     """Some users of the day have no installs."""
-
-
-class WapIdTakenError(DataError):
-    """Scores are staged under this id already: a second snapshot would make the id ambiguous."""
-
-
-class StagingOffError(DataError):
-    """The table would show the scores to readers at once."""
 
 
 class WorkerRefusedError(DataError):
@@ -146,34 +136,6 @@ def count_users(sequences: DataFrame, partition: TablePartition) -> int:
             f"{partition} has users with sequence_length {found.shortest}: expected at least one install each"
         )
     return int(found.users)
-
-
-def check_can_stage(spark: SparkSession, scores: TablePartition, wap_id: str) -> None:
-    """Make sure that what is written next stays hidden, under an id that names only it.
-
-    Raises:
-        StagingOffError: without the table property Iceberg ignores the id and writes for all to see.
-        WapIdTakenError: Iceberg stages a second snapshot under the same id, and then publishes neither.
-    """
-    properties = spark.sql(f"SHOW TBLPROPERTIES {CATALOG}.{scores.table}").collect()
-    if ("write.wap.enabled", "true") not in [(row.key, row.value) for row in properties]:
-        raise StagingOffError(f"{scores.table} needs the table property write.wap.enabled=true, set it first")
-    staged = snapshots_with_wap_id(spark, scores.table, wap_id)
-    if staged:
-        raise WapIdTakenError(
-            f"scores are staged in {scores.table} under wap id {wap_id!r} already (snapshot {staged[0]}): "
-            "give every attempt an id of its own, such as run id and try number"
-        )
-
-
-@contextmanager
-def staging_as(spark: SparkSession, wap_id: str) -> Iterator[None]:
-    """Stage every write of this session to a write-audit-publish table under `wap_id`."""
-    spark.conf.set(WAP_ID_SETTING, wap_id)
-    try:
-        yield
-    finally:
-        spark.conf.unset(WAP_ID_SETTING)
 
 
 def stage(frame: DataFrame, scores: TablePartition, wap_id: str) -> None:

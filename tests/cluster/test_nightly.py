@@ -8,12 +8,13 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.audit_scores import AuditRefusedError, DuplicatePublishError
+from jobs.audit_scores import AuditRefusedError
 from jobs.audit_scores import main as audit_scores
 from jobs.build_sequences import main as build_sequences
+from jobs.lake.staging import DuplicatePublishError
+from jobs.lake.tables import TablePartition
 from jobs.score_users import main as score_users
 from jobs.score_users import stage
-from jobs.tables import TablePartition
 from local_cluster.supervision import wait_until
 from local_cluster.watch import follow, last_events, task_log
 from model_registry.versions import PinnedModel

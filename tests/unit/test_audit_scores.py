@@ -5,17 +5,16 @@ from datetime import date
 
 import pytest
 
-from jobs.audit_scores import (
+from jobs.audit_scores import AuditRefusedError, audit
+from jobs.lake.staging import (
     AmbiguousWapIdError,
-    AuditRefusedError,
     DuplicatePublishError,
     NotStagedError,
     StalePublishError,
-    audit,
     publish,
 )
+from jobs.lake.tables import TablePartition, ensure_tables
 from jobs.score_users import stage
-from jobs.tables import TablePartition, ensure_tables
 from model_registry.versions import PinnedModel
 
 MODEL = PinnedModel("risk_encoder", 3, "ab" * 32, f"hdfs://127.0.0.1/models/risk_encoder-v3-{'ab' * 6}")

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.build_sequences import build_sequences, main
-from jobs.receipts import MissingExtractionError, Window
-from jobs.tables import TablePartition, ensure_tables
+from jobs.lake.receipts import MissingExtractionError, Window
+from jobs.lake.tables import TablePartition, ensure_tables
 from tests.unit.landing_day import land, uri
 
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)

@@ -16,8 +16,8 @@ from jobs.build_training_set import (
     main,
 )
 from jobs.labels import MalformedLabelsError
-from jobs.receipts import MissingExtractionError, Window
-from jobs.tables import TablePartition, ensure_tables
+from jobs.lake.receipts import MissingExtractionError, Window
+from jobs.lake.tables import TablePartition, ensure_tables
 from tests.unit.landing_day import land, uri
 from tests.unit.test_build_sequences import SESSIONS
 

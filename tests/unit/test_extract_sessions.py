@@ -17,8 +17,8 @@ from jobs.extract_sessions import (
     count_copies,
     main,
 )
+from jobs.lake.tables import TablePartition
 from jobs.landing_files import DayNotCompleteError, UnreadableFileError
-from jobs.tables import TablePartition
 from tests.unit.landing_day import gz, jsonl, land, land_complete, uri
 
 MIDNIGHT = datetime(2026, 1, 31, tzinfo=UTC)

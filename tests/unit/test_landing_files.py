@@ -5,7 +5,7 @@ import pytest
 from py4j.protocol import Py4JJavaError
 
 from jobs.event_rules import FIELDS
-from jobs.hadoop_files import HadoopFiles
+from jobs.lake.hadoop_files import HadoopFiles
 from jobs.landing_files import (
     DayNotCompleteError,
     LandedFile,

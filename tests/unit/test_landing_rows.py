@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from jobs.event_rules import FIELDS
-from jobs.hadoop_files import HadoopFiles
+from jobs.lake.hadoop_files import HadoopFiles
 from jobs.landing_files import UnreadableFileError, list_data_files
 from jobs.landing_rows import read_rows
 from tests.unit.landing_day import gz, jsonl, land, uri

@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
-from jobs.hadoop_files import HadoopFiles
-from jobs.receipts import MissingExtractionError, Window, require_receipts
+from jobs.lake.hadoop_files import HadoopFiles
+from jobs.lake.receipts import MissingExtractionError, Window, require_receipts
 from tests.unit.landing_day import land, uri
 
 JANUARY = Window(date(2026, 1, 1), date(2026, 1, 31))

@@ -4,14 +4,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from jobs.lake.staging import StagingOffError, WapIdTakenError, check_can_stage, snapshots_with_wap_id
+from jobs.lake.tables import TablePartition, ensure_tables
 from jobs.score_users import (
     EmptySequencesError,
     NoUsersError,
-    StagingOffError,
-    WapIdTakenError,
     WorkerFailedError,
     WorkerRefusedError,
-    check_can_stage,
     count_users,
     named_worker_error,
     score_users,
@@ -19,8 +18,6 @@ from jobs.score_users import (
     stage,
 )
 from jobs.scoring.reasons import ReasonsOptions
-from jobs.scoring.snapshots import snapshots_with_wap_id
-from jobs.tables import TablePartition, ensure_tables
 from model_registry.hashing import folder_sha256
 from model_registry.versions import ModelVersion, PinnedModel
 from tests.unit.scoring.tiny_model import plain_contributions, plain_logit, save_tiny_model, sigmoid

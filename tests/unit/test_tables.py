@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from jobs.tables import COLUMNS, PartitionNameError, TablePartition, ensure_tables
+from jobs.lake.tables import COLUMNS, PartitionNameError, TablePartition, ensure_tables
 
 SCHEMA = "file STRING, raw STRING, reason STRING"
 

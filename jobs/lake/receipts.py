@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
-from jobs.hadoop_files import HadoopFiles
+from jobs.lake.hadoop_files import HadoopFiles
 
 DAY_NAME = re.compile(r"ds=(\d{4}-\d{2}-\d{2})(?:\.json)?")
 

@@ -53,6 +53,10 @@ class PartitionNameError(DataError):
     """A partition was not named as `namespace.table/ds=YYYY-MM-DD`."""
 
 
+class NeverWrittenError(DataError):
+    """Nothing was ever written to the table."""
+
+
 @dataclass(frozen=True)
 class TablePartition:
     """One landing day of one table: `table` without the catalog, as in `risk.user_sequences`."""
@@ -117,3 +121,17 @@ def add_column(spark: SparkSession, table: str, column: str, column_type: str) -
         spark.catalog.refreshTable(table)
         if column not in spark.table(table).columns:  # otherwise another date was faster
             raise
+
+
+def current_snapshot(spark: SparkSession, table: str) -> str:
+    """The id of the table's current snapshot.
+
+    Raises:
+        NeverWrittenError: nothing was ever written to the table.
+    """
+    main_branch = spark.sql(f"SELECT snapshot_id FROM {CATALOG}.{table}.refs WHERE name = 'main'").first()
+    if main_branch is None:
+        raise NeverWrittenError(
+            f"{table} was never written to: run extract_sessions for the landed days first"
+        )
+    return str(main_branch.snapshot_id)

@@ -1,0 +1,48 @@
+"""A user's last installs, out of the sessions of many landing days.
+
+In   risk.install_sessions   u1, 0, …, ["maps", "chat"], [10:00:00, 10:04:10], ds=2026-01-30
+Out  one row per user        u1, ["maps", "chat", "bank"], [10:00:00, 10:04:10, 22:15:00], 3
+
+Installs are in order of (event_time, app_id). One that was delivered on two landing days counts once.
+"""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.lake.receipts import Window
+
+LOOKBACK_DAYS = 365
+MAX_SEQUENCE_LENGTH = 2_048  # what the model reads of a user by default: `recipe.max_history`
+
+
+def landed_in(sessions: DataFrame, window: Window) -> DataFrame:
+    """Keep the sessions that landed in the window."""
+    return sessions.where(F.col("ds").between(F.lit(window.first), F.lit(window.last)))
+
+
+def list_installs(sessions: DataFrame, *keys: str) -> DataFrame:
+    """Make one row for each install of the sessions: `keys`, event_time, app_id."""
+    install = F.explode(F.arrays_zip("event_times", "app_ids"))
+    exploded = sessions.select(*keys, install.alias("install"))
+    return exploded.select(
+        *keys, F.col("install.event_times").alias("event_time"), F.col("install.app_ids").alias("app_id")
+    )
+
+
+def collect_sequences(installs: DataFrame, keys: list[str], max_sequence_length: int) -> DataFrame:
+    """Collect the last installs of each combination of `keys`, each install once.
+
+    Returns:
+        `keys`, app_ids and event_times (parallel, first install first), sequence_length (1 to the maximum).
+    """
+    # Newest first, so that the last installs are the head, however many there are.
+    newest_first = F.sort_array(F.collect_set(F.struct("event_time", "app_id")), asc=False)
+    kept = F.reverse(F.slice("newest_first", 1, max_sequence_length))
+
+    sequences = installs.groupBy(*keys).agg(newest_first.alias("newest_first")).withColumn("kept", kept)
+    return sequences.select(
+        *keys,
+        F.col("kept.app_id").alias("app_ids"),
+        F.col("kept.event_time").alias("event_times"),
+        F.size("kept").alias("sequence_length"),
+    )
