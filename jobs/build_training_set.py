@@ -22,7 +22,6 @@ from pyspark.sql import functions as F
 
 from jobs.command import run_job
 from jobs.errors import DataError
-from jobs.labels import LABEL_FIELDS, check_labels, keep_last_observed, parse_labels
 from jobs.lake.hadoop_files import HadoopFiles
 from jobs.lake.receipts import Window, require_receipts
 from jobs.lake.tables import CATALOG, current_snapshot, ensure_tables
@@ -33,16 +32,11 @@ from jobs.lake.user_sequences import (
     landed_in,
     list_installs,
 )
-from jobs.landing_files import list_data_files, naming_unreadable_files
-from jobs.landing_rows import read_rows
+from jobs.landing.labels import keep_last_observed, read_labels
 
 logger = logging.getLogger("build_training_set")
 
 FACTS_FILE = "_training_set.json"
-
-
-class LabelsMissingError(DataError):
-    """There is no folder of labels."""
 
 
 class NothingToLearnError(DataError):
@@ -130,26 +124,6 @@ def find_landing_days(sessions: DataFrame) -> dict[str, date | None]:
     """The first and the last landing day that has sessions; None without sessions."""
     days = sessions.agg(F.min("ds").alias("first_landing_day"), F.max("ds").alias("last_landing_day"))
     return days.collect()[0].asDict()
-
-
-def read_labels(spark: SparkSession, folder: str) -> DataFrame:
-    """Read and check a folder's labels; the frame is cached.
-
-    Raises:
-        LabelsMissingError: there is no such folder.
-        UnreadableFileError: one of its files is no CSV or Parquet with the columns of labels.
-        MalformedLabelsError: a row is wrong.
-    """
-    try:
-        landed = list_data_files(HadoopFiles(spark), folder)
-    except FileNotFoundError as error:
-        raise LabelsMissingError(
-            f"{folder} does not exist: expected a folder of CSV or Parquet files"
-        ) from error
-    with naming_unreadable_files(landed):
-        labels = parse_labels(read_rows(spark, landed, LABEL_FIELDS)).persist()
-        check_labels(labels)
-    return labels
 
 
 def main(

@@ -21,11 +21,12 @@ from pyspark.sql import functions as F
 
 from jobs.command import run_job
 from jobs.errors import DataError
-from jobs.event_rules import FIELDS, INSTALL, judge_events
 from jobs.lake.hadoop_files import HadoopFiles
 from jobs.lake.tables import TablePartition, ensure_tables
-from jobs.landing_files import list_complete_day, naming_unreadable_files
-from jobs.landing_rows import read_rows
+from jobs.landing.event_rules import FIELDS, INSTALL, judge_events
+from jobs.landing.files import list_complete_day
+from jobs.landing.rows import read_rows
+from jobs.landing.unreadable import naming_unreadable_files
 
 logger = logging.getLogger("extract_sessions")
 

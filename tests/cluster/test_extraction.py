@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from jobs.extract_sessions import TooManyBadRowsError
 from jobs.extract_sessions import main as extract_sessions
 from jobs.lake.tables import TablePartition
-from jobs.landing_files import DayNotCompleteError, UnreadableFileError
+from jobs.landing.files import DayNotCompleteError, UnreadableFileError
 from tests.cluster.conftest import Cluster
 
 ROOT = "/bad_input"

@@ -8,16 +8,15 @@ import pytest
 
 from jobs.build_training_set import (
     LabelCounts,
-    LabelsMissingError,
     NothingToLearnError,
     already_observed,
     build_examples,
     find_as_of_days,
     main,
 )
-from jobs.labels import MalformedLabelsError
 from jobs.lake.receipts import MissingExtractionError, Window
 from jobs.lake.tables import TablePartition, ensure_tables
+from jobs.landing.labels import LabelsMissingError, MalformedLabelsError
 from tests.unit.landing_day import land, uri
 from tests.unit.test_build_sequences import SESSIONS
 

@@ -2,8 +2,8 @@
 
 from datetime import UTC, date, datetime
 
-from jobs.event_rules import FIELDS, judge_events, latest_event
-from jobs.event_time import parse_event_time
+from jobs.landing.event_rules import FIELDS, judge_events, latest_event
+from jobs.landing.event_time import parse_event_time
 
 DAY = date(2026, 1, 31)
 TEN = "2026-01-31T10:00:00Z"

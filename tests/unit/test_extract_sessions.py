@@ -18,7 +18,7 @@ from jobs.extract_sessions import (
     main,
 )
 from jobs.lake.tables import TablePartition
-from jobs.landing_files import DayNotCompleteError, UnreadableFileError
+from jobs.landing.files import DayNotCompleteError, UnreadableFileError
 from tests.unit.landing_day import gz, jsonl, land, land_complete, uri
 
 MIDNIGHT = datetime(2026, 1, 31, tzinfo=UTC)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobs.labels import (
+from jobs.landing.labels import (
     ConflictingLabelsError,
     MalformedLabelsError,
     check_labels,

@@ -4,18 +4,17 @@ import pyarrow as pa
 import pytest
 from py4j.protocol import Py4JJavaError
 
-from jobs.event_rules import FIELDS
 from jobs.lake.hadoop_files import HadoopFiles
-from jobs.landing_files import (
+from jobs.landing.event_rules import FIELDS
+from jobs.landing.files import (
     DayNotCompleteError,
     LandedFile,
     UnreadableFileError,
     list_complete_day,
     list_data_files,
-    naming_unreadable_files,
-    root_cause,
 )
-from jobs.landing_rows import read_rows
+from jobs.landing.rows import read_rows
+from jobs.landing.unreadable import naming_unreadable_files, root_cause
 from tests.unit.landing_day import gz, jsonl, land, land_complete, uri
 
 A_ROW = {"user_id": "u1", "app_id": "maps", "event_time": "2026-01-31T10:00:00Z"}

@@ -6,10 +6,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from jobs.event_rules import FIELDS
 from jobs.lake.hadoop_files import HadoopFiles
-from jobs.landing_files import UnreadableFileError, list_data_files
-from jobs.landing_rows import read_rows
+from jobs.landing.event_rules import FIELDS
+from jobs.landing.files import UnreadableFileError, list_data_files
+from jobs.landing.rows import read_rows
 from tests.unit.landing_day import gz, jsonl, land, uri
 
 TEN = datetime(2026, 1, 31, 10, tzinfo=UTC)

@@ -20,7 +20,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from jobs.lake.hadoop_files import HadoopFiles
-from jobs.landing_files import Fields, LandedFile, UnreadableFileError, file_path
+from jobs.landing.files import Fields, LandedFile, UnreadableFileError, file_path
 
 ISO_8601 = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"
 # pandas writes times as nanoseconds since 1970, which Spark refuses unless it may read them as integers.

@@ -1,4 +1,4 @@
-"""Which files landed, and the name of the one that cannot be read.
+"""The data files of a landing folder, checked by name and size.
 
 In   a folder: hdfs://127.0.0.1:8020/landing/installs/ds=2026-01-31
 Out  its data files: part-0.jsonl.gz, part-1.csv, part-2.parquet; or an error that names the file and what is wrong
@@ -7,14 +7,10 @@ Names that start with `_` or `.` are not data, as everywhere in Hadoop.
 """
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar, cast
-from urllib.parse import unquote
+from typing import Literal, cast
 
-from py4j.protocol import Py4JError, Py4JJavaError  # type: ignore[import-untyped]
-from pyspark.errors import PySparkException
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
@@ -23,14 +19,6 @@ from jobs.lake.hadoop_files import Entry, HadoopFiles
 
 SUCCESS = "_SUCCESS"
 DATA_FILE_NAME = re.compile(r".+\.(?P<format>jsonl|csv|parquet)(?P<gzip>\.gz)?")
-# Read failures that are the cluster's and not the file's: a retry may help.
-OUTAGES = re.compile(
-    r"ConnectException|SocketTimeout|SocketException|UnknownHost|NoRouteToHost|BlockMissing|ClosedChannel"
-    r"|StandbyException|SafeMode|InterruptedIO|FileNotFoundException|OutOfMemoryError"
-)
-CAUSE = re.compile(r"^(?:Caused by: |: )?(?:[\w$]+\.)*(?P<error>[\w$]+(?:Exception|Error): .+)", re.MULTILINE)
-
-Layout = TypeVar("Layout", bound=Hashable)
 
 
 class UnreadableFileError(DataError):
@@ -79,17 +67,6 @@ class Fields:
             raise UnreadableFileError(f"{file.uri} has {wrong}; found: {', '.join(columns) or 'nothing'}")
 
 
-def group_by_layout(
-    files: Iterable[LandedFile], layout_of: Callable[[LandedFile], Layout]
-) -> list[tuple[Layout, list[LandedFile]]]:
-    """Put files together that one reader can read; `layout_of` opens each of them once."""
-    groups: dict[Layout, list[LandedFile]] = {}
-    for file in files:
-        with naming_file(file):
-            groups.setdefault(layout_of(file), []).append(file)
-    return list(groups.items())
-
-
 def list_complete_day(files: HadoopFiles, folder: str) -> list[LandedFile]:
     """List the data files of a landing day.
 
@@ -133,44 +110,3 @@ def check_entry(entry: Entry) -> LandedFile:
 def file_path() -> Column:
     """The path of a row's file, as it is called: Spark has it percent-encoded."""
     return F.url_decode(F.replace(F.col("_metadata.file_path"), F.lit("+"), F.lit("%2B")))
-
-
-@contextmanager
-def naming_unreadable_files(files: Sequence[LandedFile]) -> Iterator[None]:
-    """Turn Spark's failure to read one of `files` into an error that names it.
-
-    Raises:
-        UnreadableFileError: the file is at fault. Where the cluster is, Spark's own error passes through.
-    """
-    try:
-        yield
-    except (Py4JError, PySparkException) as error:
-        text = str(error)
-        # The longest, since a.csv also occurs in a.csv.gz.
-        named = max((file.uri for file in files if names_file(text, file.uri)), key=len, default=None)
-        if named is None or OUTAGES.search(text):
-            raise
-        raise UnreadableFileError(f"{named} cannot be read: {root_cause(text)}") from error
-
-
-def names_file(text: str, uri: str) -> bool:
-    """Say whether an error names the file, as it is called or percent-encoded."""
-    name = "/" + uri.rsplit("/", 1)[-1]
-    return name in text or name in unquote(text)
-
-
-def root_cause(text: str) -> str:
-    """Pick the innermost cause out of a Java stack trace, without its frames."""
-    causes = [match["error"] for match in CAUSE.finditer(text)]
-    return causes[-1] if causes else text.splitlines()[0]
-
-
-@contextmanager
-def naming_file(file: LandedFile) -> Iterator[None]:
-    """Name `file` in an error of reading it on the driver; see `naming_unreadable_files`."""
-    try:
-        yield
-    except Py4JJavaError as error:
-        if OUTAGES.search(str(error)):
-            raise
-        raise UnreadableFileError(f"{file.uri} cannot be read: {root_cause(str(error))}") from error

@@ -9,15 +9,19 @@ than its CSV header, or is not UTF-8. An absent or null field is null; any other
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import reduce
+from typing import TypeVar
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.lake.hadoop_files import HadoopFiles
-from jobs.landing_files import Fields, LandedFile, file_path, group_by_layout
-from jobs.landing_parquet import parquet_layout, read_packed_parquet, read_parquet
+from jobs.landing.files import Fields, LandedFile, file_path
+from jobs.landing.parquet import parquet_layout, read_packed_parquet, read_parquet
+from jobs.landing.unreadable import naming_file
+
+Layout = TypeVar("Layout", bound=Hashable)
 
 # RFC 4180 doubles a quote within quotes; Spark's default escapes it with a backslash.
 CSV_OPTIONS = {"escape": '"', "columnNameOfCorruptRecord": "malformed"}
@@ -101,3 +105,14 @@ def read_csv(spark: SparkSession, landed: Sequence[LandedFile], header: str, fie
             for name in fields.names
         ),
     )
+
+
+def group_by_layout(
+    files: Iterable[LandedFile], layout_of: Callable[[LandedFile], Layout]
+) -> list[tuple[Layout, list[LandedFile]]]:
+    """Put files together that one reader can read; `layout_of` opens each of them once."""
+    groups: dict[Layout, list[LandedFile]] = {}
+    for file in files:
+        with naming_file(file):
+            groups.setdefault(layout_of(file), []).append(file)
+    return list(groups.items())

@@ -6,12 +6,15 @@ Out  user_id "u1", label 1, as_of 2026-01-31 00:00 UTC, observed_at 2026-03-02 0
 A time is as in installs, or a date, which is its first moment in UTC.
 """
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.errors import DataError
-from jobs.event_time import EARLIEST_EVENT, parse_event_time
-from jobs.landing_files import Fields
+from jobs.lake.hadoop_files import HadoopFiles
+from jobs.landing.event_time import EARLIEST_EVENT, parse_event_time
+from jobs.landing.files import Fields, list_data_files
+from jobs.landing.rows import read_rows
+from jobs.landing.unreadable import naming_unreadable_files
 
 LABEL_FIELDS = Fields(required=("user_id", "label", "as_of", "observed_at"))
 DATE = r"^\d{4}-\d{2}-\d{2}$"
@@ -25,6 +28,10 @@ class MalformedLabelsError(DataError):
 
 class ConflictingLabelsError(DataError):
     """A user has label 0 and label 1 for the same moment, observed at the same moment."""
+
+
+class LabelsMissingError(DataError):
+    """There is no folder of labels."""
 
 
 def parse_labels(rows: DataFrame) -> DataFrame:
@@ -105,3 +112,23 @@ def keep_last_observed(labels: DataFrame) -> DataFrame:
             f"both observed at {conflict.observed_at} UTC; expected one"
         )
     return observations.groupBy("user_id", "as_of").agg(F.max_by("label", "observed_at").alias("label"))
+
+
+def read_labels(spark: SparkSession, folder: str) -> DataFrame:
+    """Read and check a folder's labels; the frame is cached.
+
+    Raises:
+        LabelsMissingError: there is no such folder.
+        UnreadableFileError: one of its files is no CSV or Parquet with the columns of labels.
+        MalformedLabelsError: a row is wrong.
+    """
+    try:
+        landed = list_data_files(HadoopFiles(spark), folder)
+    except FileNotFoundError as error:
+        raise LabelsMissingError(
+            f"{folder} does not exist: expected a folder of CSV or Parquet files"
+        ) from error
+    with naming_unreadable_files(landed):
+        labels = parse_labels(read_rows(spark, landed, LABEL_FIELDS)).persist()
+        check_labels(labels)
+    return labels

@@ -13,8 +13,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs.event_time import EARLIEST_EVENT, parse_event_time
-from jobs.landing_files import Fields
+from jobs.landing.event_time import EARLIEST_EVENT, parse_event_time
+from jobs.landing.files import Fields
 
 FIELDS = Fields(required=("user_id", "app_id", "event_time"), optional=("event_type",))
 INSTALL = "install"

@@ -1,0 +1,64 @@
+"""Whose fault a failed read is: a landed file's, which is then named, or the cluster's.
+
+In   Spark's or Java's error, a stack of causes, and the files that were read
+Out  UnreadableFileError: hdfs://…/part-2.parquet cannot be read: RuntimeException: … is not a Parquet file
+     or, where the cluster is at fault, the error as it was: a retry may help
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from urllib.parse import unquote
+
+from py4j.protocol import Py4JError, Py4JJavaError  # type: ignore[import-untyped]
+from pyspark.errors import PySparkException
+
+from jobs.landing.files import LandedFile, UnreadableFileError
+
+# Read failures that are the cluster's and not the file's: a retry may help.
+OUTAGES = re.compile(
+    r"ConnectException|SocketTimeout|SocketException|UnknownHost|NoRouteToHost|BlockMissing|ClosedChannel"
+    r"|StandbyException|SafeMode|InterruptedIO|FileNotFoundException|OutOfMemoryError"
+)
+CAUSE = re.compile(r"^(?:Caused by: |: )?(?:[\w$]+\.)*(?P<error>[\w$]+(?:Exception|Error): .+)", re.MULTILINE)
+
+
+@contextmanager
+def naming_unreadable_files(files: Sequence[LandedFile]) -> Iterator[None]:
+    """Turn Spark's failure to read one of `files` into an error that names it.
+
+    Raises:
+        UnreadableFileError: the file is at fault. Where the cluster is, Spark's own error passes through.
+    """
+    try:
+        yield
+    except (Py4JError, PySparkException) as error:
+        text = str(error)
+        # The longest, since a.csv also occurs in a.csv.gz.
+        named = max((file.uri for file in files if names_file(text, file.uri)), key=len, default=None)
+        if named is None or OUTAGES.search(text):
+            raise
+        raise UnreadableFileError(f"{named} cannot be read: {root_cause(text)}") from error
+
+
+def names_file(text: str, uri: str) -> bool:
+    """Say whether an error names the file, as it is called or percent-encoded."""
+    name = "/" + uri.rsplit("/", 1)[-1]
+    return name in text or name in unquote(text)
+
+
+def root_cause(text: str) -> str:
+    """Pick the innermost cause out of a Java stack trace, without its frames."""
+    causes = [match["error"] for match in CAUSE.finditer(text)]
+    return causes[-1] if causes else text.splitlines()[0]
+
+
+@contextmanager
+def naming_file(file: LandedFile) -> Iterator[None]:
+    """Name `file` in an error of reading it on the driver; see `naming_unreadable_files`."""
+    try:
+        yield
+    except Py4JJavaError as error:
+        if OUTAGES.search(str(error)):
+            raise
+        raise UnreadableFileError(f"{file.uri} cannot be read: {root_cause(str(error))}") from error
