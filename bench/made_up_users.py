@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from jobs.training.app_sequences import AppSequences
+from jobs.sequences.app_sequences import AppSequences
+from jobs.sequences.sessions import SESSION_GAP
 from jobs.training.dataset import Examples
-from jobs.training.sessions import SESSION_GAP
 from simulator.apps import make_catalogue
 from simulator.behaviour import MS_PER_DAY, draw_installs, number_sessions
 from simulator.labels import draw_outcomes

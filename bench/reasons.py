@@ -18,10 +18,10 @@ import typer
 
 from bench.code_users import instruction_users
 from bench.made_up_users import make_times, simulate_users
-from jobs.scoring.batching import FloatArray
 from jobs.scoring.engine import ScoringModel, cap_threads, load
 from jobs.scoring.reasons import ReasonsOptions
 from jobs.scoring.stream import score_stream
+from jobs.sequences.batching import FloatArray
 from jobs.training.dataset import Examples
 from jobs.training.export import export_saved_model
 from jobs.training.fit import fit_classifier

@@ -26,11 +26,11 @@ from jobs.command import run_job
 from jobs.errors import DataError
 from jobs.lake.staging import check_can_stage, staging_as
 from jobs.lake.tables import ADDED_COLUMNS, CATALOG, TablePartition, ensure_tables
-from jobs.scoring.batching import TokenBudgetError
-from jobs.scoring.engine import UnusableModelError, load_once
+from jobs.scoring.engine import EmptySequenceError, load_once
 from jobs.scoring.reasons import ReasonsOptions
 from jobs.scoring.stream import score_stream
-from jobs.scoring.tokens import EmptySequenceError
+from jobs.sequences.batching import TokenBudgetError
+from jobs.sequences.tokenizer_files import UnusableModelError
 from model_registry.errors import HashMismatchError, InvalidModelFolderError
 from model_registry.versions import PinnedModel
 

@@ -42,7 +42,6 @@ retry_briefly = tenacity.retry(
     reraise=True,
 )
 
-
 Operation: TypeAlias = Callable[Concatenate["WebHdfs", str, P], R]
 
 

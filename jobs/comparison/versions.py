@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from jobs.encoder.tokens import UNKNOWN_TOKEN_ID
 from jobs.scoring import engine
-from jobs.scoring.batching import predict_in_batches
-from jobs.scoring.tokens import count_token
-from jobs.training.app_sequences import AppSequences
+from jobs.sequences.app_sequences import AppSequences
+from jobs.sequences.batching import predict_in_batches
+from jobs.sequences.token_sequences import count_token
 from jobs.training.evaluate import to_probabilities
 from jobs.training.tracking import load_trained_on
 from jobs.training.trained_on import TrainedOn

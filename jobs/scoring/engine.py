@@ -7,34 +7,36 @@ Out  token_ids int32 (batch, sequence), 0-padded  →  risk_score, logit: float6
 TensorFlow is imported only after the folder's bytes proved to be the pinned ones.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from jobs.errors import DataError
-from jobs.scoring.batching import FloatArray
-from jobs.scoring.tokens import encode_app_ids
-from jobs.training.token_sequences import TokenSequences
-from jobs.training.tokenizer import Tokenizer
-from jobs.training.vocabulary import Vocabulary
+from jobs.sequences.batching import FloatArray
+from jobs.sequences.token_sequences import TokenSequences
+from jobs.sequences.tokenizer import Tokenizer
+from jobs.sequences.tokenizer_files import (
+    DESCRIPTION_FILE,
+    VOCABULARY_FILE,
+    UnusableModelError,
+    read_description,
+    read_vocabulary,
+)
 from model_registry.hashing import verify_folder
 
 SIGNATURE = "score_token_ids"
 EXPLAINING_SIGNATURE = "explain_token_ids"
-VOCABULARY_FILE = "assets.extra/vocabulary.txt"
-DESCRIPTION_FILE = "assets.extra/model.json"
 
 # One entry per model that this worker process has scored with; a night uses one.
 _loaded_by_sha256: dict[str, "ScoringModel"] = {}
 
 
-class UnusableModelError(DataError):
-    """The folder holds the pinned bytes, but not a model that scoring can call."""
+class EmptySequenceError(ValueError):
+    """A user has no installs, so a score would be a guess at best and NaN at worst."""
 
 
 @dataclass(frozen=True)
@@ -131,25 +133,19 @@ def load(path: Path) -> ScoringModel:
     return ScoringModel(tf.saved_model.load(str(path)), tokenizer)
 
 
-def read_vocabulary(path: Path) -> Vocabulary:
-    """Read one app id per line, in token order."""
-    # Not splitlines(), which also cuts at characters that an app id may hold, such as U+2028.
-    lines = read_text(path).removesuffix("\n").split("\n")
-    return Vocabulary(tuple(line for line in lines if line))
+def encode_app_ids(
+    app_ids: pa.ListArray, event_times: pa.ListArray | None, tokenizer: Tokenizer
+) -> TokenSequences:
+    """Map the installs of each user to token ids, as `Tokenizer.encode` does.
 
-
-def read_description(path: Path) -> dict[str, int]:
-    """Read the sizes that the model was built with, and whether it reads sessions."""
-    try:
-        description = json.loads(read_text(path))
-        return {key: int(description[key]) for key in ("vocabulary_size", "max_history", "reads_sessions")}
-    except (ValueError, KeyError, TypeError) as error:
-        raise UnusableModelError(f"cannot use {DESCRIPTION_FILE}: {type(error).__name__}: {error}") from error
-
-
-def read_text(path: Path) -> str:
-    """Read a small file of the model's folder, byte by byte as UTF-8."""
-    try:
-        return path.read_bytes().decode()
-    except FileNotFoundError as error:
-        raise UnusableModelError(f"the model's folder has no {path.name} below assets.extra") from error
+    Raises:
+        EmptySequenceError: a list is empty or null.
+    """
+    lengths = pc.fill_null(pc.list_value_length(app_ids), 0).to_numpy()
+    empty = int(np.count_nonzero(lengths == 0))
+    if empty:
+        raise EmptySequenceError(
+            f"expected at least one install for every user, got {empty} of {len(lengths)} users without any, "
+            f"the first in row {int(np.argmin(lengths))} of the batch; build_sequences must leave them out"
+        )
+    return tokenizer.encode(app_ids, event_times)

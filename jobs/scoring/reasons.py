@@ -15,9 +15,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from jobs.encoder.tokens import FIRST_APP_TOKEN_ID
-from jobs.scoring.batching import FloatArray, cut_batches
 from jobs.scoring.engine import ScoringModel
-from jobs.training.token_sequences import TokenSequences
+from jobs.sequences.batching import FloatArray, cut_batches
+from jobs.sequences.token_sequences import TokenSequences
 
 REASON = pa.struct([("app_id", pa.string()), ("installs_ago", pa.int32()), ("contribution", pa.float64())])
 REASONS = pa.list_(REASON)

@@ -12,11 +12,10 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 
 from jobs.encoder.tokens import UNKNOWN_TOKEN_ID
-from jobs.scoring.batching import predict_in_batches
 from jobs.scoring.engine import ScoringModel
 from jobs.scoring.reasons import REASONS, ReasonsOptions, explain_riskiest
-from jobs.scoring.tokens import concatenate, count_token
-from jobs.training.token_sequences import TokenSequences
+from jobs.sequences.batching import predict_in_batches
+from jobs.sequences.token_sequences import TokenSequences, concatenate, count_token
 
 # About 30,000 users of 35 installs: 4 MiB of tokens, and the users' ids.
 BUFFER_TOKENS = 2**20

@@ -18,7 +18,7 @@ from scipy.stats import ortho_group
 from sklearn.utils.extmath import randomized_svd
 
 from jobs.encoder.tokens import FIRST_APP_TOKEN_ID
-from jobs.training.token_sequences import TokenSequences
+from jobs.sequences.token_sequences import TokenSequences
 
 WINDOW = 5  # installs; a pair k installs apart counts 1/k
 SHRINKAGE_INSTALLS = (

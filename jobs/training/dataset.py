@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from jobs.errors import DataError
-from jobs.training.app_sequences import AppSequences, code_apps
-from jobs.training.sessions import begins_session
+from jobs.sequences.app_sequences import AppSequences, code_apps
+from jobs.sequences.sessions import begins_session
 
 FACTS_FILE = "_training_set.json"
 KEYS = pa.schema([("user_id", pa.string()), ("label", pa.int8()), ("as_of", pa.timestamp("us", "UTC"))])

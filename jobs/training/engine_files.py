@@ -21,10 +21,10 @@ import keras
 import jobs.encoder.classifier
 import jobs.encoder.risk_model
 import jobs.encoder.tfidf_regression  # noqa: F401
+from jobs.sequences.tokenizer import Tokenizer
+from jobs.sequences.vocabulary import Vocabulary
 from jobs.training.export import export_saved_model
 from jobs.training.onnx_export import export_onnx
-from jobs.training.tokenizer import Tokenizer
-from jobs.training.vocabulary import Vocabulary
 
 SAVED_MODEL = "saved_model"
 ONNX = "model.onnx"

@@ -24,7 +24,7 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from jobs.training.app_sequences import AppSequences
+from jobs.sequences.app_sequences import AppSequences
 
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]

@@ -13,7 +13,6 @@ Out  SavedModel folder with the signatures
        assets.extra/model.json       {"max_history": 2048, "reads_sessions": true, "vocabulary_size": 4003, …}
 """
 
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -22,12 +21,12 @@ import keras
 import tensorflow as tf
 
 from jobs.encoder.tokens import FIRST_APP_TOKEN_ID, PAD_TOKEN_ID, UNKNOWN_TOKEN_ID
+from jobs.sequences.tokenizer import Tokenizer
+from jobs.sequences.tokenizer_files import EXTRA_ASSETS, write_extra_assets
+from jobs.sequences.vocabulary import Vocabulary
 from jobs.training.explanations import Explanation, explain
-from jobs.training.tokenizer import Tokenizer
-from jobs.training.vocabulary import Vocabulary
 
 PAD_APP_ID = ""
-EXTRA_ASSETS = "assets.extra"  # TensorFlow's own name for files that travel with a SavedModel
 
 Scores = dict[str, tf.Tensor]
 Score = Callable[[tf.Tensor], Scores]
@@ -88,18 +87,3 @@ def build_token_table(vocabulary: Vocabulary) -> tf.lookup.StaticHashTable:
         tf.constant(app_ids, tf.string), tf.constant(token_ids, tf.int32)
     )
     return tf.lookup.StaticHashTable(entries, default_value=UNKNOWN_TOKEN_ID)
-
-
-def write_extra_assets(tokenizer: Tokenizer, folder: Path) -> None:
-    """Write the vocabulary and the sizes where an engine without TensorFlow strings finds them."""
-    vocabulary = tokenizer.vocabulary
-    folder.mkdir()
-    (folder / "vocabulary.txt").write_bytes("".join(f"{app}\n" for app in vocabulary.apps).encode())
-    sizes = {
-        "max_history": tokenizer.max_history,
-        "reads_sessions": tokenizer.reads_sessions,
-        "vocabulary_size": vocabulary.size,
-        "pad_token_id": PAD_TOKEN_ID,
-        "unknown_token_id": UNKNOWN_TOKEN_ID,
-    }
-    (folder / "model.json").write_text(json.dumps(sizes, indent=2) + "\n")

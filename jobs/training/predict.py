@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from jobs.sequences.batching import cut_batches_by_length
+from jobs.sequences.token_sequences import TokenSequences
 from jobs.training.batches import stream
-from jobs.training.token_sequences import TokenSequences, cut_batches_by_length
 
 PREDICTION_BATCH_SIZE = 256  # examples
 

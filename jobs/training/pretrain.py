@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.encoder.tensor import Shape, Tensor
+from jobs.sequences.token_sequences import TokenSequences
 from jobs.training.batches import measure_length, shuffled_batches, stream
 from jobs.training.devices import (
     compiles_each_shape,
@@ -35,7 +36,6 @@ from jobs.training.masking import mask_tokens
 from jobs.training.optimizer import make_optimizer
 from jobs.training.options import TrainingOptions
 from jobs.training.schedule import make_schedule
-from jobs.training.token_sequences import TokenSequences
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,9 @@ from sklearn.metrics import roc_auc_score
 
 from jobs.encoder.classifier import EncoderConfig
 from jobs.encoder.risk_model import average_models, build_risk_model
+from jobs.sequences.token_sequences import TokenSequences
+from jobs.sequences.tokenizer import Tokenizer
+from jobs.sequences.vocabulary import build_vocabulary
 from jobs.training.batches import LabelledSequences
 from jobs.training.dataset import Examples
 from jobs.training.evaluate import choose_threshold, to_probabilities
@@ -38,10 +41,7 @@ from jobs.training.pretrain import PretrainingEpoch
 from jobs.training.rate_finder import RateSearch, find_learning_rate
 from jobs.training.stacking import Stack, fit_stacks
 from jobs.training.starting_weights import starting_weights
-from jobs.training.token_sequences import TokenSequences
-from jobs.training.tokenizer import Tokenizer
 from jobs.training.trained_on import TrainedOn
-from jobs.training.vocabulary import build_vocabulary
 from jobs.training.warm_start import Earlier
 
 # Where sessions group less, filters that see nothing else are wasted: the order alone says more.

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from jobs.encoder.tokens import UNKNOWN_TOKEN_ID
-from jobs.scoring.tokens import count_token
+from jobs.sequences.token_sequences import TokenSequences, count_token
 from jobs.training.baseline import BASELINE_ORDERS, fit_baselines, predict_baseline
 from jobs.training.dataset import Split
 from jobs.training.evaluate import Classification, classify, most_confusing, to_probabilities
@@ -25,7 +25,6 @@ from jobs.training.intervals import (
 )
 from jobs.training.recipe import Trained
 from jobs.training.slices import slice_metrics
-from jobs.training.token_sequences import TokenSequences
 
 MODEL = "model"
 WITHOUT_ENCODER = "model without encoder"

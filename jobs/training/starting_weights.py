@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jobs.encoder.classifier import EncoderConfig
+from jobs.sequences.token_sequences import TokenSequences
+from jobs.sequences.vocabulary import Vocabulary
 from jobs.training.app_vectors import fit_app_vectors
 from jobs.training.initial_weights import EMBEDDINGS, NamedWeights
 from jobs.training.options import TrainingOptions
 from jobs.training.pretrain import PretrainingEpoch, pretrain_encoder
-from jobs.training.token_sequences import TokenSequences
-from jobs.training.vocabulary import Vocabulary
 from jobs.training.warm_start import Earlier, warm_start
 
 

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 
-from jobs.scoring.engine import VOCABULARY_FILE, read_vocabulary
+from jobs.sequences.tokenizer_files import VOCABULARY_FILE, read_vocabulary
 from jobs.training import plots
 from jobs.training.dataset import Split, TrainingSet
 from jobs.training.engine_files import SAVED_MODEL, write_engine_files

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jobs.training.token_sequences import TokenSequences
+from jobs.sequences.token_sequences import TokenSequences
 
 
 def sequences_of(rows: Sequence[Sequence[int]]) -> TokenSequences:

@@ -19,7 +19,7 @@ from jobs.command import parse
 from jobs.compare_models import Arguments, main, predict_by_bag_of_apps
 from jobs.comparison.holdout import HoldoutError, hash_rows
 from jobs.errors import WrongArgumentsError
-from jobs.training.app_sequences import AppSequences
+from jobs.sequences.app_sequences import AppSequences
 from jobs.training.baseline import fit_baselines
 from jobs.training.dataset import Examples, TrainingSet, split_by_user
 from jobs.training.tracking import ENCODERS, log_training_set

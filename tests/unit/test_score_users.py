@@ -176,9 +176,9 @@ def test_one_file_is_spread_over_all_tasks_and_many_files_stay_as_they_are(spark
     ("last_line", "error", "reason"),
     [
         (
-            "jobs.scoring.batching.TokenBudgetError: 5 tokens: too many",
+            "jobs.sequences.batching.TokenBudgetError: 5 tokens: too many",
             WorkerRefusedError,
-            "jobs.scoring.batching.TokenBudgetError: 5 tokens: too many",
+            "jobs.sequences.batching.TokenBudgetError: 5 tokens: too many",
         ),
         ("MemoryError: no room", WorkerFailedError, "MemoryError: no room"),
     ],

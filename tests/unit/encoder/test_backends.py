@@ -82,8 +82,8 @@ from jobs.encoder.risk_model import build_risk_model
 from jobs.training.engine_files import write_engine_files
 from jobs.training.initial_weights import read_weights
 from jobs.training.predict import predict_logits
-from jobs.training.tokenizer import Tokenizer
-from jobs.training.vocabulary import Vocabulary
+from jobs.sequences.tokenizer import Tokenizer
+from jobs.sequences.vocabulary import Vocabulary
 from tests.unit.encoder.test_backends import TRAINED_CONFIG, VALIDATION, train
 
 folder = Path(sys.argv[1])

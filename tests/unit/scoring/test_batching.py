@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.scoring.batching import TokenBudgetError, cut_batches, predict_in_batches
+from jobs.sequences.batching import TokenBudgetError, cut_batches, predict_in_batches
 from tests.unit.ragged import sequences_of
 
 SEQUENCES = st.lists(st.lists(st.integers(1, 99), min_size=1, max_size=12), min_size=1, max_size=60)

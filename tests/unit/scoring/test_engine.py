@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.scoring.engine import UnusableModelError, load, read_vocabulary
+from jobs.scoring.engine import load
+from jobs.sequences.tokenizer_files import UnusableModelError, read_vocabulary
 from model_registry.hashing import folder_sha256
 from tests.unit.scoring.tiny_model import plain_contributions, plain_logit, save_tiny_model, sigmoid
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from jobs.scoring.engine import Explanation
 from jobs.scoring.reasons import ReasonsOptions, explain_riskiest
-from jobs.training.tokenizer import Tokenizer
-from jobs.training.vocabulary import Vocabulary
+from jobs.sequences.tokenizer import Tokenizer
+from jobs.sequences.vocabulary import Vocabulary
 from tests.unit.ragged import sequences_of
 
 SEQUENCES = sequences_of([[-3, -5, 1], [-4], [4, 3]])

@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from jobs.scoring.engine import EmptySequenceError, encode_app_ids
 from jobs.scoring.stream import SCORE_FIELDS, fill_buffers, score_stream
-from jobs.scoring.tokens import EmptySequenceError, encode_app_ids
-from jobs.training.tokenizer import Tokenizer
-from jobs.training.vocabulary import Vocabulary
+from jobs.sequences.tokenizer import Tokenizer
+from jobs.sequences.vocabulary import Vocabulary
 
 
 class CountingModel:

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.encoder.tokens import UNKNOWN_TOKEN_ID
-from jobs.scoring.tokens import EmptySequenceError, concatenate, count_token, encode_app_ids
-from jobs.training.token_sequences import TokenSequences
-from jobs.training.tokenizer import Tokenizer
-from jobs.training.vocabulary import Vocabulary
+from jobs.scoring.engine import EmptySequenceError, encode_app_ids
+from jobs.sequences.token_sequences import TokenSequences, concatenate, count_token
+from jobs.sequences.tokenizer import Tokenizer
+from jobs.sequences.vocabulary import Vocabulary
 from tests.unit.ragged import rows_of
 
 VOCABULARY = Vocabulary(("chat", "maps"))  # tokens 3 and 4

@@ -7,8 +7,8 @@ from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.encoder.ngram_hash import count_features
 from jobs.encoder.risk_model import build_risk_model
 from jobs.encoder.tfidf_regression import TfidfRegression
-from jobs.training.tokenizer import Tokenizer
-from jobs.training.vocabulary import Vocabulary
+from jobs.sequences.tokenizer import Tokenizer
+from jobs.sequences.vocabulary import Vocabulary
 
 APPS = tuple(f"app {i}" for i in range(20))
 VOCABULARY = Vocabulary(APPS)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.made_up_users import make_times
-from jobs.training.app_sequences import AppSequences
+from jobs.sequences.app_sequences import AppSequences
 from jobs.training.dataset import FACTS_FILE, Examples
 
 APPS = [f"app {i}" for i in range(300)]  # a space in each: app ids hold any characters

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from jobs.training.app_sequences import AppSequences
+from jobs.sequences.app_sequences import AppSequences
 from jobs.training.baseline import BASELINE_ORDERS, NgramAnalyzer, fit_baselines, predict_baseline
 from jobs.training.dataset import Examples, split_by_user
 from tests.unit.training.synthetic import made_up_examples

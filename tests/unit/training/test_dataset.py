@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.training.app_sequences import AppSequences
+from jobs.sequences.app_sequences import AppSequences
 from jobs.training.dataset import (
     FACTS_FILE,
     Examples,

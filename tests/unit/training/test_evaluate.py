@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
-from jobs.training.app_sequences import AppSequences
+from jobs.sequences.app_sequences import AppSequences
 from jobs.training.evaluate import (
     choose_threshold,
     classify,

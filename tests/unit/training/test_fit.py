@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
+from jobs.sequences.token_sequences import TokenSequences
 from jobs.training.batches import (
     LabelledSequences,
     TooShortError,
@@ -23,7 +24,6 @@ from jobs.training.initial_weights import EMBEDDINGS, read_weights
 from jobs.training.optimizer import app_rates, compile_classifier, make_optimizer
 from jobs.training.options import TrainingOptions
 from jobs.training.predict import predict_logits
-from jobs.training.token_sequences import TokenSequences
 from tests.unit.training.made_up_sequences import SMALL, assert_same_weights, build_average, made_up_users
 
 OPTIONS = TrainingOptions(seed=3, batch_size=32, learning_rate=0.01, max_epochs=16, patience=2)

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as numpy_strategies
 
+from jobs.sequences.token_sequences import TokenSequences
 from jobs.training import fitted_users
 from jobs.training.fitted_users import choose_fitted_users
 from jobs.training.linear import fit_linear
-from jobs.training.token_sequences import TokenSequences
 
 
 @pytest.fixture(autouse=True, scope="module")

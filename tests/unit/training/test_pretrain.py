@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
+from jobs.sequences.token_sequences import TokenSequences
 from jobs.training.batches import LabelledSequences
 from jobs.training.fit import fit_classifier
 from jobs.training.initial_weights import NamedWeights, read_weights
 from jobs.training.masking import mask_tokens
 from jobs.training.options import TrainingOptions
 from jobs.training.pretrain import PretrainingEpoch, masked_batches, pretrain_encoder
-from jobs.training.token_sequences import TokenSequences
 from tests.unit.ragged import sequences_of
 
 APPS = 8

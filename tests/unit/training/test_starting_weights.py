@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from jobs.encoder.classifier import build_classifier
+from jobs.sequences.vocabulary import Vocabulary
 from jobs.training.app_vectors import fit_app_vectors
 from jobs.training.initial_weights import EMBEDDINGS, read_weights
 from jobs.training.options import TrainingOptions
 from jobs.training.starting_weights import StartingWeights, starting_weights
 from jobs.training.trained_on import TrainedOn
-from jobs.training.vocabulary import Vocabulary
 from jobs.training.warm_start import Earlier
 from tests.unit.training.made_up_sequences import SMALL, made_up_users
 

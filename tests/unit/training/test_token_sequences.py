@@ -6,11 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.training.token_sequences import (
-    BATCHES_PER_POOL,
-    cut_batches_by_length,
-    shuffle_into_batches,
-)
+from jobs.sequences.batching import BATCHES_PER_POOL, cut_batches_by_length, shuffle_into_batches
 from tests.unit.ragged import rows_of, sequences_of
 
 TOKENS = st.integers(-9, 9).filter(bool)  # 0 is padding; a negative token begins a session
@@ -39,7 +35,7 @@ def test_chosen_and_cut_sequences_are_the_same_tokens_in_memory():
 
 @given(ROWS, st.integers(1, 20))
 def test_chunks_hold_all_sequences_in_order_and_few_tokens_each(rows, chunk_tokens):
-    with patch("jobs.training.token_sequences.CHUNK_TOKENS", chunk_tokens):
+    with patch("jobs.sequences.token_sequences.CHUNK_TOKENS", chunk_tokens):
         chunks = list(sequences_of(rows).chunks())
     assert [row for chunk in chunks for row in rows_of(chunk)] == rows
     assert all(len(chunk.values) < chunk_tokens + max(map(len, rows), default=0) + 1 for chunk in chunks)

@@ -18,8 +18,8 @@ from sklearn.metrics import roc_auc_score
 
 from jobs.command import parse
 from jobs.errors import WrongArgumentsError
+from jobs.sequences.app_sequences import AppSequences
 from jobs.train_encoder import Arguments, main
-from jobs.training.app_sequences import AppSequences
 from jobs.training.dataset import Examples, SplitError, split_by_user
 from jobs.training.evaluate import to_probabilities
 from jobs.training.held_out import HeldOut, score_held_out

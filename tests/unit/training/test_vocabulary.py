@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.training.app_sequences import AppSequences
-from jobs.training.vocabulary import Vocabulary, build_vocabulary
+from jobs.sequences.app_sequences import AppSequences
+from jobs.sequences.vocabulary import Vocabulary, build_vocabulary
 
 
 def coded(*rows: list[str]) -> AppSequences:

@@ -12,7 +12,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.training.token_sequences import TokenSequences
+from jobs.sequences.token_sequences import TokenSequences
+
+# Batches are cut from pools of this many batches' users, ordered by length: enough to fill most
+# batches with one length, few enough that a batch's users still change from epoch to epoch.
+BATCHES_PER_POOL = 50
 
 FloatArray = NDArray[np.float64]
 Predict = Callable[[NDArray[np.int32]], tuple[FloatArray, FloatArray]]
@@ -51,3 +55,23 @@ def predict_in_batches(
     for users in cut_batches(sequences.lengths, max_tokens):
         risk_scores[users], logits[users] = predict(sequences.padded(users))
     return risk_scores, logits
+
+
+def cut_batches_by_length(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
+    """Yield indices of sequences of similar length, shortest first; for prediction."""
+    order = np.argsort(lengths, kind="stable")
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
+
+
+def shuffle_into_batches(
+    lengths: NDArray[np.int64], batch_size: int, random: np.random.Generator
+) -> list[NDArray[np.int64]]:
+    """Shuffle sequences and cut batches of similar length, in random order; for training."""
+    shuffled = random.permutation(len(lengths))
+    pool_size = batch_size * BATCHES_PER_POOL
+    batches: list[NDArray[np.int64]] = []
+    for start in range(0, len(shuffled), pool_size):
+        pool = shuffled[start : start + pool_size]
+        batches.extend(pool[batch] for batch in cut_batches_by_length(lengths[pool], batch_size))
+    return [batches[i] for i in random.permutation(len(batches))]

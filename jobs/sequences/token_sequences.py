@@ -9,16 +9,13 @@ Negative tokens begin a session (`jobs/encoder/tokens.py`). Choosing sequences, 
 values may be a file larger than memory.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from tempfile import TemporaryFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Batches are cut from pools of this many batches' users, ordered by length: enough to fill most
-# batches with one length, few enough that a batch's users still change from epoch to epoch.
-BATCHES_PER_POOL = 50
 CHUNK_TOKENS = 2**20  # 4 MiB; what walks through all sequences holds this many at once, or one sequence
 
 
@@ -104,21 +101,16 @@ def write_values(parts: Iterable[NDArray[np.int32]]) -> NDArray[np.int32]:
         return np.asarray(np.memmap(file, np.int32, mode="r"))
 
 
-def cut_batches_by_length(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
-    """Yield indices of sequences of similar length, shortest first; for prediction."""
-    order = np.argsort(lengths, kind="stable")
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]
+def count_token(sequences: TokenSequences, token: int) -> NDArray[np.int32]:
+    """Count one token in each sequence, whether it begins a session or not: `(users,)`."""
+    found = [np.empty(0, np.int32)]
+    for part in sequences.chunks():
+        seen = np.concatenate([[0], np.cumsum(np.abs(part.values) == token)])
+        found.append((seen[part.starts + part.lengths] - seen[part.starts]).astype(np.int32))
+    return np.concatenate(found)
 
 
-def shuffle_into_batches(
-    lengths: NDArray[np.int64], batch_size: int, random: np.random.Generator
-) -> list[NDArray[np.int64]]:
-    """Shuffle sequences and cut batches of similar length, in random order; for training."""
-    shuffled = random.permutation(len(lengths))
-    pool_size = batch_size * BATCHES_PER_POOL
-    batches: list[NDArray[np.int64]] = []
-    for start in range(0, len(shuffled), pool_size):
-        pool = shuffled[start : start + pool_size]
-        batches.extend(pool[batch] for batch in cut_batches_by_length(lengths[pool], batch_size))
-    return [batches[i] for i in random.permutation(len(batches))]
+def concatenate(parts: Sequence[TokenSequences]) -> TokenSequences:
+    """Join the users of several parts, in order."""
+    lengths = np.concatenate([part.lengths for part in parts])
+    return TokenSequences.join(np.concatenate([part.flatten() for part in parts]), lengths)

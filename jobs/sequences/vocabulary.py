@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from jobs.encoder.tokens import FIRST_APP_TOKEN_ID, UNKNOWN_TOKEN_ID
-from jobs.training.app_sequences import AppSequences
+from jobs.sequences.app_sequences import AppSequences
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from jobs.training.token_sequences import TokenSequences, write_values
+from jobs.sequences.token_sequences import TokenSequences, write_values
 
 
 @dataclass(frozen=True)

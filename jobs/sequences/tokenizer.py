@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.training.app_sequences import AppSequences
-from jobs.training.sessions import begins_session
-from jobs.training.token_sequences import TokenSequences
-from jobs.training.vocabulary import Vocabulary
+from jobs.sequences.app_sequences import AppSequences
+from jobs.sequences.sessions import begins_session
+from jobs.sequences.token_sequences import TokenSequences
+from jobs.sequences.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
