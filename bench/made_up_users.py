@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jobs.sequences.app_sequences import AppSequences
 from jobs.sequences.sessions import SESSION_GAP
-from jobs.training.dataset import Examples
+from jobs.training_set.examples import Examples
 from simulator.apps import make_catalogue
 from simulator.behaviour import MS_PER_DAY, draw_installs, number_sessions
 from simulator.labels import draw_outcomes

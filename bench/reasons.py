@@ -22,13 +22,13 @@ from jobs.scoring.engine import ScoringModel, cap_threads, load
 from jobs.scoring.reasons import ReasonsOptions
 from jobs.scoring.stream import score_stream
 from jobs.sequences.batching import FloatArray
-from jobs.training.dataset import Examples
 from jobs.training.export import export_saved_model
 from jobs.training.fit import fit_classifier
 from jobs.training.held_out import BAG_OF_APPS, ENCODER, NGRAMS
 from jobs.training.linear import BAG_ORDER, NGRAM_ORDERS, fit_linear
 from jobs.training.recipe import Settings, join, prepare
 from jobs.training.stacking import Stack
+from jobs.training_set.examples import Examples
 
 SHARES = (0.01, 0.05)  # of the users, explained
 ROWS_PER_BATCH = 10_000  # as Spark hands them to a task

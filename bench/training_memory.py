@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import typer
 
 from bench.made_up_users import simulate_users
-from jobs.training.dataset import FACTS_FILE, KEYS
+from jobs.training_set.reader import FACTS_FILE, KEYS
 
 USERS_PER_FILE = 50_000
 SIZES = [10_000, 100_000, 1_000_000]
@@ -51,12 +51,13 @@ def train_a_little(folder: Path) -> dict[str, float]:
     # Imported here: the process that writes the files needs none of it, and a child counts its own memory.
     from jobs.encoder.classifier import build_classifier
     from jobs.training.batches import shuffled_batches, steps_per_epoch, training_batches
-    from jobs.training.dataset import read_training_set, split_by_user
     from jobs.training.linear import fit_linear
     from jobs.training.optimizer import compile_classifier
     from jobs.training.recipe import Settings, prepare
     from jobs.training.schedule import make_schedule
     from jobs.training.starting_weights import starting_weights
+    from jobs.training_set.reader import read_training_set
+    from jobs.training_set.splits import split_by_user
 
     settings = Settings()
     seconds: dict[str, float] = {"started with": psutil.Process().memory_info().rss}

@@ -30,8 +30,6 @@ from jobs.comparison.versions import Contestant, find_contestant, score
 from jobs.errors import WrongArgumentsError
 from jobs.training import plots
 from jobs.training.baseline import BASELINE_ORDERS, fit_baseline, predict_baseline
-from jobs.training.dataset import Examples, Split, read_training_set, split_examples
-from jobs.training.download import local_folder
 from jobs.training.intervals import (
     RESAMPLES,
     calibration_error_by_chance,
@@ -39,6 +37,10 @@ from jobs.training.intervals import (
     paired_difference,
 )
 from jobs.training.tracking import key, log_figures, log_intervals, log_training_set
+from jobs.training_set.download import local_folder
+from jobs.training_set.examples import Examples
+from jobs.training_set.reader import read_training_set
+from jobs.training_set.splits import Split, split_examples
 from model_registry import tracking as registry
 from model_registry.errors import AliasMissingError
 from model_registry.tracking import ModelTracking

@@ -17,15 +17,6 @@ from pydantic import Field
 
 from jobs.command import run_job
 from jobs.training import tracking
-from jobs.training.dataset import (
-    Examples,
-    Split,
-    TrainingSet,
-    leave_out_of_test,
-    read_training_set,
-    split_examples,
-)
-from jobs.training.download import local_folder
 from jobs.training.fit import Epoch
 from jobs.training.intervals import Difference
 from jobs.training.rate_finder import draw_rate_search
@@ -33,6 +24,10 @@ from jobs.training.recipe import Settings, find_rate, train
 from jobs.training.report import MODEL, WITHOUT_ENCODER, Report, examine
 from jobs.training.stacking import Stack
 from jobs.training.warm_start import Earlier
+from jobs.training_set.download import local_folder
+from jobs.training_set.examples import Examples, TrainingSet
+from jobs.training_set.reader import read_training_set
+from jobs.training_set.splits import Split, leave_out_of_test, split_examples
 
 
 class Arguments(Settings):

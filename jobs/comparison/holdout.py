@@ -18,7 +18,8 @@ import numpy as np
 
 from jobs.comparison.versions import Contestant
 from jobs.errors import DataError
-from jobs.training.dataset import Examples, Split, TrainingSet
+from jobs.training_set.examples import Examples, TrainingSet
+from jobs.training_set.splits import Split
 
 FACTS_TO_COMPARE = ("table", "training_date")
 

@@ -21,7 +21,7 @@ from jobs.sequences.batching import predict_in_batches
 from jobs.sequences.token_sequences import count_token
 from jobs.training.evaluate import to_probabilities
 from jobs.training.tracking import load_trained_on
-from jobs.training.trained_on import TrainedOn
+from jobs.training_set.trained_on import TrainedOn
 from model_registry.hashing import verify_folder
 from model_registry.tracking import ModelTracking
 

@@ -10,8 +10,8 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from jobs.training.batches import LabelledSequences
-from jobs.training.fitted_users import choose_fitted_users
 from jobs.training.predict import predict_logits
+from jobs.training_set.weighted_sample import choose_fitted_users
 
 
 def fit_head_bias(classifier: keras.Model, train: LabelledSequences) -> None:

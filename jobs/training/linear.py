@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from jobs.encoder.ngram_hash import count_features, hash_ngrams
 from jobs.encoder.tfidf_regression import TfidfRegression
 from jobs.sequences.token_sequences import TokenSequences
-from jobs.training.fitted_users import choose_fitted_users
+from jobs.training_set.weighted_sample import choose_fitted_users
 
 CS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # inverse strengths of the penalty to choose from, strongest first
 # Longest n-grams to choose from, in installs. Where few different apps make long sequences, such as system calls or page

@@ -29,10 +29,8 @@ from jobs.sequences.token_sequences import TokenSequences
 from jobs.sequences.tokenizer import Tokenizer
 from jobs.sequences.vocabulary import build_vocabulary
 from jobs.training.batches import LabelledSequences
-from jobs.training.dataset import Examples
 from jobs.training.evaluate import choose_threshold, to_probabilities
 from jobs.training.fit import Epoch
-from jobs.training.folds import ENOUGH_HELD_OUT, FOLDS, make_folds
 from jobs.training.held_out import ENCODER, HeldOut, Logits, Report, fit_encoders, score_held_out
 from jobs.training.linear import LinearModel, fit_linear
 from jobs.training.options import TrainingOptions
@@ -41,8 +39,10 @@ from jobs.training.pretrain import PretrainingEpoch
 from jobs.training.rate_finder import RateSearch, find_learning_rate
 from jobs.training.stacking import Stack, fit_stacks
 from jobs.training.starting_weights import starting_weights
-from jobs.training.trained_on import TrainedOn
 from jobs.training.warm_start import Earlier
+from jobs.training_set.examples import Examples
+from jobs.training_set.folds import ENOUGH_HELD_OUT, FOLDS, make_folds
+from jobs.training_set.trained_on import TrainedOn
 
 # Where sessions group less, filters that see nothing else are wasted: the order alone says more.
 FEWEST_INSTALLS_PER_SESSION = 2.0

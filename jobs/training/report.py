@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from jobs.encoder.tokens import UNKNOWN_TOKEN_ID
 from jobs.sequences.token_sequences import TokenSequences, count_token
 from jobs.training.baseline import BASELINE_ORDERS, fit_baselines, predict_baseline
-from jobs.training.dataset import Split
 from jobs.training.evaluate import Classification, classify, most_confusing, to_probabilities
 from jobs.training.held_out import ENCODER
 from jobs.training.intervals import (
@@ -25,6 +24,7 @@ from jobs.training.intervals import (
 )
 from jobs.training.recipe import Trained
 from jobs.training.slices import slice_metrics
+from jobs.training_set.splits import Split
 
 MODEL = "model"
 WITHOUT_ENCODER = "model without encoder"

@@ -23,15 +23,16 @@ from mlflow.data.meta_dataset import MetaDataset
 
 from jobs.sequences.tokenizer_files import VOCABULARY_FILE, read_vocabulary
 from jobs.training import plots
-from jobs.training.dataset import Split, TrainingSet
 from jobs.training.engine_files import SAVED_MODEL, write_engine_files
 from jobs.training.fit import Epoch
 from jobs.training.intervals import Difference, Interval
 from jobs.training.model_card import write_model_card
 from jobs.training.recipe import Settings, Trained
 from jobs.training.report import MODEL, Report
-from jobs.training.trained_on import TRAINED_ON_FILE, TrainedOn
 from jobs.training.warm_start import Earlier
+from jobs.training_set.examples import TrainingSet
+from jobs.training_set.splits import Split
+from jobs.training_set.trained_on import TRAINED_ON_FILE, TrainedOn
 from model_registry.tracking import PAGE_TAG
 
 MODEL_ARTIFACT = "model.keras"

@@ -19,11 +19,11 @@ from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.encoder.tokens import FIRST_APP_TOKEN_ID, UNKNOWN_TOKEN_ID
 from jobs.errors import DataError
 from jobs.sequences.vocabulary import Vocabulary
-from jobs.training.dataset import Examples
 from jobs.training.fit import BuildModel
-from jobs.training.folds import Fold
 from jobs.training.initial_weights import EMBEDDINGS, NamedWeights, read_weights
-from jobs.training.trained_on import TrainedOn
+from jobs.training_set.examples import Examples
+from jobs.training_set.folds import Fold
+from jobs.training_set.trained_on import TrainedOn
 
 # What may differ between the two encoders: names, the vocabulary, and what is no size.
 NOT_COMPARED = {"name", "trainable", "dtype", "vocabulary_size", "dropout"}

@@ -21,9 +21,10 @@ from jobs.comparison.holdout import HoldoutError, hash_rows
 from jobs.errors import WrongArgumentsError
 from jobs.sequences.app_sequences import AppSequences
 from jobs.training.baseline import fit_baselines
-from jobs.training.dataset import Examples, TrainingSet, split_by_user
 from jobs.training.tracking import ENCODERS, log_training_set
-from jobs.training.trained_on import TrainedOn
+from jobs.training_set.examples import Examples, TrainingSet
+from jobs.training_set.splits import split_by_user
+from jobs.training_set.trained_on import TrainedOn
 from model_registry.errors import HashMismatchError, PromotionRefusedError, VersionMissingError
 from model_registry.gate import check_promotion
 from model_registry.hashing import folder_sha256

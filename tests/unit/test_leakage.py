@@ -12,7 +12,8 @@ from sklearn.metrics import roc_auc_score
 
 from jobs.build_training_set import build_examples
 from jobs.training.baseline import fit_baseline, predict_baseline
-from jobs.training.dataset import read_training_set, split_by_user
+from jobs.training_set.reader import read_training_set
+from jobs.training_set.splits import split_by_user
 from tests.unit.landing_day import land, uri
 from tests.unit.test_build_sequences import SESSIONS
 from tests.unit.test_build_training_set import LABELS

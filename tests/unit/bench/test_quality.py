@@ -4,7 +4,7 @@ import numpy as np
 
 from bench.made_up_users import order_only_users
 from bench.quality import hold_out
-from jobs.training.dataset import split_by_user
+from jobs.training_set.splits import split_by_user
 
 
 def test_users_beyond_the_set_are_measured_and_change_nothing_in_training():

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 
 from bench.made_up_users import make_times
 from jobs.sequences.app_sequences import AppSequences
-from jobs.training.dataset import FACTS_FILE, Examples
+from jobs.training_set.examples import Examples
+from jobs.training_set.reader import FACTS_FILE
 
 APPS = [f"app {i}" for i in range(300)]  # a space in each: app ids hold any characters
 RISKY_APPS = 10  # the first ones

@@ -9,7 +9,8 @@ from sklearn.metrics import roc_auc_score
 
 from jobs.sequences.app_sequences import AppSequences
 from jobs.training.baseline import BASELINE_ORDERS, NgramAnalyzer, fit_baselines, predict_baseline
-from jobs.training.dataset import Examples, split_by_user
+from jobs.training_set.examples import Examples
+from jobs.training_set.splits import split_by_user
 from tests.unit.training.synthetic import made_up_examples
 
 CS = {1: 1.0, 3: 1.0}

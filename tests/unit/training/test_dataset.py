@@ -10,16 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.sequences.app_sequences import AppSequences
-from jobs.training.dataset import (
-    FACTS_FILE,
-    Examples,
-    SplitError,
-    TrainingSetError,
-    assign_users,
-    read_training_set,
-    split_by_time,
-    split_by_user,
-)
+from jobs.training_set.examples import Examples
+from jobs.training_set.reader import FACTS_FILE, TrainingSetError, read_training_set
+from jobs.training_set.splits import SplitError, assign_users, split_by_time, split_by_user
 from tests.unit.training.synthetic import AS_OF, FACTS, made_up_examples, write_training_set
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -5,8 +5,8 @@ from unittest.mock import create_autospec
 import hdfs
 import pytest
 
-from jobs.training.dataset import TrainingSetError
-from jobs.training.download import download, local_folder
+from jobs.training_set.download import download, local_folder
+from jobs.training_set.reader import TrainingSetError
 
 
 def test_a_local_folder_is_used_where_it_lies(tmp_path):

@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as numpy_strategies
 
 from jobs.sequences.token_sequences import TokenSequences
-from jobs.training import fitted_users
-from jobs.training.fitted_users import choose_fitted_users
 from jobs.training.linear import fit_linear
+from jobs.training_set import weighted_sample
+from jobs.training_set.weighted_sample import choose_fitted_users
 
 
 @pytest.fixture(autouse=True, scope="module")
 def few():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitted_users, "MOST_FITTED_USERS", 40)
+        patch.setattr(weighted_sample, "MOST_FITTED_USERS", 40)
         yield
 
 

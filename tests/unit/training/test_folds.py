@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jobs.training.dataset import SplitError
-from jobs.training.folds import make_folds
+from jobs.training_set.folds import make_folds
+from jobs.training_set.splits import SplitError
 from tests.unit.training.synthetic import made_up_examples
 
 

@@ -8,9 +8,9 @@ import pytest
 from sklearn.metrics import log_loss
 
 from jobs.training.evaluate import to_probabilities
-from jobs.training.fitted_users import choose_fitted_users
 from jobs.training.head_bias import fit_head_bias
 from jobs.training.predict import predict_logits
+from jobs.training_set.weighted_sample import choose_fitted_users
 from tests.unit.training.made_up_sequences import RISKY_TOKENS, SMALL, build_average, made_up_users
 
 USERS = made_up_users(300, seed=1)
@@ -54,7 +54,7 @@ def test_all_logits_move_by_the_same():
 
 
 def test_of_very_many_users_a_weighted_sample_is_enough(monkeypatch):
-    monkeypatch.setattr("jobs.training.fitted_users.MOST_FITTED_USERS", 100)
+    monkeypatch.setattr("jobs.training_set.weighted_sample.MOST_FITTED_USERS", 100)
     classifier = build_off(0.7)
     # It knows what makes labels, or users of both labels would have the same logits and no weight would matter.
     is_risky = (np.arange(SMALL.vocabulary_size) >= 3) & (np.arange(SMALL.vocabulary_size) < 3 + RISKY_TOKENS)

@@ -5,11 +5,11 @@ import pytest
 
 from jobs.training.evaluate import to_probabilities
 from jobs.training.fit import fit_for_steps
-from jobs.training.folds import Fold
 from jobs.training.head_bias import fit_head_bias
 from jobs.training.held_out import HeldOut, score_held_out
 from jobs.training.options import TrainingOptions
 from jobs.training.predict import predict_logits
+from jobs.training_set.folds import Fold
 from tests.unit.training.made_up_sequences import SMALL, made_up_users
 
 DATA = made_up_users(240, seed=1)

@@ -11,8 +11,8 @@ from jobs.training.app_vectors import fit_app_vectors
 from jobs.training.initial_weights import EMBEDDINGS, read_weights
 from jobs.training.options import TrainingOptions
 from jobs.training.starting_weights import StartingWeights, starting_weights
-from jobs.training.trained_on import TrainedOn
 from jobs.training.warm_start import Earlier
+from jobs.training_set.trained_on import TrainedOn
 from tests.unit.training.made_up_sequences import SMALL, made_up_users
 
 TOKENS = made_up_users(64, seed=1).tokens

@@ -12,8 +12,8 @@ from jobs.sequences.app_sequences import AppSequences
 from jobs.sequences.sessions import begins_session
 from jobs.sequences.tokenizer import Tokenizer
 from jobs.sequences.vocabulary import Vocabulary
-from jobs.training.dataset import Examples
 from jobs.training.recipe import Settings, prepare
+from jobs.training_set.examples import Examples
 from tests.unit.ragged import rows_of
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)

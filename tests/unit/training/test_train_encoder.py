@@ -20,12 +20,13 @@ from jobs.command import parse
 from jobs.errors import WrongArgumentsError
 from jobs.sequences.app_sequences import AppSequences
 from jobs.train_encoder import Arguments, main
-from jobs.training.dataset import Examples, SplitError, split_by_user
 from jobs.training.evaluate import to_probabilities
 from jobs.training.held_out import HeldOut, score_held_out
 from jobs.training.recipe import Settings, train
 from jobs.training.stacking import fit_stack
 from jobs.training.tracking import load_trained_on
+from jobs.training_set.examples import Examples
+from jobs.training_set.splits import SplitError, split_by_user
 from tests.unit.training.synthetic import APPS, FACTS, made_up_examples, write_training_set
 
 SMALL = {

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from jobs.training.dataset import Examples
-from jobs.training.folds import Fold, make_folds
-from jobs.training.trained_on import TRAINED_ON_FILE, TrainedOn
+from jobs.training_set.examples import Examples
+from jobs.training_set.folds import Fold, make_folds
+from jobs.training_set.trained_on import TRAINED_ON_FILE, TrainedOn
 from tests.unit.training.synthetic import made_up_examples
 
 EXAMPLES = made_up_examples(100)

@@ -8,14 +8,14 @@ import pytest
 
 from jobs.encoder.classifier import build_classifier
 from jobs.encoder.tokens import UNKNOWN_TOKEN_ID
-from jobs.training.dataset import Examples
 from jobs.training.fit import fit_classifier
-from jobs.training.folds import make_folds
 from jobs.training.initial_weights import EMBEDDINGS, NamedWeights, read_weights, set_initial_weights
 from jobs.training.options import TrainingOptions
 from jobs.training.recipe import Settings, Trained, train
-from jobs.training.trained_on import TrainedOn
 from jobs.training.warm_start import Earlier, WarmStartError, warm_start
+from jobs.training_set.examples import Examples
+from jobs.training_set.folds import make_folds
+from jobs.training_set.trained_on import TrainedOn
 from tests.unit.training.made_up_sequences import SMALL, made_up_users
 from tests.unit.training.synthetic import made_up_examples
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.training.dataset import Examples, SplitError, assign_users
+from jobs.training_set.examples import Examples
+from jobs.training_set.splits import SplitError, assign_users
 
 FOLDS = 4
 # The few numbers that are learned from held-out users need no more examples. With many users one fold holds as many,

@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from jobs.training.dataset import Examples, hash_users
-from jobs.training.folds import Fold
+from jobs.training_set.examples import Examples
+from jobs.training_set.folds import Fold
+from jobs.training_set.splits import hash_users
 
 TRAINED_ON_FILE = "trained_on.parquet"
 IN_NO_FOLD = 0

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import hdfs
 
-from jobs.training.dataset import TrainingSetError
+from jobs.training_set.reader import TrainingSetError
 
 TIMEOUT_SECONDS = (5, 60)  # to connect, to wait for bytes
 

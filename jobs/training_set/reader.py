@@ -1,0 +1,126 @@
+"""A training set's files, read and checked.
+
+In   folder of Parquet files       user_id string, label int, as_of timestamp (UTC), app_ids array<string>, and, where times
+                                   are known, event_times array<timestamp>
+     _training_set.json beside     {"table": "risk.install_sessions", "snapshot_id": "812…", "training_date": "2026-01-31", …}
+Out  examples, ordered by user and as_of, and the facts
+
+Files are streamed: installs end in a file of integers, and memory holds ids, labels and times of the users only.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from jobs.errors import DataError
+from jobs.sequences.app_sequences import code_apps
+from jobs.sequences.sessions import begins_session
+from jobs.training_set.examples import Examples, TrainingSet
+
+FACTS_FILE = "_training_set.json"
+KEYS = pa.schema([("user_id", pa.string()), ("label", pa.int8()), ("as_of", pa.timestamp("us", "UTC"))])
+COLUMNS = (*KEYS.names, "app_ids")
+LISTS = ("app_ids", "event_times")
+ROWS_AT_ONCE = 10_000  # of the files, in memory
+
+
+class TrainingSetError(DataError):
+    """The training set's files are missing or malformed."""
+
+
+def read_training_set(folder: Path) -> TrainingSet:
+    """Read the folder's Parquet files and facts; users without installs are left out.
+
+    Raises:
+        TrainingSetError: files or columns are missing, or hold nulls or labels other than 0 and 1.
+    """
+    facts_path = folder / FACTS_FILE
+    if not facts_path.is_file():
+        raise TrainingSetError(
+            f"{facts_path} is missing: it says which table and snapshot the examples are from. "
+            'build_training_set writes it; for a set of your own, {"table": "where it is from"} is enough'
+        )
+    files = sorted(folder.glob("*.parquet"))
+    if not files:
+        raise TrainingSetError(
+            f"no *.parquet file in {folder}: expected the output folder of build_training_set"
+        )
+    keys: list[pa.RecordBatch] = []
+
+    columns = choose_columns(files)
+
+    def read_installs() -> Iterator[tuple[pa.ListArray, NDArray[np.bool_] | None]]:
+        for path in files:
+            for batch in read_rows(path, columns):
+                keys.append(
+                    pa.RecordBatch.from_arrays([batch[key.name].cast(key.type) for key in KEYS], schema=KEYS)
+                )
+                starts = begins_session(batch["event_times"]) if "event_times" in columns else None
+                yield batch["app_ids"].cast(pa.list_(pa.string())), starts
+
+    app_ids = code_apps(read_installs())
+    check_apps(app_ids.apps, folder)
+    users = pa.Table.from_batches(keys, KEYS)
+    # Spark's files come in any order; a fixed one makes runs repeatable.
+    order = pc.sort_indices(users, sort_keys=[("user_id", "ascending"), ("as_of", "ascending")])
+    users = users.take(order)
+    examples = Examples(
+        user_ids=users["user_id"].to_numpy(),
+        labels=users["label"].to_numpy(),
+        as_of=users["as_of"].to_numpy().astype("datetime64[us]"),
+        app_ids=app_ids.take(order.to_numpy()),
+    )
+    return TrainingSet(examples, json.loads(facts_path.read_text()))
+
+
+def choose_columns(files: Sequence[Path]) -> list[str]:
+    """The columns to read: event_times among them, where every file has it."""
+    found = {path: pq.read_schema(path).names for path in files}
+    columns = (
+        [*COLUMNS, "event_times"] if any("event_times" in names for names in found.values()) else COLUMNS
+    )
+    for path, names in found.items():
+        missing = [name for name in columns if name not in names]
+        if missing:
+            raise TrainingSetError(f"{path} lacks the columns {missing}; it has {names}")
+    return list(columns)
+
+
+def read_rows(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows with installs of one file, checked, a few at a time."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
+            check_rows(batch, path)
+            yield batch.filter(pc.greater(pc.list_value_length(batch["app_ids"]), 0))
+
+
+def check_rows(batch: pa.RecordBatch, path: Path) -> None:
+    """Refuse nulls, labels other than 0 and 1, and installs without a time beside others that have one."""
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        nulls = column.null_count + (column.flatten().null_count if name in LISTS else 0)
+        if nulls:
+            raise TrainingSetError(f"column {name} in {path} holds {nulls} nulls, expected none")
+    lengths = [pc.list_value_length(batch[name]) for name in LISTS if name in batch.schema.names]
+    if not lengths[0].equals(lengths[-1]):
+        raise TrainingSetError(
+            f"app_ids and event_times in {path} differ in length, expected a time for each app"
+        )
+    labels = set(pc.unique(batch["label"]).to_pylist())
+    if not labels <= {0, 1}:
+        raise TrainingSetError(f"labels in {path} must be 0 or 1, found {sorted(labels)}")
+
+
+def check_apps(apps: pa.StringArray, folder: Path) -> None:
+    """Refuse app ids that the landing zone would not let in either: a model's vocabulary is a file of one a line."""
+    bad = apps.filter(pc.match_substring_regex(apps, r"^$|[\x00-\x1f\x7f]"))
+    if len(bad):
+        raise TrainingSetError(
+            f"app_ids in {folder} hold {len(bad)} ids that are empty or have control characters, such as "
+            f"{bad[0].as_py()!r}; expected ids as docs/data_contract.md has them: name or drop these installs"
+        )
