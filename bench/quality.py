@@ -25,7 +25,8 @@ from sklearn.metrics import roc_auc_score
 
 from bench.code_users import instruction_users, name_users
 from bench.made_up_users import MadeUp, order_only_users, simulate_users, user_id
-from jobs.training.intervals import Difference, calibration_error_by_chance
+from jobs.evaluation.intervals import Difference, calibration_error_by_chance
+from jobs.evaluation.markdown import write_table
 from jobs.training.recipe import Settings, train
 from jobs.training.report import MODEL, WITHOUT_ENCODER, Report, examine
 from jobs.training_set.examples import Examples
@@ -156,9 +157,7 @@ def write(table: pd.DataFrame, command: str, minutes: float, folder: Path) -> Pa
         "held-out users, means over seeds; ± is one standard error of a paired difference. Beside the calibration error (ECE) "
         "stands in brackets what true probabilities exceed by chance in 5% of sets of that size.",
         "",
-        "| " + " | ".join(table.columns) + " |",
-        "|" + "---|" * len(table.columns),
-        *("| " + " | ".join(map(str, row)) + " |" for row in table.itertuples(index=False)),
+        write_table(list(table.columns), table.itertuples(index=False)),
     ]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{today}.md"

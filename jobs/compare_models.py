@@ -28,9 +28,9 @@ from jobs.comparison.page import Findings
 from jobs.comparison.slice_differences import compare_slices
 from jobs.comparison.versions import Contestant, find_contestant, score
 from jobs.errors import WrongArgumentsError
-from jobs.training import plots
-from jobs.training.baseline import BASELINE_ORDERS, fit_baseline, predict_baseline
-from jobs.training.intervals import (
+from jobs.evaluation import plots
+from jobs.evaluation.baseline import BASELINE_ORDERS, fit_baseline, predict_baseline
+from jobs.evaluation.intervals import (
     RESAMPLES,
     calibration_error_by_chance,
     metric_intervals,
@@ -112,7 +112,7 @@ def predict_holdout(
 
 
 def predict_by_bag_of_apps(train: Examples, holdout: Examples, c: float) -> Floats:
-    """The baseline of jobs/training/baseline.py without its 3-grams, which take many times as long."""
+    """The baseline of jobs/evaluation/baseline.py without its 3-grams, which take many times as long."""
     baseline = fit_baseline(train, BASELINE_ORDERS[BASELINE], c)
     return predict_baseline(baseline, holdout)
 

@@ -16,10 +16,11 @@ import mlflow
 from pydantic import Field
 
 from jobs.command import run_job
+from jobs.evaluation.intervals import Difference
+from jobs.evaluation.markdown import write_interval
 from jobs.training import tracking
+from jobs.training.curves import draw_rate_search
 from jobs.training.fit import Epoch
-from jobs.training.intervals import Difference
-from jobs.training.rate_finder import draw_rate_search
 from jobs.training.recipe import Settings, find_rate, train
 from jobs.training.report import MODEL, WITHOUT_ENCODER, Report, examine
 from jobs.training.stacking import Stack
@@ -113,10 +114,7 @@ def describe(report: Report, stack: Stack) -> list[str]:
         f"{name} {weight:.2f}" if name in stack.used else f"{name} left out"
         for name, weight in stack.weights.items()
     ]
-    lines = [
-        f"{name}: AUC {measured['auc'].value:.4f} ({measured['auc'].low:.4f} to {measured['auc'].high:.4f})"
-        for name, measured in report.metrics.items()
-    ]
+    lines = [f"{name}: AUC {write_interval(measured['auc'])}" for name, measured in report.metrics.items()]
     ahead = report.differences[report.best_baseline]["auc"]
     lift = report.differences[WITHOUT_ENCODER]["auc"]
     return [

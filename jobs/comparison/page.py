@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from jobs.comparison.holdout import Holdout
 from jobs.comparison.slice_differences import SliceDifference
-from jobs.training.intervals import Difference, Interval
-from jobs.training.slices import FEWEST_USERS
+from jobs.evaluation.intervals import Difference, Interval
+from jobs.evaluation.markdown import write_interval, write_table
+from jobs.evaluation.slices import FEWEST_USERS
 
 METRIC_NAMES = {
     "auc": "AUC",
@@ -177,17 +178,6 @@ def link_picture(run_id: str, name: str, title: str) -> str:
     """A picture of this run, as MLflow's server hands it out."""
     query = urlencode({"path": f"pictures/{name}.png", "run_uuid": run_id})
     return f"![{title}](get-artifact?{query})"
-
-
-def write_interval(found: Interval, form: str = ".4f") -> str:
-    """Value and bounds."""
-    return f"{found.value:{form}} ({found.low:{form}} to {found.high:{form}})"
-
-
-def write_table(heading: list[str], rows: list[list[str]]) -> str:
-    """A markdown table."""
-    lines = [heading, ["---"] * len(heading), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def capitalize(name: str) -> str:

@@ -6,9 +6,9 @@ Out  SliceDifference("sequence length 1-10", users=1203, bad_rate=0.11, auc=Diff
 
 from dataclasses import dataclass
 
-from jobs.training.evaluate import Floats
-from jobs.training.intervals import RESAMPLES, Difference, paired_difference
-from jobs.training.slices import FEWEST_USERS, cut_slices
+from jobs.evaluation.intervals import RESAMPLES, Difference, paired_difference
+from jobs.evaluation.ranking import Floats
+from jobs.evaluation.slices import FEWEST_USERS, cut_slices
 from jobs.training_set.examples import Examples
 
 

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.encoder.tokens import UNKNOWN_TOKEN_ID
+from jobs.evaluation.metrics import to_probabilities
 from jobs.scoring import engine
 from jobs.sequences.app_sequences import AppSequences
 from jobs.sequences.batching import predict_in_batches
 from jobs.sequences.token_sequences import count_token
-from jobs.training.evaluate import to_probabilities
 from jobs.training.tracking import load_trained_on
 from jobs.training_set.trained_on import TrainedOn
 from model_registry.hashing import verify_folder

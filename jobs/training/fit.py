@@ -16,6 +16,7 @@ from typing import Any
 import keras
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
+from jobs.evaluation.metrics import measure, to_probabilities
 from jobs.training.batches import (
     LabelledSequences,
     Length,
@@ -26,7 +27,6 @@ from jobs.training.batches import (
 )
 from jobs.training.checkpoint import Checkpoint, digest
 from jobs.training.devices import repeat_to_the_last_bit, training_precision, training_strategy
-from jobs.training.evaluate import measure, to_probabilities
 from jobs.training.initial_weights import NamedWeights, set_initial_weights
 from jobs.training.optimizer import compile_classifier
 from jobs.training.options import TrainingOptions

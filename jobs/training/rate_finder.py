@@ -15,7 +15,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
@@ -87,20 +86,6 @@ def suggest_rate(rates: NDArray[np.float64], losses: NDArray[np.float64]) -> flo
             f"the loss exploded after {len(losses)} steps, start at a lower rate than {rates[0]}"
         )
     return float(rates[np.argmin(np.gradient(losses, np.log(rates)))])
-
-
-def draw_rate_search(search: RateSearch) -> Figure:
-    """Smoothed loss against learning rate, with the suggestion."""
-    # Figure and not pyplot: no window system is asked for, and nothing stays in memory.
-    figure = Figure(figsize=(7, 5), layout="constrained")
-    axes = figure.add_subplot(
-        title="Learning-rate range test", xlabel="learning rate", ylabel="smoothed log loss", xscale="log"
-    )
-    axes.plot(search.rates, search.losses)
-    axes.axvline(search.suggestion, color="grey", linestyle=":", label=f"suggested: {search.suggestion:.1e}")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    return figure
 
 
 class _SmoothedLosses(keras.callbacks.Callback):

@@ -25,11 +25,12 @@ from sklearn.metrics import roc_auc_score
 
 from jobs.encoder.classifier import EncoderConfig
 from jobs.encoder.risk_model import average_models, build_risk_model
+from jobs.evaluation.classification import choose_threshold
+from jobs.evaluation.metrics import to_probabilities
 from jobs.sequences.token_sequences import TokenSequences
 from jobs.sequences.tokenizer import Tokenizer
 from jobs.sequences.vocabulary import build_vocabulary
 from jobs.training.batches import LabelledSequences
-from jobs.training.evaluate import choose_threshold, to_probabilities
 from jobs.training.fit import Epoch
 from jobs.training.held_out import ENCODER, HeldOut, Logits, Report, fit_encoders, score_held_out
 from jobs.training.linear import LinearModel, fit_linear

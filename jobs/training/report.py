@@ -11,19 +11,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from jobs.encoder.tokens import UNKNOWN_TOKEN_ID
-from jobs.sequences.token_sequences import TokenSequences, count_token
-from jobs.training.baseline import BASELINE_ORDERS, fit_baselines, predict_baseline
-from jobs.training.evaluate import Classification, classify, most_confusing, to_probabilities
-from jobs.training.held_out import ENCODER
-from jobs.training.intervals import (
+from jobs.evaluation.baseline import BASELINE_ORDERS, fit_baselines, predict_baseline
+from jobs.evaluation.classification import Classification, classify, most_confusing
+from jobs.evaluation.intervals import (
     Difference,
     Interval,
     decile_intervals,
     metric_intervals,
     paired_difference,
 )
+from jobs.evaluation.metrics import to_probabilities
+from jobs.evaluation.slices import slice_metrics
+from jobs.sequences.token_sequences import TokenSequences, count_token
+from jobs.training.held_out import ENCODER
 from jobs.training.recipe import Trained
-from jobs.training.slices import slice_metrics
 from jobs.training_set.splits import Split
 
 MODEL = "model"

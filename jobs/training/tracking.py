@@ -21,12 +21,13 @@ from matplotlib.figure import Figure
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 
+from jobs.evaluation import plots
+from jobs.evaluation.intervals import Difference, Interval
+from jobs.evaluation.model_card import write_model_card
 from jobs.sequences.tokenizer_files import VOCABULARY_FILE, read_vocabulary
-from jobs.training import plots
+from jobs.training.curves import draw_learning_curve
 from jobs.training.engine_files import SAVED_MODEL, write_engine_files
 from jobs.training.fit import Epoch
-from jobs.training.intervals import Difference, Interval
-from jobs.training.model_card import write_model_card
 from jobs.training.recipe import Settings, Trained
 from jobs.training.report import MODEL, Report
 from jobs.training.warm_start import Earlier
@@ -130,7 +131,7 @@ def log_report(report: Report, trained: Trained) -> None:
             ),
             "confusing_users": plots.draw_confusing_users(report.confusing),
             **{
-                f"learning_curve_fold_{number}": plots.draw_learning_curve(fit.epochs)
+                f"learning_curve_fold_{number}": draw_learning_curve(fit.epochs)
                 for number, fit in enumerate(trained.held_out.fits, start=1)
             },
         }

@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from jobs.build_training_set import build_examples
-from jobs.training.baseline import fit_baseline, predict_baseline
+from jobs.evaluation.baseline import fit_baseline, predict_baseline
 from jobs.training_set.reader import read_training_set
 from jobs.training_set.splits import split_by_user
 from tests.unit.landing_day import land, uri

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from jobs.evaluation.baseline import BASELINE_ORDERS, NgramAnalyzer, fit_baselines, predict_baseline
 from jobs.sequences.app_sequences import AppSequences
-from jobs.training.baseline import BASELINE_ORDERS, NgramAnalyzer, fit_baselines, predict_baseline
 from jobs.training_set.examples import Examples
 from jobs.training_set.splits import split_by_user
 from tests.unit.training.synthetic import made_up_examples

@@ -9,15 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
+from jobs.evaluation.classification import choose_threshold, classify, most_confusing
+from jobs.evaluation.metrics import measure, to_probabilities
+from jobs.evaluation.ranking import decile_table
 from jobs.sequences.app_sequences import AppSequences
-from jobs.training.evaluate import (
-    choose_threshold,
-    classify,
-    decile_table,
-    measure,
-    most_confusing,
-    to_probabilities,
-)
 
 
 def test_metrics_are_those_worked_out_by_hand():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
+from jobs.evaluation.metrics import measure, to_probabilities
 from jobs.sequences.token_sequences import TokenSequences
 from jobs.training.batches import (
     LabelledSequences,
@@ -18,7 +19,6 @@ from jobs.training.batches import (
     training_batches,
 )
 from jobs.training.devices import training_precision
-from jobs.training.evaluate import measure, to_probabilities
 from jobs.training.fit import Fit, fit_classifier
 from jobs.training.initial_weights import EMBEDDINGS, read_weights
 from jobs.training.optimizer import app_rates, compile_classifier, make_optimizer

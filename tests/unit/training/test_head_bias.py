@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
-from jobs.training.evaluate import to_probabilities
+from jobs.evaluation.metrics import to_probabilities
 from jobs.training.head_bias import fit_head_bias
 from jobs.training.predict import predict_logits
 from jobs.training_set.weighted_sample import choose_fitted_users

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jobs.training.evaluate import to_probabilities
+from jobs.evaluation.metrics import to_probabilities
 from jobs.training.fit import fit_for_steps
 from jobs.training.head_bias import fit_head_bias
 from jobs.training.held_out import HeldOut, score_held_out

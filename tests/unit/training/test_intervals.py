@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.training.evaluate import BinaryMetrics, cut_into_groups, decile_table, measure, rank
-from jobs.training.intervals import (
+from jobs.evaluation.intervals import (
     Interval,
     decile_intervals,
     measure_weighted,
@@ -16,6 +15,8 @@ from jobs.training.intervals import (
     paired_difference,
     resample_users,
 )
+from jobs.evaluation.metrics import BinaryMetrics, measure
+from jobs.evaluation.ranking import cut_into_groups, decile_table, rank
 
 # label, score in quarters (so that some are equal), how often the user is drawn
 USERS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 4), st.integers(0, 3)), min_size=10, max_size=50)

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jobs.training.evaluate import classify
-from jobs.training.intervals import Difference, Interval, decile_intervals
-from jobs.training.model_card import write_model_card
-from jobs.training.slices import slice_metrics
+from jobs.evaluation.classification import classify
+from jobs.evaluation.intervals import Difference, Interval, decile_intervals
+from jobs.evaluation.model_card import write_model_card
+from jobs.evaluation.slices import slice_metrics
 
 LABELS = np.tile([0, 0, 1], 40).astype(np.int8)
 SCORES = np.clip(0.3 + 0.3 * LABELS + np.linspace(-0.25, 0.25, 120), 0, 1)

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from jobs.training import plots
-from jobs.training.evaluate import classify
-from jobs.training.intervals import Interval, decile_intervals
-from jobs.training.slices import slice_metrics
+from jobs.evaluation import plots
+from jobs.evaluation.classification import classify
+from jobs.evaluation.intervals import Interval, decile_intervals
+from jobs.evaluation.slices import slice_metrics
 
 LABELS = np.tile([0, 0, 1], 40).astype(np.int8)
 SCORES = np.clip(0.3 + 0.3 * LABELS + np.linspace(-0.25, 0.25, 120), 0, 1)
@@ -30,7 +30,9 @@ def texts(figure: Figure) -> list[str]:
 
 
 def test_drawing_needs_no_tensorflow():
-    check = "import sys, jobs.training.plots; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    check = (
+        "import sys, jobs.evaluation.plots; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
 
 

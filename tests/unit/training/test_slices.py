@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jobs.training.slices import slice_metrics
+from jobs.evaluation.slices import slice_metrics
 
 JANUARY, FEBRUARY = np.datetime64("2026-01-31T23:59:59"), np.datetime64("2026-02-01T00:00:00")
 

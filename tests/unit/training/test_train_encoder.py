@@ -18,9 +18,9 @@ from sklearn.metrics import roc_auc_score
 
 from jobs.command import parse
 from jobs.errors import WrongArgumentsError
+from jobs.evaluation.metrics import to_probabilities
 from jobs.sequences.app_sequences import AppSequences
 from jobs.train_encoder import Arguments, main
-from jobs.training.evaluate import to_probabilities
 from jobs.training.held_out import HeldOut, score_held_out
 from jobs.training.recipe import Settings, train
 from jobs.training.stacking import fit_stack

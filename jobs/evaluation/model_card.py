@@ -5,12 +5,13 @@ Out  "# Model card: risk_encoder …", in the sections of Mitchell et al. (2019)
      https://arxiv.org/abs/1810.03993
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
-from jobs.training.evaluate import CLASS_NAMES, Classification
-from jobs.training.intervals import LEVEL, Difference, Interval
+from jobs.evaluation.classification import CLASS_NAMES, Classification
+from jobs.evaluation.intervals import LEVEL, Difference, Interval
+from jobs.evaluation.markdown import write_interval, write_table
 
 GOOD, BAD = CLASS_NAMES
 NONE = "-"
@@ -110,7 +111,7 @@ def _evaluation_data(split_method: str, split: Mapping[str, Mapping[str, object]
     columns = list(dict.fromkeys(name for counts in split.values() for name in counts))
     rows = [[part, *(counts.get(name, "") for name in columns)] for part, counts in split.items()]
     text = f"Users are split {split_method}; no user is in two parts. All figures below are of the test part."
-    return f"{text}\n\n{_table(['part', *columns], rows)}"
+    return f"{text}\n\n{write_table(['part', *columns], rows)}"
 
 
 def _analyses(
@@ -133,19 +134,22 @@ def _analyses(
 def _metric_table(metrics: Mapping[str, Mapping[str, Interval]]) -> str:
     names = list(dict.fromkeys(metric for intervals in metrics.values() for metric in intervals))
     rows = [
-        [name, *(_interval(intervals[name]) if name in intervals else "" for intervals in metrics.values())]
+        [
+            name,
+            *(write_interval(intervals[name]) if name in intervals else "" for intervals in metrics.values()),
+        ]
         for name in names
     ]
-    return _table(["metric", *metrics], rows)
+    return write_table(["metric", *metrics], rows)
 
 
 def _difference_table(differences: Mapping[str, Mapping[str, Difference]]) -> str:
     rows = [
-        [baseline, metric, _interval(each), f"{each.standard_error:.4f}", _verdict(each)]
+        [baseline, metric, write_interval(each), f"{each.standard_error:.4f}", _verdict(each)]
         for baseline, by_metric in differences.items()
         for metric, each in by_metric.items()
     ]
-    return _table(["baseline", "metric", "difference", "standard error", "reading"], rows)
+    return write_table(["baseline", "metric", "difference", "standard error", "reading"], rows)
 
 
 def _verdict(difference: Difference) -> str:
@@ -161,8 +165,8 @@ def _classification_tables(classification: Classification) -> str:
         [name, *(f"{classification.report[name][rate]:.3f}" for rate in ("precision", "recall", "f1-score"))]
         for name in CLASS_NAMES
     ]
-    confusion_table = _table(["users", f"taken for {GOOD}", f"taken for {BAD}"], confusion)
-    return f"{confusion_table}\n\n{_table(['class', 'precision', 'recall', 'F1'], rates)}"
+    confusion_table = write_table(["users", f"taken for {GOOD}", f"taken for {BAD}"], confusion)
+    return f"{confusion_table}\n\n{write_table(['class', 'precision', 'recall', 'F1'], rates)}"
 
 
 def _decile_table(deciles: pd.DataFrame) -> str:
@@ -171,15 +175,15 @@ def _decile_table(deciles: pd.DataFrame) -> str:
             row["decile"],
             row["users"],
             f"{row['mean_score']:.4f}",
-            _interval(Interval(row["bad_rate"], row["bad_rate_low"], row["bad_rate_high"])),
-            _interval(Interval(row["lift"], row["lift_low"], row["lift_high"]), digits=2),
+            write_interval(Interval(row["bad_rate"], row["bad_rate_low"], row["bad_rate_high"])),
+            write_interval(Interval(row["lift"], row["lift_low"], row["lift_high"]), ".2f"),
             f"{row['cumulative_bad_share']:.1%}",
         ]
         for row in deciles.to_dict("records")
     ]
     text = "Where scores are calibrated, mean score and bad rate agree."
     header = ["decile", "users", "mean score", "bad rate", "lift", "bad users so far"]
-    return f"{text}\n\n{_table(header, rows)}"
+    return f"{text}\n\n{write_table(header, rows)}"
 
 
 def _slice_table(slices: pd.DataFrame) -> str:
@@ -188,26 +192,14 @@ def _slice_table(slices: pd.DataFrame) -> str:
             f"{row['slicing']} {row['slice']}",
             row["users"],
             *(f"{row[name]:.4f}" if row["users"] else NONE for name in ("bad_rate", "mean_score")),
-            NONE if pd.isna(row["auc"]) else _interval(Interval(row["auc"], row["auc_low"], row["auc_high"])),
+            NONE
+            if pd.isna(row["auc"])
+            else write_interval(Interval(row["auc"], row["auc_low"], row["auc_high"])),
         ]
         for row in slices.to_dict("records")
     ]
-    return _table(["slice", "users", "bad rate", "mean score", "auc"], rows)
-
-
-def _interval(interval: Interval, digits: int = 4) -> str:
-    value, low, high = (f"{each:.{digits}f}" for each in (interval.value, interval.low, interval.high))
-    return f"{value} ({low} to {high})"
+    return write_table(["slice", "users", "bad rate", "mean score", "auc"], rows)
 
 
 def _pairs(kind: str, values: Mapping[str, object]) -> str:
-    return _table([kind, "value"], [[name.replace("_", " "), value] for name, value in values.items()])
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
-
-
-def _cell(value: object) -> str:
-    return " ".join(str(value).split()).replace("|", "\\|")
+    return write_table([kind, "value"], [[name.replace("_", " "), value] for name, value in values.items()])

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from jobs.training.evaluate import Floats, Integers
-from jobs.training.intervals import RESAMPLES, UserIds, metric_intervals
+from jobs.evaluation.intervals import RESAMPLES, UserIds, metric_intervals
+from jobs.evaluation.ranking import Floats, Integers
 
 # Fixed, so that slices of different runs are the same users.
 LENGTH_BOUNDS = [0, 10, 30, 100, np.inf]  # installs, each upper bound included

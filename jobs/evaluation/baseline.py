@@ -15,10 +15,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from jobs.training.linear import MAX_ITERATIONS, MIN_USERS
 from jobs.training_set.examples import Examples
 from jobs.training_set.weighted_sample import choose_fitted_users
 
+MAX_ITERATIONS = 1_000
+MIN_USERS = 2  # with an n-gram; one user's alone cannot be told from chance
 ROWS_AT_ONCE = 10_000  # as Python strings, in memory
 BASELINE_ORDERS = {"bag of apps baseline": 1, "3-grams baseline": 3}  # longest n-gram, in installs
 

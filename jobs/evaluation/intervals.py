@@ -18,15 +18,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from jobs.training.evaluate import (
-    BinaryMetrics,
+from jobs.evaluation.metrics import BinaryMetrics, measure
+from jobs.evaluation.ranking import (
     Floats,
     Integers,
     Ranking,
     check_labels,
     cut_into_groups,
     decile_table,
-    measure,
     rank,
 )
 

@@ -1,12 +1,12 @@
 """Curves, tables and intervals as pictures.
 
-In   labels and, by model name, probabilities of the held-out users; the epochs of one fit; or what evaluate,
+In   labels and, by model name, probabilities of the held-out users; or what ranking,
      intervals and slices made of them
 Out  matplotlib figures
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,11 +22,8 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from jobs.training.evaluate import CLASS_NAMES
-from jobs.training.intervals import LEVEL, Interval
-
-if TYPE_CHECKING:  # fit loads TensorFlow, and drawing needs none of it
-    from jobs.training.fit import Epoch
+from jobs.evaluation.classification import CLASS_NAMES
+from jobs.evaluation.intervals import LEVEL, Interval
 
 CALIBRATION_BINS = 10
 HISTOGRAM_BINS = 40
@@ -38,7 +35,7 @@ Probabilities = Mapping[str, NDArray[np.float64]]
 
 def draw_roc(labels: NDArray[np.int8], probabilities: Probabilities) -> Figure:
     """True positive rate against false positive rate."""
-    figure, axes = _new_figure("ROC on held-out users", "false positive rate", "true positive rate")
+    figure, axes = new_figure("ROC on held-out users", "false positive rate", "true positive rate")
     for name, scores in probabilities.items():
         false_positives, true_positives, _ = roc_curve(labels, scores)
         axes.plot(false_positives, true_positives, label=f"{name}, AUC {roc_auc_score(labels, scores):.3f}")
@@ -49,7 +46,7 @@ def draw_roc(labels: NDArray[np.int8], probabilities: Probabilities) -> Figure:
 
 def draw_precision_recall(labels: NDArray[np.int8], probabilities: Probabilities) -> Figure:
     """Precision against recall."""
-    figure, axes = _new_figure("Precision and recall on held-out users", "recall", "precision")
+    figure, axes = new_figure("Precision and recall on held-out users", "recall", "precision")
     for name, scores in probabilities.items():
         precision, recall, _ = precision_recall_curve(labels, scores)
         area = average_precision_score(labels, scores)
@@ -61,7 +58,7 @@ def draw_precision_recall(labels: NDArray[np.int8], probabilities: Probabilities
 
 def draw_calibration(labels: NDArray[np.int8], probabilities: Probabilities) -> Figure:
     """Share of label 1 against mean probability, in bins of equal numbers of users."""
-    figure, axes = _new_figure("Calibration on held-out users", "mean risk score", "share of label 1")
+    figure, axes = new_figure("Calibration on held-out users", "mean risk score", "share of label 1")
     for name, scores in probabilities.items():
         shares, means = calibration_curve(labels, scores, n_bins=CALIBRATION_BINS, strategy="quantile")
         axes.plot(means, shares, marker="o", label=name)
@@ -70,22 +67,9 @@ def draw_calibration(labels: NDArray[np.int8], probabilities: Probabilities) -> 
     return figure
 
 
-def draw_learning_curve(epochs: "Sequence[Epoch]") -> Figure:
-    """Losses and validation AUC by epoch."""
-    figure, axes = _new_figure("Learning curve", "epoch", "log loss")
-    numbers = [epoch.number for epoch in epochs]
-    axes.plot(numbers, [epoch.training_loss for epoch in epochs], label="training loss (dropout on)")
-    axes.plot(numbers, [epoch.validation_loss for epoch in epochs], label="validation loss")
-    auc_axes = axes.twinx()
-    auc_axes.set_ylabel("validation AUC")
-    auc_axes.plot(numbers, [epoch.validation_auc for epoch in epochs], color="green", label="validation AUC")
-    figure.legend(loc="outside lower center", ncols=3)
-    return figure
-
-
 def draw_score_histogram(labels: NDArray[np.int8], scores: NDArray[np.float64]) -> Figure:
     """Scores of good and of bad users, each kind with an area of 1 however many there are."""
-    figure, axes = _new_figure("Scores of held-out users", "risk score", "density")
+    figure, axes = new_figure("Scores of held-out users", "risk score", "density")
     for label, colour in enumerate((GOOD_COLOUR, BAD_COLOUR)):
         members = scores[labels == label]
         name = f"{CLASS_NAMES[label]}, {len(members):,} users"
@@ -98,7 +82,7 @@ def draw_score_histogram(labels: NDArray[np.int8], scores: NDArray[np.float64]) 
 
 def draw_deciles(deciles: pd.DataFrame) -> Figure:
     """Bad rate by decile with its interval, from `decile_intervals`."""
-    figure, axes = _new_figure("Bad rate by risk decile", "decile, 1 has the highest scores", "bad rate")
+    figure, axes = new_figure("Bad rate by risk decile", "decile, 1 has the highest scores", "bad rate")
     overall = np.average(deciles["bad_rate"], weights=deciles["users"])
     axes.bar(deciles["decile"], deciles["bad_rate"], color=BAD_COLOUR, alpha=0.6, label="bad rate")
     axes.vlines(deciles["decile"], deciles["bad_rate_low"], deciles["bad_rate_high"], "black", label=INTERVAL)
@@ -111,7 +95,7 @@ def draw_deciles(deciles: pd.DataFrame) -> Figure:
 
 def draw_confusion_matrix(confusion: NDArray[np.int64], threshold: float) -> Figure:
     """Numbers of users by what they are and what the threshold takes them for."""
-    figure, axes = _new_figure(f"Users at or above {threshold:.3f} taken for bad", "", "")
+    figure, axes = new_figure(f"Users at or above {threshold:.3f} taken for bad", "", "")
     axes.grid(visible=False)
     display = ConfusionMatrixDisplay(confusion, display_labels=CLASS_NAMES)
     display.plot(ax=axes, cmap="Blues", colorbar=False, values_format=",d")
@@ -170,14 +154,14 @@ def _draw_intervals(
 
 
 def _new_interval_figure(title: str, x_label: str, names: Sequence[str]) -> tuple[Figure, Axes]:
-    figure, axes = _new_figure(title, x_label, "")
+    figure, axes = new_figure(title, x_label, "")
     figure.set_size_inches(9, 1.5 + 0.35 * len(names))
     axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.set_ylim(len(names) - 0.5, -0.5)  # the first on top
     return figure, axes
 
 
-def _new_figure(title: str, x_label: str, y_label: str) -> tuple[Figure, Axes]:
+def new_figure(title: str, x_label: str, y_label: str) -> tuple[Figure, Axes]:
     # Figure and not pyplot: no window system is asked for, and nothing stays in memory.
     figure = Figure(figsize=(7, 5), layout="constrained")
     axes = figure.add_subplot(title=title, xlabel=x_label, ylabel=y_label)
