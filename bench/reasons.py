@@ -18,11 +18,11 @@ import typer
 
 from bench.code_users import instruction_users
 from bench.made_up_users import make_times, simulate_users
+from jobs.export.saved_model import export_saved_model
 from jobs.scoring.engine import ScoringModel, cap_threads, load
 from jobs.scoring.reasons import ReasonsOptions
 from jobs.scoring.stream import score_stream
 from jobs.sequences.batching import FloatArray
-from jobs.training.export import export_saved_model
 from jobs.training.fit import fit_classifier
 from jobs.training.held_out import BAG_OF_APPS, ENCODER, NGRAMS
 from jobs.training.linear import BAG_ORDER, NGRAM_ORDERS, fit_linear

@@ -24,9 +24,9 @@ from mlflow.data.meta_dataset import MetaDataset
 from jobs.evaluation import plots
 from jobs.evaluation.intervals import Difference, Interval
 from jobs.evaluation.model_card import write_model_card
+from jobs.export.engine_files import SAVED_MODEL, write_engine_files
 from jobs.sequences.tokenizer_files import VOCABULARY_FILE, read_vocabulary
 from jobs.training.curves import draw_learning_curve
-from jobs.training.engine_files import SAVED_MODEL, write_engine_files
 from jobs.training.fit import Epoch
 from jobs.training.recipe import Settings, Trained
 from jobs.training.report import MODEL, Report

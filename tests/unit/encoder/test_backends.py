@@ -79,7 +79,7 @@ from pathlib import Path
 import keras
 import numpy as np
 from jobs.encoder.risk_model import build_risk_model
-from jobs.training.engine_files import write_engine_files
+from jobs.export.engine_files import write_engine_files
 from jobs.training.initial_weights import read_weights
 from jobs.training.predict import predict_logits
 from jobs.sequences.tokenizer import Tokenizer

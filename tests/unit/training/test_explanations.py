@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.encoder.risk_model import average_models, build_risk_model
-from jobs.training.explanations import explain, put_back
+from jobs.export.explanations import explain, put_back
 from tests.unit.training.small_risk_model import (
     INTERCEPT,
     MAX_HISTORY,

@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 
 from jobs.encoder.risk_model import build_risk_model
+from jobs.export.explanations import explain
+from jobs.export.saved_model import export_saved_model
 from jobs.sequences.tokenizer import Tokenizer
 from jobs.sequences.vocabulary import Vocabulary
-from jobs.training.explanations import explain
-from jobs.training.export import export_saved_model
 from tests.unit.training.small_risk_model import (
     APPS,
     MAX_HISTORY,

@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from jobs.training.onnx_export import export_onnx
+from jobs.export.onnx_model import export_onnx
 from tests.unit.training.small_risk_model import TOKEN_ROWS, padded, small_risk_model
 
 

@@ -1,12 +1,12 @@
 """The files that engines score with, written by TensorFlow whatever Keras has trained on.
 
 In   model.keras, and its tokenizer
-Out  saved_model/ (jobs/training/export.py) and model.onnx (jobs/training/onnx_export.py) in one folder
+Out  saved_model/ (jobs/export/saved_model.py) and model.onnx (jobs/export/onnx_model.py) in one folder
 
 A process has one Keras backend, fixed when Keras is imported. Where that is not TensorFlow, a second process reads the
 Keras file and writes the others:
 
-    KERAS_BACKEND=tensorflow python -m jobs.training.engine_files < request.json
+    KERAS_BACKEND=tensorflow python -m jobs.export.engine_files < request.json
 """
 
 import json
@@ -21,10 +21,10 @@ import keras
 import jobs.encoder.classifier
 import jobs.encoder.risk_model
 import jobs.encoder.tfidf_regression  # noqa: F401
+from jobs.export.onnx_model import export_onnx
+from jobs.export.saved_model import export_saved_model
 from jobs.sequences.tokenizer import Tokenizer
 from jobs.sequences.vocabulary import Vocabulary
-from jobs.training.export import export_saved_model
-from jobs.training.onnx_export import export_onnx
 
 SAVED_MODEL = "saved_model"
 ONNX = "model.onnx"
@@ -53,7 +53,7 @@ def write_engine_files(keras_file: Path, tokenizer: Tokenizer, folder: Path) -> 
         "folder": str(folder),
     }
     process = subprocess.run(
-        [sys.executable, "-m", "jobs.training.engine_files"],
+        [sys.executable, "-m", "jobs.export.engine_files"],
         input=json.dumps(request),
         # Nothing is trained here, and the GPU's memory belongs to the process that waits.
         env={**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": ""},

@@ -7,7 +7,7 @@ Out  SavedModel folder with the signatures
                            also `serving_default`
      both to {"risk_score": float32 (batch,), "logit": float32 (batch,)},
        explain_token_ids, explain_app_ids
-     of the same inputs, to what each install adds to the logit (jobs/training/explanations.py); and, for engines that map
+     of the same inputs, to what each install adds to the logit (jobs/export/explanations.py); and, for engines that map
      app ids themselves,
        assets.extra/vocabulary.txt   one app id per line, the first is token 3
        assets.extra/model.json       {"max_history": 2048, "reads_sessions": true, "vocabulary_size": 4003, …}
@@ -21,10 +21,10 @@ import keras
 import tensorflow as tf
 
 from jobs.encoder.tokens import FIRST_APP_TOKEN_ID, PAD_TOKEN_ID, UNKNOWN_TOKEN_ID
+from jobs.export.explanations import Explanation, explain
 from jobs.sequences.tokenizer import Tokenizer
 from jobs.sequences.tokenizer_files import EXTRA_ASSETS, write_extra_assets
 from jobs.sequences.vocabulary import Vocabulary
-from jobs.training.explanations import Explanation, explain
 
 PAD_APP_ID = ""
 
