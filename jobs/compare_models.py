@@ -12,42 +12,37 @@ can be). Versions are called as nights call them, by signature `score_token_ids`
 """
 
 import json
-from dataclasses import asdict
 from datetime import date
 
 import mlflow
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.command import run_job
 from jobs.comparison import page
-from jobs.comparison.holdout import Holdout, Source, freeze_holdout
-from jobs.comparison.page import Findings
+from jobs.comparison.findings import Findings
+from jobs.comparison.holdout import Source, freeze_holdout
+from jobs.comparison.run import log_findings, log_holdout, log_versions
 from jobs.comparison.slice_differences import compare_slices
 from jobs.comparison.versions import Contestant, find_contestant, score
 from jobs.errors import WrongArgumentsError
-from jobs.evaluation import plots
-from jobs.evaluation.baseline import BASELINE_ORDERS, fit_baseline, predict_baseline
+from jobs.evaluation.baseline import BASELINE, BASELINE_ORDERS, fit_baseline, predict_baseline
 from jobs.evaluation.intervals import (
     RESAMPLES,
     calibration_error_by_chance,
     metric_intervals,
     paired_difference,
 )
-from jobs.training.tracking import key, log_figures, log_intervals, log_training_set
 from jobs.training_set.download import local_folder
 from jobs.training_set.examples import Examples
 from jobs.training_set.reader import read_training_set
 from jobs.training_set.splits import Split, split_examples
-from model_registry import tracking as registry
 from model_registry.errors import AliasMissingError
 from model_registry.tracking import ModelTracking
 
 Floats = NDArray[np.float64]
 
-BASELINE = "bag of apps baseline"
 CHOSEN_C = "c_bag_of_apps"  # parameter of a training run: the penalty that was best on users it held out
 
 
@@ -144,77 +139,11 @@ def examine(
     )
 
 
-def log_versions(arguments: Arguments, contestants: list[Contestant]) -> None:
-    """Tags that the gate before a promotion searches by."""
-    challenger, *opponents = contestants
-    tags = {
-        registry.PURPOSE_TAG: registry.COMPARISON,
-        registry.MODEL_NAME_TAG: arguments.model_name,
-        registry.CHALLENGER_TAG: challenger.number,
-        registry.CHALLENGER_SHA256_TAG: challenger.sha256,
-    }
-    if opponents:
-        tags[registry.CHAMPION_TAG] = opponents[0].number
-        tags[registry.CHAMPION_SHA256_TAG] = opponents[0].sha256
-    mlflow.set_tags(tags)
-    # The gate does not believe figures on users whom the challenger may have learned by heart.
-    mlflow.log_metric("challenger_users_known", float(challenger.trained_on is not None))
-
-
-def log_holdout(holdout: Holdout, source: Source, split: Split) -> None:
-    """Freeze the holdout: its rows' SHA-256 says whether two comparisons were made on the same ones."""
-    log_training_set(source.training_set, source.location, "comparison", digest=holdout.sha256[:36])
-    mlflow.set_tags({"holdout.sha256": holdout.sha256, "holdout.split": split.method})
-    mlflow.log_params(
-        {
-            "holdout_users": holdout.examples.users,
-            "holdout_examples": len(holdout.examples),
-            "left_out_users": holdout.left_out,
-        }
-    )
-
-
-def log_findings(findings: Findings, holdout: Holdout, place: str) -> None:
-    """Record metrics, pictures, tables and the page."""
-    prefixes = {findings.challenger: "challenger", findings.champion: "champion", BASELINE: key(BASELINE)}
-    for name, measured in findings.metrics.items():
-        log_intervals(f"{prefixes.get(name, key(name))}_", measured)
-    mlflow.log_metric("challenger_ece_by_chance", findings.ece_by_chance)
-    for name, by_metric in findings.differences.items():
-        prefix = "" if name == findings.champion else f"{key(name)}_"
-        log_intervals(prefix, {f"{metric}_difference": found for metric, found in by_metric.items()})
-    labels = holdout.examples.labels
-    log_figures(
-        {
-            "roc": plots.draw_roc(labels, findings.probabilities),
-            "calibration": plots.draw_calibration(labels, findings.probabilities),
-            "differences": plots.draw_differences(
-                {f"against {name}": by_metric["auc"] for name, by_metric in findings.differences.items()}
-            ),
-            "slices": plots.draw_differences(
-                {
-                    "all": findings.difference,
-                    **{one.name: one.auc for one in findings.slices},
-                }
-            ),
-        }
-    )
-    slices = [
-        {"slice": one.name, "users": one.users, "bad_rate": one.bad_rate, **asdict(one.auc)}
-        for one in findings.slices
-    ]
-    mlflow.log_text(pd.DataFrame(slices).to_csv(index=False), "tables/slices.csv")
-    run = mlflow.active_run()
-    text = page.write_page(findings, holdout, place, run.info.run_id if run else "")
-    mlflow.log_text(text, "comparison.md")
-    mlflow.set_tags({registry.PAGE_TAG: text, "verdict": findings.verdict})
-
-
 def compare(
     tracking: ModelTracking, contestants: list[Contestant], source: Source, arguments: Arguments
 ) -> dict[str, object]:
     """Fill the active MLflow run; return what the next task needs to know."""
-    log_versions(arguments, contestants)
+    log_versions(arguments.model_name, contestants)
     mlflow.log_params(arguments.model_dump(exclude={"tracking_uri", "webhdfs_url"}))
     split = split_examples(source.training_set.examples, arguments.test_from)
     holdout = freeze_holdout(split, source, contestants)

@@ -18,6 +18,7 @@ from pydantic import Field
 from jobs.command import run_job
 from jobs.evaluation.intervals import Difference
 from jobs.evaluation.markdown import write_interval
+from jobs.runs.log import log_figures, log_page, log_split, log_training_set
 from jobs.training import tracking
 from jobs.training.curves import draw_rate_search
 from jobs.training.fit import Epoch
@@ -56,7 +57,7 @@ class Arguments(Settings):
 def train_and_evaluate(training_set: TrainingSet, arguments: Arguments) -> dict[str, object]:
     """Fill the active MLflow run; return what the next task needs to know."""
     split = split_examples(training_set.examples, arguments.test_from)
-    tracking.log_training_set(training_set, arguments.training_set)
+    log_training_set(training_set, arguments.training_set)
     tracking.log_settings(arguments)
     mlflow.log_params({name: getattr(arguments, name) for name in ("test_from", "warm_start_version")})
     earlier = None
@@ -64,7 +65,7 @@ def train_and_evaluate(training_set: TrainingSet, arguments: Arguments) -> dict[
         earlier = tracking.load_earlier(arguments.model_name, arguments.warm_start_version)
         name = f"version {arguments.warm_start_version}, which the training starts from"
         split = leave_out_of_test(split, earlier.trained_on.holds(split.test), f"{name}, was trained on")
-    tracking.log_split(split)
+    log_split(split)
     if arguments.find_learning_rate:
         return search_learning_rate(split.train, arguments, earlier)
     print(f"training on {split.train.users:,} users, testing on {split.test.users:,}", flush=True)
@@ -74,7 +75,7 @@ def train_and_evaluate(training_set: TrainingSet, arguments: Arguments) -> dict[
     lines = describe(report, trained.stack)
     for line in lines:
         print(line, flush=True)
-    tracking.log_page(lines)
+    log_page(lines)
     tracking.log_report(report, trained)
     tracking.log_models(trained)
     tracking.log_model_card(
@@ -94,7 +95,7 @@ def search_learning_rate(
 ) -> dict[str, object]:
     """Try rates on one encoder, and store the picture."""
     search = find_rate(train_part, arguments, report_epoch, earlier)
-    tracking.log_figures({"learning_rates": draw_rate_search(search)})
+    log_figures({"learning_rates": draw_rate_search(search)})
     mlflow.log_metric("suggested_learning_rate", search.suggestion)
     return {"suggested_learning_rate": search.suggestion}
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from jobs.encoder.tokens import UNKNOWN_TOKEN_ID
 from jobs.evaluation.metrics import to_probabilities
+from jobs.runs.artifacts import load_trained_on
 from jobs.scoring import engine
 from jobs.sequences.app_sequences import AppSequences
 from jobs.sequences.batching import predict_in_batches
 from jobs.sequences.token_sequences import count_token
-from jobs.training.tracking import load_trained_on
 from jobs.training_set.trained_on import TrainedOn
 from model_registry.hashing import verify_folder
 from model_registry.tracking import ModelTracking

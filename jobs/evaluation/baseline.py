@@ -21,7 +21,8 @@ from jobs.training_set.weighted_sample import choose_fitted_users
 MAX_ITERATIONS = 1_000
 MIN_USERS = 2  # with an n-gram; one user's alone cannot be told from chance
 ROWS_AT_ONCE = 10_000  # as Python strings, in memory
-BASELINE_ORDERS = {"bag of apps baseline": 1, "3-grams baseline": 3}  # longest n-gram, in installs
+BASELINE = "bag of apps baseline"
+BASELINE_ORDERS = {BASELINE: 1, "3-grams baseline": 3}  # longest n-gram, in installs
 
 
 def fit_baselines(train: Examples, cs: Mapping[int, float]) -> dict[str, Pipeline]:

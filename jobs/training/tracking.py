@@ -10,21 +10,18 @@ Out  parameters, data set, metrics, pictures and models of that run
                encoders/all_users.keras  encoders/fold_1.keras  …  encoders/trained_on.parquet
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import keras
 import mlflow
-from matplotlib.figure import Figure
-from mlflow.data.code_dataset_source import CodeDatasetSource
-from mlflow.data.meta_dataset import MetaDataset
 
 from jobs.evaluation import plots
-from jobs.evaluation.intervals import Difference, Interval
 from jobs.evaluation.model_card import write_model_card
 from jobs.export.engine_files import SAVED_MODEL, write_engine_files
+from jobs.runs.artifacts import ENCODERS, MODEL_ARTIFACT, MODEL_CARD, OF_ALL_USERS, of_fold
+from jobs.runs.log import key, log_figures, log_intervals
 from jobs.sequences.tokenizer_files import VOCABULARY_FILE, read_vocabulary
 from jobs.training.curves import draw_learning_curve
 from jobs.training.fit import Epoch
@@ -34,12 +31,7 @@ from jobs.training.warm_start import Earlier
 from jobs.training_set.examples import TrainingSet
 from jobs.training_set.splits import Split
 from jobs.training_set.trained_on import TRAINED_ON_FILE, TrainedOn
-from model_registry.tracking import PAGE_TAG
 
-MODEL_ARTIFACT = "model.keras"
-MODEL_CARD = "model_card.md"
-ENCODERS = "encoders"  # folder of all that a later training starts from
-OF_ALL_USERS = "all_users.keras"
 # Prefix of each model's metrics; the pipeline's own has none.
 PREFIXES = {
     MODEL: "test",
@@ -48,27 +40,6 @@ PREFIXES = {
     "model without encoder": "without_encoder_test",
     "encoder alone": "encoder_alone_test",
 }
-
-
-def log_training_set(
-    training_set: TrainingSet, location: str, context: str = "training", digest: str | None = None
-) -> None:
-    """Record table, dates and snapshot id, as the run's data set and as tags to search by."""
-    facts = {name: str(value) for name, value in training_set.facts.items()}
-    source = CodeDatasetSource(tags={**facts, "location": location})
-    name = facts.get("table", location)
-    # MLflow declares `profile` abstract and leaves it out of MetaDataset, which works all the same.
-    dataset = MetaDataset(source, name=name, digest=digest)  # type: ignore[abstract]
-    mlflow.log_input(dataset, context=context)
-    mlflow.set_tags(
-        {f"training_set.{name}": value for name, value in {**facts, "location": location}.items()}
-    )
-
-
-def log_split(split: Split) -> None:
-    """Record how many users and examples each part has."""
-    for name, part in (("train", split.train), ("test", split.test)):
-        mlflow.log_params({f"{name}_users": part.users, f"{name}_examples": len(part)})
 
 
 def log_settings(settings: Settings) -> None:
@@ -141,23 +112,6 @@ def log_report(report: Report, trained: Trained) -> None:
     mlflow.log_text(report.classification.report_text, "tables/classification_report.txt")
 
 
-def log_intervals(prefix: str, measured: Mapping[str, Interval]) -> None:
-    """Record figures and bounds as `<prefix>auc`, `<prefix>auc_low`, `_high`, and of differences `_share_better`."""
-    figures: dict[str, float] = {}
-    for name, found in measured.items():
-        metric = f"{prefix}{name}"
-        figures |= {metric: found.value, f"{metric}_low": found.low, f"{metric}_high": found.high}
-        if isinstance(found, Difference):
-            figures[f"{metric}_share_better"] = found.share_better
-    mlflow.log_metrics(figures)
-
-
-def log_figures(figures: Mapping[str, Figure]) -> None:
-    """Store the figures as `pictures/<name>.png`."""
-    for name, figure in figures.items():
-        mlflow.log_figure(figure, f"pictures/{name}.png")
-
-
 def load_earlier(model_name: str, version: int) -> Earlier:
     """Load the encoders and the vocabulary that a registered version was trained with, and whom it was trained on.
 
@@ -181,24 +135,6 @@ def load_earlier(model_name: str, version: int) -> Earlier:
         )
 
 
-def load_trained_on(run_id: str) -> TrainedOn | None:
-    """Whom a training run's version was trained on; None where the run does not say."""
-    path = f"{ENCODERS}/{TRAINED_ON_FILE}"
-    if path not in {
-        one.path for one in mlflow.artifacts.list_artifacts(run_id=run_id, artifact_path=ENCODERS)
-    }:
-        return None
-    with TemporaryDirectory(prefix="trained_on_") as scratch:
-        return TrainedOn.read(
-            Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path, dst_path=scratch))
-        )
-
-
-def of_fold(number: int | str) -> str:
-    """File of a fold's encoder."""
-    return f"fold_{number}.keras"
-
-
 def log_models(trained: Trained) -> None:
     """Store the model as a Keras file, as ONNX and as a SavedModel to score with, and its encoders to start from."""
     with TemporaryDirectory(prefix="export_") as scratch:
@@ -212,13 +148,6 @@ def log_models(trained: Trained) -> None:
         trained.trained_on.write(encoders)
         write_engine_files(folder / MODEL_ARTIFACT, trained.tokenizer, folder)
         mlflow.log_artifacts(scratch)
-
-
-def log_page(lines: Sequence[str]) -> None:
-    """Begin the run's page with these lines and a link to the model card; versions of the run show them, too."""
-    run = mlflow.active_run()
-    card = f"[Model card](get-artifact?path={MODEL_CARD}&run_uuid={run.info.run_id if run else ''})"
-    mlflow.set_tag(PAGE_TAG, "\n".join(f"- {line}" for line in (*lines, card)))
 
 
 def log_model_card(
@@ -258,8 +187,3 @@ def log_model_card(
         classification=report.classification,
     )
     mlflow.log_text(card, MODEL_CARD)
-
-
-def key(name: str) -> str:
-    """A model's name as a part of a metric's."""
-    return name.replace(" ", "_").replace("-", "_")

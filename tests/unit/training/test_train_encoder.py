@@ -19,12 +19,12 @@ from sklearn.metrics import roc_auc_score
 from jobs.command import parse
 from jobs.errors import WrongArgumentsError
 from jobs.evaluation.metrics import to_probabilities
+from jobs.runs.artifacts import load_trained_on
 from jobs.sequences.app_sequences import AppSequences
 from jobs.train_encoder import Arguments, main
 from jobs.training.held_out import HeldOut, score_held_out
 from jobs.training.recipe import Settings, train
 from jobs.training.stacking import fit_stack
-from jobs.training.tracking import load_trained_on
 from jobs.training_set.examples import Examples
 from jobs.training_set.splits import SplitError, split_by_user
 from tests.unit.training.synthetic import APPS, FACTS, made_up_examples, write_training_set

@@ -1,0 +1,86 @@
+"""What a comparison logs to the active MLflow run.
+
+In   contestants, holdout, findings
+Out  tags that the gate before a promotion searches by, metrics, pictures/*.png, tables/slices.csv, comparison.md
+"""
+
+from dataclasses import asdict
+
+import mlflow
+import pandas as pd
+
+from jobs.comparison import page
+from jobs.comparison.findings import Findings
+from jobs.comparison.holdout import Holdout, Source
+from jobs.comparison.versions import Contestant
+from jobs.evaluation import plots
+from jobs.evaluation.baseline import BASELINE
+from jobs.runs.log import key, log_figures, log_intervals, log_training_set
+from jobs.training_set.splits import Split
+from model_registry import tracking as registry
+
+
+def log_versions(model_name: str, contestants: list[Contestant]) -> None:
+    """Tags that the gate before a promotion searches by."""
+    challenger, *opponents = contestants
+    tags = {
+        registry.PURPOSE_TAG: registry.COMPARISON,
+        registry.MODEL_NAME_TAG: model_name,
+        registry.CHALLENGER_TAG: challenger.number,
+        registry.CHALLENGER_SHA256_TAG: challenger.sha256,
+    }
+    if opponents:
+        tags[registry.CHAMPION_TAG] = opponents[0].number
+        tags[registry.CHAMPION_SHA256_TAG] = opponents[0].sha256
+    mlflow.set_tags(tags)
+    # The gate does not believe figures on users whom the challenger may have learned by heart.
+    mlflow.log_metric("challenger_users_known", float(challenger.trained_on is not None))
+
+
+def log_holdout(holdout: Holdout, source: Source, split: Split) -> None:
+    """Freeze the holdout: its rows' SHA-256 says whether two comparisons were made on the same ones."""
+    log_training_set(source.training_set, source.location, "comparison", digest=holdout.sha256[:36])
+    mlflow.set_tags({"holdout.sha256": holdout.sha256, "holdout.split": split.method})
+    mlflow.log_params(
+        {
+            "holdout_users": holdout.examples.users,
+            "holdout_examples": len(holdout.examples),
+            "left_out_users": holdout.left_out,
+        }
+    )
+
+
+def log_findings(findings: Findings, holdout: Holdout, place: str) -> None:
+    """Record metrics, pictures, tables and the page."""
+    prefixes = {findings.challenger: "challenger", findings.champion: "champion", BASELINE: key(BASELINE)}
+    for name, measured in findings.metrics.items():
+        log_intervals(f"{prefixes.get(name, key(name))}_", measured)
+    mlflow.log_metric("challenger_ece_by_chance", findings.ece_by_chance)
+    for name, by_metric in findings.differences.items():
+        prefix = "" if name == findings.champion else f"{key(name)}_"
+        log_intervals(prefix, {f"{metric}_difference": found for metric, found in by_metric.items()})
+    labels = holdout.examples.labels
+    log_figures(
+        {
+            "roc": plots.draw_roc(labels, findings.probabilities),
+            "calibration": plots.draw_calibration(labels, findings.probabilities),
+            "differences": plots.draw_differences(
+                {f"against {name}": by_metric["auc"] for name, by_metric in findings.differences.items()}
+            ),
+            "slices": plots.draw_differences(
+                {
+                    "all": findings.difference,
+                    **{one.name: one.auc for one in findings.slices},
+                }
+            ),
+        }
+    )
+    slices = [
+        {"slice": one.name, "users": one.users, "bad_rate": one.bad_rate, **asdict(one.auc)}
+        for one in findings.slices
+    ]
+    mlflow.log_text(pd.DataFrame(slices).to_csv(index=False), "tables/slices.csv")
+    run = mlflow.active_run()
+    text = page.write_page(findings, holdout, place, run.info.run_id if run else "")
+    mlflow.log_text(text, "comparison.md")
+    mlflow.set_tags({registry.PAGE_TAG: text, "verdict": findings.verdict})

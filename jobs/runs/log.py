@@ -1,0 +1,68 @@
+"""What trainings and comparisons alike log to the active MLflow run.
+
+In   a training set, a split, figures with intervals, pictures
+Out  data set, tags, parameters, metrics and artifacts of the run
+"""
+
+from collections.abc import Mapping, Sequence
+
+import mlflow
+from matplotlib.figure import Figure
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+
+from jobs.evaluation.intervals import Difference, Interval
+from jobs.runs.artifacts import MODEL_CARD
+from jobs.training_set.examples import TrainingSet
+from jobs.training_set.splits import Split
+from model_registry.tracking import PAGE_TAG
+
+
+def log_training_set(
+    training_set: TrainingSet, location: str, context: str = "training", digest: str | None = None
+) -> None:
+    """Record table, dates and snapshot id, as the run's data set and as tags to search by."""
+    facts = {name: str(value) for name, value in training_set.facts.items()}
+    source = CodeDatasetSource(tags={**facts, "location": location})
+    name = facts.get("table", location)
+    # MLflow declares `profile` abstract and leaves it out of MetaDataset, which works all the same.
+    dataset = MetaDataset(source, name=name, digest=digest)  # type: ignore[abstract]
+    mlflow.log_input(dataset, context=context)
+    mlflow.set_tags(
+        {f"training_set.{name}": value for name, value in {**facts, "location": location}.items()}
+    )
+
+
+def log_split(split: Split) -> None:
+    """Record how many users and examples each part has."""
+    for name, part in (("train", split.train), ("test", split.test)):
+        mlflow.log_params({f"{name}_users": part.users, f"{name}_examples": len(part)})
+
+
+def log_intervals(prefix: str, measured: Mapping[str, Interval]) -> None:
+    """Record figures and bounds as `<prefix>auc`, `<prefix>auc_low`, `_high`, and of differences `_share_better`."""
+    figures: dict[str, float] = {}
+    for name, found in measured.items():
+        metric = f"{prefix}{name}"
+        figures |= {metric: found.value, f"{metric}_low": found.low, f"{metric}_high": found.high}
+        if isinstance(found, Difference):
+            figures[f"{metric}_share_better"] = found.share_better
+    mlflow.log_metrics(figures)
+
+
+def log_figures(figures: Mapping[str, Figure]) -> None:
+    """Store the figures as `pictures/<name>.png`."""
+    for name, figure in figures.items():
+        mlflow.log_figure(figure, f"pictures/{name}.png")
+
+
+def log_page(lines: Sequence[str]) -> None:
+    """Begin the run's page with these lines and a link to the model card; versions of the run show them, too."""
+    run = mlflow.active_run()
+    card = f"[Model card](get-artifact?path={MODEL_CARD}&run_uuid={run.info.run_id if run else ''})"
+    mlflow.set_tag(PAGE_TAG, "\n".join(f"- {line}" for line in (*lines, card)))
+
+
+def key(name: str) -> str:
+    """A model's name as a part of a metric's."""
+    return name.replace(" ", "_").replace("-", "_")
