@@ -17,10 +17,17 @@ from numpy.typing import NDArray
 
 from bench.made_up_users import simulate_users
 from jobs.encoder.classifier import build_classifier
-from jobs.training.batches import LABELLED_BATCH, LabelledSequences, steps_per_epoch, stream, training_batches
-from jobs.training.optimizer import compile_classifier
-from jobs.training.recipe import Settings, prepare
-from jobs.training.schedule import make_schedule
+from jobs.training.fit.batches import (
+    LABELLED_BATCH,
+    LabelledSequences,
+    steps_per_epoch,
+    stream,
+    training_batches,
+)
+from jobs.training.fit.optimizer import compile_classifier
+from jobs.training.fit.schedule import make_schedule
+from jobs.training.recipe import prepare
+from jobs.training.settings import Settings
 
 Batch = tuple[NDArray[np.int32], NDArray[np.float32]]
 

@@ -23,12 +23,12 @@ from sklearn.metrics import roc_auc_score
 
 from bench.quality import GENERATORS
 from jobs.encoder.classifier import EncoderConfig, build_classifier
-from jobs.training import optimizer
-from jobs.training.fit import BuildModel, fit_classifier
-from jobs.training.initial_weights import NamedWeights
-from jobs.training.predict import predict_logits
-from jobs.training.recipe import Settings, prepare
-from jobs.training.starting_weights import starting_weights
+from jobs.training.fit.classifier import BuildModel, fit_classifier, optimizer
+from jobs.training.fit.named_weights import NamedWeights
+from jobs.training.fit.predict import predict_logits
+from jobs.training.recipe import prepare
+from jobs.training.settings import Settings
+from jobs.training.start.starting_weights import starting_weights
 from jobs.training_set.splits import Split, split_by_user
 
 USERS = 5_000

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.encoder.tokens import FIRST_APP_TOKEN_ID
-from jobs.training.options import TrainingOptions
+from jobs.training.fit.options import TrainingOptions
 
 TokenIds = NDArray[np.int32]
 Labels = NDArray[np.float32]
@@ -50,10 +50,10 @@ def make_batches(config: EncoderConfig, batch_size: int, steps: int) -> Batches:
 
 def ours(config: EncoderConfig, options: TrainingOptions, batches: Batches) -> Train:
     """Our classifier, compiled and fed as in a training."""
-    from jobs.training.batches import LABELLED_BATCH, stream
-    from jobs.training.devices import training_precision
-    from jobs.training.optimizer import compile_classifier
-    from jobs.training.schedule import make_schedule
+    from jobs.training.fit.batches import LABELLED_BATCH, stream
+    from jobs.training.fit.devices import training_precision
+    from jobs.training.fit.optimizer import compile_classifier
+    from jobs.training.fit.schedule import make_schedule
 
     with training_precision():
         model = build_classifier(config)

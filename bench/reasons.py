@@ -23,10 +23,11 @@ from jobs.scoring.engine import ScoringModel, cap_threads, load
 from jobs.scoring.reasons import ReasonsOptions
 from jobs.scoring.stream import score_stream
 from jobs.sequences.batching import FloatArray
-from jobs.training.fit import fit_classifier
+from jobs.training.fit.classifier import fit_classifier
 from jobs.training.held_out import BAG_OF_APPS, ENCODER, NGRAMS
 from jobs.training.linear import BAG_ORDER, NGRAM_ORDERS, fit_linear
-from jobs.training.recipe import Settings, join, prepare
+from jobs.training.recipe import join, prepare
+from jobs.training.settings import Settings
 from jobs.training.stacking import Stack
 from jobs.training_set.examples import Examples
 

@@ -50,12 +50,13 @@ def train_a_little(folder: Path) -> dict[str, float]:
     """Seconds of each part, and this process's peak memory in bytes."""
     # Imported here: the process that writes the files needs none of it, and a child counts its own memory.
     from jobs.encoder.classifier import build_classifier
-    from jobs.training.batches import shuffled_batches, steps_per_epoch, training_batches
+    from jobs.training.fit.batches import shuffled_batches, steps_per_epoch, training_batches
+    from jobs.training.fit.optimizer import compile_classifier
+    from jobs.training.fit.schedule import make_schedule
     from jobs.training.linear import fit_linear
-    from jobs.training.optimizer import compile_classifier
-    from jobs.training.recipe import Settings, prepare
-    from jobs.training.schedule import make_schedule
-    from jobs.training.starting_weights import starting_weights
+    from jobs.training.recipe import prepare
+    from jobs.training.settings import Settings
+    from jobs.training.start.starting_weights import starting_weights
     from jobs.training_set.reader import read_training_set
     from jobs.training_set.splits import split_by_user
 

@@ -10,7 +10,6 @@ The rows make one Iceberg snapshot that carries the write-audit-publish id; `aud
 
 import logging
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
@@ -26,12 +25,10 @@ from jobs.command import run_job
 from jobs.errors import DataError
 from jobs.lake.staging import check_can_stage, staging_as
 from jobs.lake.tables import ADDED_COLUMNS, CATALOG, TablePartition, ensure_tables
-from jobs.scoring.engine import EmptySequenceError, load_once
+from jobs.scoring.engine import load_once
 from jobs.scoring.reasons import ReasonsOptions
 from jobs.scoring.stream import score_stream
-from jobs.sequences.batching import TokenBudgetError
-from jobs.sequences.tokenizer_files import UnusableModelError
-from model_registry.errors import HashMismatchError, InvalidModelFolderError
+from jobs.scoring.worker_errors import named_worker_error
 from model_registry.versions import PinnedModel
 
 logger = logging.getLogger(__name__)
@@ -44,15 +41,6 @@ SCORED_COLUMNS = (
 # Some seconds of one core: more users would keep cores idle at the end, fewer would start Python workers that
 # spend longer importing TensorFlow than scoring.
 USERS_PER_TASK = 25_000
-# What every other worker would raise too; Spark has tried the task several times when it gives up.
-REFUSALS = (
-    EmptySequenceError,
-    HashMismatchError,
-    InvalidModelFolderError,
-    TokenBudgetError,
-    UnusableModelError,
-)
-WORKER_ERROR = re.compile(r"^(?:\w+\.)*(?P<name>\w+): .+$", re.MULTILINE)  # last line of a Python traceback
 
 
 class NoUsersError(DataError):
@@ -61,14 +49,6 @@ class NoUsersError(DataError):
 
 class EmptySequencesError(DataError):
     """Some users of the day have no installs."""
-
-
-class WorkerRefusedError(DataError):
-    """The Python workers refused the model or the rows."""
-
-
-class WorkerFailedError(Exception):
-    """A Python worker failed for a reason that may pass."""
 
 
 def score_with(
@@ -152,16 +132,6 @@ def stage(frame: DataFrame, scores: TablePartition, wap_id: str) -> None:
             ).overwritePartitions()
     except PythonException as error:
         raise named_worker_error(str(error)) from error
-
-
-def named_worker_error(report: str) -> WorkerRefusedError | WorkerFailedError:
-    """Take the reason from Spark's report, in which two stack traces surround it."""
-    python_part = report.split("JVM stacktrace:")[0]
-    reasons = list(WORKER_ERROR.finditer(python_part))
-    if not reasons:
-        return WorkerFailedError(python_part)
-    refused = reasons[-1]["name"] in {refusal.__name__ for refusal in REFUSALS}
-    return (WorkerRefusedError if refused else WorkerFailedError)(reasons[-1][0])
 
 
 def main(

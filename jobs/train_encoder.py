@@ -21,11 +21,12 @@ from jobs.evaluation.markdown import write_interval
 from jobs.runs.log import log_figures, log_page, log_split, log_training_set
 from jobs.training import tracking
 from jobs.training.curves import draw_rate_search
-from jobs.training.fit import Epoch
-from jobs.training.recipe import Settings, find_rate, train
+from jobs.training.fit.classifier import Epoch
+from jobs.training.recipe import find_rate, train
 from jobs.training.report import MODEL, WITHOUT_ENCODER, Report, examine
+from jobs.training.settings import Settings
 from jobs.training.stacking import Stack
-from jobs.training.warm_start import Earlier
+from jobs.training.start.warm_start import Earlier
 from jobs.training_set.download import local_folder
 from jobs.training_set.examples import Examples, TrainingSet
 from jobs.training_set.reader import read_training_set

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from jobs.evaluation.plots import new_figure
-from jobs.training.fit import Epoch
-from jobs.training.rate_finder import RateSearch
+from jobs.training.fit.classifier import Epoch
+from jobs.training.fit.rate_finder import RateSearch
 
 
 def draw_learning_curve(epochs: Sequence[Epoch]) -> Figure:

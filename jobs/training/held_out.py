@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from jobs.encoder.classifier import EncoderConfig
-from jobs.training.batches import LabelledSequences
-from jobs.training.fit import Epoch, Fit, fit_classifier, fit_for_steps
-from jobs.training.head_bias import fit_head_bias
-from jobs.training.initial_weights import NamedWeights
+from jobs.training.fit.batches import LabelledSequences
+from jobs.training.fit.classifier import Epoch, Fit, fit_classifier, fit_for_steps
+from jobs.training.fit.head_bias import fit_head_bias
+from jobs.training.fit.named_weights import NamedWeights
+from jobs.training.fit.options import TrainingOptions
+from jobs.training.fit.predict import predict_logits
 from jobs.training.linear import BAG_ORDER, CS, NGRAM_ORDERS, fit_linear
-from jobs.training.options import TrainingOptions
-from jobs.training.predict import predict_logits
 from jobs.training_set.folds import Fold
 
 ENCODER, BAG_OF_APPS, NGRAMS = "encoder", "bag of apps", "n-grams"

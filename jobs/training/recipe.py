@@ -19,8 +19,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.dataclasses import dataclass as checked_dataclass
 from sklearn.metrics import roc_auc_score
 
 from jobs.encoder.classifier import EncoderConfig
@@ -30,55 +28,24 @@ from jobs.evaluation.metrics import to_probabilities
 from jobs.sequences.token_sequences import TokenSequences
 from jobs.sequences.tokenizer import Tokenizer
 from jobs.sequences.vocabulary import build_vocabulary
-from jobs.training.batches import LabelledSequences
-from jobs.training.fit import Epoch
+from jobs.training.fit.batches import LabelledSequences
+from jobs.training.fit.classifier import Epoch
+from jobs.training.fit.options import TrainingOptions
+from jobs.training.fit.predict import predict_logits
+from jobs.training.fit.rate_finder import RateSearch, find_learning_rate
 from jobs.training.held_out import ENCODER, HeldOut, Logits, Report, fit_encoders, score_held_out
 from jobs.training.linear import LinearModel, fit_linear
-from jobs.training.options import TrainingOptions
-from jobs.training.predict import predict_logits
-from jobs.training.pretrain import PretrainingEpoch
-from jobs.training.rate_finder import RateSearch, find_learning_rate
+from jobs.training.settings import Settings
 from jobs.training.stacking import Stack, fit_stacks
-from jobs.training.starting_weights import starting_weights
-from jobs.training.warm_start import Earlier
+from jobs.training.start.pretrain import PretrainingEpoch
+from jobs.training.start.starting_weights import starting_weights
+from jobs.training.start.warm_start import Earlier
 from jobs.training_set.examples import Examples
-from jobs.training_set.folds import ENOUGH_HELD_OUT, FOLDS, make_folds
+from jobs.training_set.folds import make_folds
 from jobs.training_set.trained_on import TrainedOn
 
 # Where sessions group less, filters that see nothing else are wasted: the order alone says more.
 FEWEST_INSTALLS_PER_SESSION = 2.0
-
-
-@checked_dataclass(frozen=True)
-class RecipeOptions:
-    """What is combined, and from how many users it is learned how."""
-
-    min_count: int = Field(
-        default=3, ge=1, description="Installs that an app needs to get a token of its own"
-    )
-    max_history: int = Field(
-        default=2_048, ge=1, description="Installs of a user that the linear models read, the last ones"
-    )
-    folds: int = Field(default=FOLDS, ge=2, description="Equal parts of the training users")
-    enough_held_out: int = Field(
-        default=ENOUGH_HELD_OUT, ge=1, description="Held-out examples after which no further fold is trained"
-    )
-    encoders: int = Field(
-        default=1,
-        ge=1,
-        description="Encoders of different seeds, whose logits are averaged; scoring costs as many times",
-    )
-
-
-class Settings(BaseModel):
-    """Everything that a training can be told."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    # Its vocabulary_size is the largest allowed, until there is a vocabulary.
-    encoder: EncoderConfig = EncoderConfig()
-    training: TrainingOptions = TrainingOptions()
-    recipe: RecipeOptions = RecipeOptions()
 
 
 @dataclass(frozen=True)

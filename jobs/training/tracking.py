@@ -24,10 +24,11 @@ from jobs.runs.artifacts import ENCODERS, MODEL_ARTIFACT, MODEL_CARD, OF_ALL_USE
 from jobs.runs.log import key, log_figures, log_intervals
 from jobs.sequences.tokenizer_files import VOCABULARY_FILE, read_vocabulary
 from jobs.training.curves import draw_learning_curve
-from jobs.training.fit import Epoch
-from jobs.training.recipe import Settings, Trained
+from jobs.training.fit.classifier import Epoch
+from jobs.training.recipe import Trained
 from jobs.training.report import MODEL, Report
-from jobs.training.warm_start import Earlier
+from jobs.training.settings import Settings
+from jobs.training.start.warm_start import Earlier
 from jobs.training_set.examples import TrainingSet
 from jobs.training_set.splits import Split
 from jobs.training_set.trained_on import TRAINED_ON_FILE, TrainedOn

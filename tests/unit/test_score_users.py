@@ -6,18 +6,9 @@ import pytest
 
 from jobs.lake.staging import StagingOffError, WapIdTakenError, check_can_stage, snapshots_with_wap_id
 from jobs.lake.tables import TablePartition, ensure_tables
-from jobs.score_users import (
-    EmptySequencesError,
-    NoUsersError,
-    WorkerFailedError,
-    WorkerRefusedError,
-    count_users,
-    named_worker_error,
-    score_users,
-    spread_over,
-    stage,
-)
+from jobs.score_users import EmptySequencesError, NoUsersError, count_users, score_users, spread_over, stage
 from jobs.scoring.reasons import ReasonsOptions
+from jobs.scoring.worker_errors import WorkerFailedError, WorkerRefusedError, named_worker_error
 from model_registry.hashing import folder_sha256
 from model_registry.versions import ModelVersion, PinnedModel
 from tests.unit.scoring.tiny_model import plain_contributions, plain_logit, save_tiny_model, sigmoid

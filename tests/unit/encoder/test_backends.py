@@ -16,11 +16,11 @@ import pytest
 import tensorflow as tf
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
-from jobs.training.batches import LabelledSequences
-from jobs.training.fit import fit_classifier
-from jobs.training.initial_weights import read_weights, set_initial_weights
-from jobs.training.options import TrainingOptions
-from jobs.training.predict import predict_logits
+from jobs.training.fit.batches import LabelledSequences
+from jobs.training.fit.classifier import fit_classifier
+from jobs.training.fit.named_weights import read_weights, set_initial_weights
+from jobs.training.fit.options import TrainingOptions
+from jobs.training.fit.predict import predict_logits
 from tests.unit.training.made_up_sequences import SMALL, made_up_users
 from tests.unit.training.small_risk_model import TOKEN_ROWS, padded, small_risk_model
 
@@ -39,7 +39,7 @@ import json, sys
 import keras
 import numpy as np
 from jobs.encoder.classifier import build_classifier
-from jobs.training.initial_weights import set_initial_weights
+from jobs.training.fit.named_weights import set_initial_weights
 from tests.unit.encoder.test_backends import CONFIG
 from tests.unit.training.small_risk_model import TOKEN_ROWS, padded
 
@@ -80,8 +80,8 @@ import keras
 import numpy as np
 from jobs.encoder.risk_model import build_risk_model
 from jobs.export.engine_files import write_engine_files
-from jobs.training.initial_weights import read_weights
-from jobs.training.predict import predict_logits
+from jobs.training.fit.named_weights import read_weights
+from jobs.training.fit.predict import predict_logits
 from jobs.sequences.tokenizer import Tokenizer
 from jobs.sequences.vocabulary import Vocabulary
 from tests.unit.encoder.test_backends import TRAINED_CONFIG, VALIDATION, train

@@ -5,8 +5,8 @@ import numpy as np
 
 from jobs.encoder.classifier import EncoderConfig
 from jobs.sequences.token_sequences import TokenSequences
-from jobs.training.batches import LabelledSequences
-from jobs.training.initial_weights import read_weights
+from jobs.training.fit.batches import LabelledSequences
+from jobs.training.fit.named_weights import read_weights
 
 SMALL = EncoderConfig(
     vocabulary_size=103, hidden_dim=8, num_layers=1, num_heads=2, intermediate_dim=16, dropout=0.2

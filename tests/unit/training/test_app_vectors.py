@@ -3,7 +3,7 @@
 import numpy as np
 
 from jobs.sequences.token_sequences import TokenSequences
-from jobs.training.app_vectors import associate, count_neighbours, fit_app_vectors
+from jobs.training.start.app_vectors import associate, count_neighbours, fit_app_vectors
 from tests.unit.ragged import sequences_of
 
 

@@ -14,10 +14,10 @@ devices = int(sys.argv[1])
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
 
-from jobs.training.devices import training_strategy
-from jobs.training.fit import fit_classifier
-from jobs.training.options import TrainingOptions
-from jobs.training.predict import predict_logits
+from jobs.training.fit.devices import training_strategy
+from jobs.training.fit.classifier import fit_classifier
+from jobs.training.fit.options import TrainingOptions
+from jobs.training.fit.predict import predict_logits
 from tests.unit.training.made_up_sequences import SMALL, build_average, made_up_users
 
 # 97 users: the last batch has one, which cannot be shared out.

@@ -9,7 +9,7 @@ import pytest
 from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.evaluation.metrics import measure, to_probabilities
 from jobs.sequences.token_sequences import TokenSequences
-from jobs.training.batches import (
+from jobs.training.fit.batches import (
     LabelledSequences,
     TooShortError,
     class_weights,
@@ -18,12 +18,12 @@ from jobs.training.batches import (
     steps_per_epoch,
     training_batches,
 )
-from jobs.training.devices import training_precision
-from jobs.training.fit import Fit, fit_classifier
-from jobs.training.initial_weights import EMBEDDINGS, read_weights
-from jobs.training.optimizer import app_rates, compile_classifier, make_optimizer
-from jobs.training.options import TrainingOptions
-from jobs.training.predict import predict_logits
+from jobs.training.fit.classifier import Fit, fit_classifier
+from jobs.training.fit.devices import training_precision
+from jobs.training.fit.named_weights import EMBEDDINGS, read_weights
+from jobs.training.fit.optimizer import app_rates, compile_classifier, make_optimizer
+from jobs.training.fit.options import TrainingOptions
+from jobs.training.fit.predict import predict_logits
 from tests.unit.training.made_up_sequences import SMALL, assert_same_weights, build_average, made_up_users
 
 OPTIONS = TrainingOptions(seed=3, batch_size=32, learning_rate=0.01, max_epochs=16, patience=2)
@@ -319,7 +319,7 @@ def test_initial_weights_of_another_model_are_refused(parts, path, message):
 
 def test_predictions_keep_the_order_of_the_sequences(fit, parts, monkeypatch):
     tokens = parts[1].tokens
-    monkeypatch.setattr("jobs.training.predict.PREDICTION_BATCH_SIZE", 7)
+    monkeypatch.setattr("jobs.training.fit.predict.PREDICTION_BATCH_SIZE", 7)
     one_by_one = [fit.model(tokens.padded(np.array([i])), training=False).numpy().item() for i in range(20)]
     np.testing.assert_allclose(predict_logits(fit.model, tokens)[:20], one_by_one, atol=1e-5)
 
@@ -327,11 +327,12 @@ def test_predictions_keep_the_order_of_the_sequences(fit, parts, monkeypatch):
 def test_precision_is_mixed_on_one_gpu_alone_and_set_back_afterwards(monkeypatch):
     with training_precision():
         assert keras.config.dtype_policy().name == "float32"
-    monkeypatch.setattr("jobs.training.devices.sees_gpu", lambda: True)
+    monkeypatch.setattr("jobs.training.fit.devices.sees_gpu", lambda: True)
     with training_precision():
         assert keras.config.dtype_policy().name == "mixed_float16"
     monkeypatch.setattr(
-        "jobs.training.devices.training_strategy", lambda: SimpleNamespace(num_replicas_in_sync=2)
+        "jobs.training.fit.devices.training_strategy",
+        lambda: SimpleNamespace(num_replicas_in_sync=2),
     )
     with training_precision():
         assert keras.config.dtype_policy().name == "float32"
@@ -340,7 +341,7 @@ def test_precision_is_mixed_on_one_gpu_alone_and_set_back_afterwards(monkeypatch
 
 def test_a_classifier_trained_in_mixed_precision_comes_back_in_float32(parts, monkeypatch):
     config, train, validation = parts
-    monkeypatch.setattr("jobs.training.devices.sees_gpu", lambda: True)
+    monkeypatch.setattr("jobs.training.fit.devices.sees_gpu", lambda: True)
     options = TrainingOptions(max_epochs=1, clip_norm=1.0, accumulation_steps=2, weight_decay=0.01)
     policies = []
 

@@ -8,8 +8,8 @@ import pytest
 from sklearn.metrics import log_loss
 
 from jobs.evaluation.metrics import to_probabilities
-from jobs.training.head_bias import fit_head_bias
-from jobs.training.predict import predict_logits
+from jobs.training.fit.head_bias import fit_head_bias
+from jobs.training.fit.predict import predict_logits
 from jobs.training_set.weighted_sample import choose_fitted_users
 from tests.unit.training.made_up_sequences import RISKY_TOKENS, SMALL, build_average, made_up_users
 

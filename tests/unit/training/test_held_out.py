@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from jobs.evaluation.metrics import to_probabilities
-from jobs.training.fit import fit_for_steps
-from jobs.training.head_bias import fit_head_bias
+from jobs.training.fit.classifier import fit_for_steps
+from jobs.training.fit.head_bias import fit_head_bias
+from jobs.training.fit.options import TrainingOptions
+from jobs.training.fit.predict import predict_logits
 from jobs.training.held_out import HeldOut, score_held_out
-from jobs.training.options import TrainingOptions
-from jobs.training.predict import predict_logits
 from jobs.training_set.folds import Fold
 from tests.unit.training.made_up_sequences import SMALL, made_up_users
 

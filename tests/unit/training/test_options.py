@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from jobs.training.options import TrainingOptions
+from jobs.training.fit.options import TrainingOptions
 
 
 @pytest.mark.parametrize(

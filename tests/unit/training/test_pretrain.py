@@ -5,12 +5,12 @@ import pytest
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.sequences.token_sequences import TokenSequences
-from jobs.training.batches import LabelledSequences
-from jobs.training.fit import fit_classifier
-from jobs.training.initial_weights import NamedWeights, read_weights
-from jobs.training.masking import mask_tokens
-from jobs.training.options import TrainingOptions
-from jobs.training.pretrain import PretrainingEpoch, masked_batches, pretrain_encoder
+from jobs.training.fit.batches import LabelledSequences
+from jobs.training.fit.classifier import fit_classifier
+from jobs.training.fit.named_weights import NamedWeights, read_weights
+from jobs.training.fit.options import TrainingOptions
+from jobs.training.start.masking import mask_tokens
+from jobs.training.start.pretrain import PretrainingEpoch, masked_batches, pretrain_encoder
 from tests.unit.ragged import sequences_of
 
 APPS = 8

@@ -6,8 +6,8 @@ import pytest
 
 from jobs.encoder.classifier import EncoderConfig
 from jobs.training.curves import draw_rate_search
-from jobs.training.options import TrainingOptions
-from jobs.training.rate_finder import RateSearch, find_learning_rate, suggest_rate
+from jobs.training.fit.options import TrainingOptions
+from jobs.training.fit.rate_finder import RateSearch, find_learning_rate, suggest_rate
 from tests.unit.training.made_up_sequences import SMALL, build_average, made_up_users
 
 TRAIN = made_up_users(100, seed=1)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from jobs.encoder.classifier import EncoderConfig
-from jobs.training.batches import LabelledSequences
-from jobs.training.checkpoint import CHECKPOINT_FILE, CheckpointError
-from jobs.training.fit import Epoch, Fit, fit_classifier
-from jobs.training.options import TrainingOptions
+from jobs.training.fit.batches import LabelledSequences
+from jobs.training.fit.checkpoint import CHECKPOINT_FILE, CheckpointError
+from jobs.training.fit.classifier import Epoch, Fit, fit_classifier
+from jobs.training.fit.options import TrainingOptions
 from tests.unit.training.made_up_sequences import SMALL, assert_same_weights, build_average, made_up_users
 
 TRAIN, VALIDATION = made_up_users(100, seed=1), made_up_users(60, seed=2)

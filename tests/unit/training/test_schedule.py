@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from jobs.training.options import TrainingOptions
-from jobs.training.schedule import (
+from jobs.training.fit.options import TrainingOptions
+from jobs.training.fit.schedule import (
     HalveOnPlateau,
     ScaledSchedule,
     WarmUpInverseSquareRoot,

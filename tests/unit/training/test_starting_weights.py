@@ -7,11 +7,11 @@ import pytest
 
 from jobs.encoder.classifier import build_classifier
 from jobs.sequences.vocabulary import Vocabulary
-from jobs.training.app_vectors import fit_app_vectors
-from jobs.training.initial_weights import EMBEDDINGS, read_weights
-from jobs.training.options import TrainingOptions
-from jobs.training.starting_weights import StartingWeights, starting_weights
-from jobs.training.warm_start import Earlier
+from jobs.training.fit.named_weights import EMBEDDINGS, read_weights
+from jobs.training.fit.options import TrainingOptions
+from jobs.training.start.app_vectors import fit_app_vectors
+from jobs.training.start.starting_weights import StartingWeights, starting_weights
+from jobs.training.start.warm_start import Earlier
 from jobs.training_set.trained_on import TrainedOn
 from tests.unit.training.made_up_sequences import SMALL, made_up_users
 

@@ -12,7 +12,8 @@ from jobs.sequences.app_sequences import AppSequences
 from jobs.sequences.sessions import begins_session
 from jobs.sequences.tokenizer import Tokenizer
 from jobs.sequences.vocabulary import Vocabulary
-from jobs.training.recipe import Settings, prepare
+from jobs.training.recipe import prepare
+from jobs.training.settings import Settings
 from jobs.training_set.examples import Examples
 from tests.unit.ragged import rows_of
 

@@ -23,7 +23,8 @@ from jobs.runs.artifacts import load_trained_on
 from jobs.sequences.app_sequences import AppSequences
 from jobs.train_encoder import Arguments, main
 from jobs.training.held_out import HeldOut, score_held_out
-from jobs.training.recipe import Settings, train
+from jobs.training.recipe import train
+from jobs.training.settings import Settings
 from jobs.training.stacking import fit_stack
 from jobs.training_set.examples import Examples
 from jobs.training_set.splits import SplitError, split_by_user

@@ -8,11 +8,17 @@ import pytest
 
 from jobs.encoder.classifier import build_classifier
 from jobs.encoder.tokens import UNKNOWN_TOKEN_ID
-from jobs.training.fit import fit_classifier
-from jobs.training.initial_weights import EMBEDDINGS, NamedWeights, read_weights, set_initial_weights
-from jobs.training.options import TrainingOptions
-from jobs.training.recipe import Settings, Trained, train
-from jobs.training.warm_start import Earlier, WarmStartError, warm_start
+from jobs.training.fit.classifier import fit_classifier
+from jobs.training.fit.named_weights import (
+    EMBEDDINGS,
+    NamedWeights,
+    read_weights,
+    set_initial_weights,
+)
+from jobs.training.fit.options import TrainingOptions
+from jobs.training.recipe import Trained, train
+from jobs.training.settings import Settings
+from jobs.training.start.warm_start import Earlier, WarmStartError, warm_start
 from jobs.training_set.examples import Examples
 from jobs.training_set.folds import make_folds
 from jobs.training_set.trained_on import TrainedOn

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from jobs.encoder.tensor import Tensor
 from jobs.encoder.tokens import FIRST_APP_TOKEN_ID
-from jobs.training.devices import compiles_each_shape
-from jobs.training.initial_weights import EMBEDDINGS
-from jobs.training.options import TrainingOptions
-from jobs.training.schedule import ScaledSchedule
+from jobs.training.fit.devices import compiles_each_shape
+from jobs.training.fit.named_weights import EMBEDDINGS
+from jobs.training.fit.options import TrainingOptions
+from jobs.training.fit.schedule import ScaledSchedule
 
 # Offsets and normalisations are not what overfits (BERT leaves them out as well).
 NOT_DECAYED = ["bias", "gamma", "beta"]

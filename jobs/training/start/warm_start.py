@@ -19,8 +19,8 @@ from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.encoder.tokens import FIRST_APP_TOKEN_ID, UNKNOWN_TOKEN_ID
 from jobs.errors import DataError
 from jobs.sequences.vocabulary import Vocabulary
-from jobs.training.fit import BuildModel
-from jobs.training.initial_weights import EMBEDDINGS, NamedWeights, read_weights
+from jobs.training.fit.classifier import BuildModel
+from jobs.training.fit.named_weights import EMBEDDINGS, NamedWeights, read_weights
 from jobs.training_set.examples import Examples
 from jobs.training_set.folds import Fold
 from jobs.training_set.trained_on import TrainedOn

@@ -18,7 +18,7 @@ from keras import ops
 from keras.optimizers.schedules import CosineDecay, LearningRateSchedule
 
 from jobs.encoder.tensor import Tensor
-from jobs.training.options import TrainingOptions
+from jobs.training.fit.options import TrainingOptions
 
 # One cycle as fast.ai and PyTorch have it, who found these to be good for most.
 ONE_CYCLE_RISING_SHARE = 0.3

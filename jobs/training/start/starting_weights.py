@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from jobs.encoder.classifier import EncoderConfig
 from jobs.sequences.token_sequences import TokenSequences
 from jobs.sequences.vocabulary import Vocabulary
-from jobs.training.app_vectors import fit_app_vectors
-from jobs.training.initial_weights import EMBEDDINGS, NamedWeights
-from jobs.training.options import TrainingOptions
-from jobs.training.pretrain import PretrainingEpoch, pretrain_encoder
-from jobs.training.warm_start import Earlier, warm_start
+from jobs.training.fit.named_weights import EMBEDDINGS, NamedWeights
+from jobs.training.fit.options import TrainingOptions
+from jobs.training.start.app_vectors import fit_app_vectors
+from jobs.training.start.pretrain import PretrainingEpoch, pretrain_encoder
+from jobs.training.start.warm_start import Earlier, warm_start
 
 
 @dataclass(frozen=True)

@@ -23,19 +23,19 @@ from numpy.typing import NDArray
 from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.encoder.tensor import Shape, Tensor
 from jobs.sequences.token_sequences import TokenSequences
-from jobs.training.batches import measure_length, shuffled_batches, stream
-from jobs.training.devices import (
+from jobs.training.fit.batches import measure_length, shuffled_batches, stream
+from jobs.training.fit.classifier import BuildModel
+from jobs.training.fit.devices import (
     compiles_each_shape,
     repeat_to_the_last_bit,
     training_precision,
     training_strategy,
 )
-from jobs.training.fit import BuildModel
-from jobs.training.initial_weights import NamedWeights, read_weights, set_initial_weights
-from jobs.training.masking import mask_tokens
-from jobs.training.optimizer import make_optimizer
-from jobs.training.options import TrainingOptions
-from jobs.training.schedule import make_schedule
+from jobs.training.fit.named_weights import NamedWeights, read_weights, set_initial_weights
+from jobs.training.fit.optimizer import make_optimizer
+from jobs.training.fit.options import TrainingOptions
+from jobs.training.fit.schedule import make_schedule
+from jobs.training.start.masking import mask_tokens
 
 
 @dataclass(frozen=True)

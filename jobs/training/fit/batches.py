@@ -23,8 +23,8 @@ from jobs.encoder.tokens import PAD_TOKEN_ID, UNKNOWN_TOKEN_ID
 from jobs.errors import DataError
 from jobs.sequences.batching import shuffle_into_batches
 from jobs.sequences.token_sequences import TokenSequences
-from jobs.training.devices import with_few_shapes
-from jobs.training.options import TrainingOptions
+from jobs.training.fit.devices import with_few_shapes
+from jobs.training.fit.options import TrainingOptions
 
 LABELLED_BATCH = (tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None,), tf.float32))  # tokens, labels
 

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
-from jobs.training.batches import LabelledSequences, class_weights, training_batches
-from jobs.training.devices import repeat_to_the_last_bit, training_precision
-from jobs.training.fit import BuildModel
-from jobs.training.initial_weights import NamedWeights, set_initial_weights
-from jobs.training.optimizer import compile_classifier
-from jobs.training.options import TrainingOptions
+from jobs.training.fit.batches import LabelledSequences, class_weights, training_batches
+from jobs.training.fit.classifier import BuildModel
+from jobs.training.fit.devices import repeat_to_the_last_bit, training_precision
+from jobs.training.fit.named_weights import NamedWeights, set_initial_weights
+from jobs.training.fit.optimizer import compile_classifier
+from jobs.training.fit.options import TrainingOptions
 
 SMOOTHING = 0.9  # share of the earlier losses in each smoothed one: about the last ten batches count
 EXPLODED = 4.0  # times the lowest smoothed loss

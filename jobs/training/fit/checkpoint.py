@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.errors import DataError
-from jobs.training.schedule import HalveOnPlateau
+from jobs.training.fit.schedule import HalveOnPlateau
 
 CHECKPOINT_FILE = "checkpoint.npz"
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from jobs.sequences.batching import cut_batches_by_length
 from jobs.sequences.token_sequences import TokenSequences
-from jobs.training.batches import stream
+from jobs.training.fit.batches import stream
 
 PREDICTION_BATCH_SIZE = 256  # examples
 

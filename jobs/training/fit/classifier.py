@@ -17,7 +17,7 @@ import keras
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.evaluation.metrics import measure, to_probabilities
-from jobs.training.batches import (
+from jobs.training.fit.batches import (
     LabelledSequences,
     Length,
     class_weights,
@@ -25,13 +25,13 @@ from jobs.training.batches import (
     steps_per_epoch,
     training_batches,
 )
-from jobs.training.checkpoint import Checkpoint, digest
-from jobs.training.devices import repeat_to_the_last_bit, training_precision, training_strategy
-from jobs.training.initial_weights import NamedWeights, set_initial_weights
-from jobs.training.optimizer import compile_classifier
-from jobs.training.options import TrainingOptions
-from jobs.training.predict import predict_logits
-from jobs.training.schedule import HalveOnPlateau, ScaledSchedule, make_schedule
+from jobs.training.fit.checkpoint import Checkpoint, digest
+from jobs.training.fit.devices import repeat_to_the_last_bit, training_precision, training_strategy
+from jobs.training.fit.named_weights import NamedWeights, set_initial_weights
+from jobs.training.fit.optimizer import compile_classifier
+from jobs.training.fit.options import TrainingOptions
+from jobs.training.fit.predict import predict_logits
+from jobs.training.fit.schedule import HalveOnPlateau, ScaledSchedule, make_schedule
 
 BuildModel = Callable[[EncoderConfig], keras.Model]
 

@@ -9,8 +9,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-from jobs.training.batches import LabelledSequences
-from jobs.training.predict import predict_logits
+from jobs.training.fit.batches import LabelledSequences
+from jobs.training.fit.predict import predict_logits
 from jobs.training_set.weighted_sample import choose_fitted_users
 
 
