@@ -23,7 +23,8 @@ from sklearn.metrics import roc_auc_score
 
 from bench.quality import GENERATORS
 from jobs.encoder.classifier import EncoderConfig, build_classifier
-from jobs.training.fit.classifier import BuildModel, fit_classifier, optimizer
+from jobs.training.fit import optimizer
+from jobs.training.fit.classifier import BuildModel, fit_classifier
 from jobs.training.fit.named_weights import NamedWeights
 from jobs.training.fit.predict import predict_logits
 from jobs.training.recipe import prepare
