@@ -9,10 +9,10 @@ from keras import ops
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from jobs.encoder.attention_pooling import AttentionPooling
-from jobs.encoder.encoder import TransformerEncoder
-from jobs.encoder.keep_last_installs import KeepLastInstalls
+from jobs.encoder.layers.attention_pooling import AttentionPooling
+from jobs.encoder.layers.keep_last_installs import KeepLastInstalls
 from jobs.encoder.tokens import FIRST_APP_TOKEN_ID, PAD_TOKEN_ID
+from jobs.encoder.transformer_encoder import TransformerEncoder
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from jobs.encoder.tfidf_regression import TfidfRegression
+from jobs.encoder.layers.tfidf_regression import TfidfRegression
 from jobs.encoder.tokens import PAD_TOKEN_ID
 
 # Gauss-Legendre points of the path. The encoder is smooth (ADR 11), so the error falls exponentially with their number:

@@ -12,8 +12,8 @@ from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 
+from jobs.encoder.layers.tfidf_regression import TfidfRegression
 from jobs.encoder.ngram_hash import count_features, hash_ngrams
-from jobs.encoder.tfidf_regression import TfidfRegression
 from jobs.sequences.token_sequences import TokenSequences
 from jobs.training_set.weighted_sample import choose_fitted_users
 

@@ -6,16 +6,16 @@ import keras
 import numpy as np
 import pytest
 
-from jobs.encoder.attention_pooling import AttentionPooling
-from jobs.encoder.encoder import TransformerEncoder
-from jobs.encoder.encoder_layer import EncoderLayer
-from jobs.encoder.keep_last_installs import KeepLastInstalls
-from jobs.encoder.local_context import LocalContext
-from jobs.encoder.multi_head_attention import MultiHeadAttention
-from jobs.encoder.point_wise_feed_forward import PointWiseFeedForward
-from jobs.encoder.relative_place_encoding import RelativePlaceEncoding, relative_places
-from jobs.encoder.scaled_dot_product_attention import ScaledDotProductAttention
-from jobs.encoder.sinusoidal_positional_encoding import SinusoidalPositionalEncoding
+from jobs.encoder.layers.attention_pooling import AttentionPooling
+from jobs.encoder.layers.encoder_layer import EncoderLayer
+from jobs.encoder.layers.keep_last_installs import KeepLastInstalls
+from jobs.encoder.layers.local_context import LocalContext
+from jobs.encoder.layers.multi_head_attention import MultiHeadAttention
+from jobs.encoder.layers.point_wise_feed_forward import PointWiseFeedForward
+from jobs.encoder.layers.relative_place_encoding import RelativePlaceEncoding, relative_places
+from jobs.encoder.layers.scaled_dot_product_attention import ScaledDotProductAttention
+from jobs.encoder.layers.sinusoidal_positional_encoding import SinusoidalPositionalEncoding
+from jobs.encoder.transformer_encoder import TransformerEncoder
 from tests.unit.encoder.layer_battery import run_layer_battery
 
 BATCH, HEADS, SEQUENCE, HIDDEN = 3, 2, 5, 8

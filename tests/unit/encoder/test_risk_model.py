@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
+from jobs.encoder.layers.stacked_logit import StackedLogit
+from jobs.encoder.layers.tfidf_regression import TfidfRegression
 from jobs.encoder.ngram_hash import BUCKETS, count_features, hash_ngrams
-from jobs.encoder.risk_model import StackedLogit, build_risk_model
-from jobs.encoder.tfidf_regression import TfidfRegression
+from jobs.encoder.risk_model import build_risk_model
 
 VOCABULARY_SIZE = 12
 TOKENS = np.array([[3, 4, 3, 5, 3], [9, 9, 0, 0, 0], [7, 0, 0, 0, 0]], np.int32)

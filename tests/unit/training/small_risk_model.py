@@ -4,9 +4,9 @@ import keras
 import numpy as np
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
+from jobs.encoder.layers.tfidf_regression import TfidfRegression
 from jobs.encoder.ngram_hash import count_features
 from jobs.encoder.risk_model import build_risk_model
-from jobs.encoder.tfidf_regression import TfidfRegression
 from jobs.sequences.tokenizer import Tokenizer
 from jobs.sequences.vocabulary import Vocabulary
 

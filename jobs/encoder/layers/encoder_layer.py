@@ -10,8 +10,8 @@ from typing import Any
 
 import keras
 
-from jobs.encoder.multi_head_attention import MultiHeadAttention
-from jobs.encoder.point_wise_feed_forward import PointWiseFeedForward
+from jobs.encoder.layers.multi_head_attention import MultiHeadAttention
+from jobs.encoder.layers.point_wise_feed_forward import PointWiseFeedForward
 from jobs.encoder.tensor import Shape, Tensor
 
 LAYER_NORM_EPSILON = 1e-6

@@ -12,10 +12,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from jobs.encoder.encoder_layer import EncoderLayer
-from jobs.encoder.local_context import LocalContext
-from jobs.encoder.relative_place_encoding import RelativePlaceEncoding
-from jobs.encoder.sinusoidal_positional_encoding import SinusoidalPositionalEncoding
+from jobs.encoder.layers.encoder_layer import EncoderLayer
+from jobs.encoder.layers.local_context import LocalContext
+from jobs.encoder.layers.relative_place_encoding import RelativePlaceEncoding
+from jobs.encoder.layers.sinusoidal_positional_encoding import SinusoidalPositionalEncoding
 from jobs.encoder.tensor import Shape, Tensor
 from jobs.encoder.tokens import PAD_TOKEN_ID
 

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from jobs.encoder.scaled_dot_product_attention import ScaledDotProductAttention
+from jobs.encoder.layers.scaled_dot_product_attention import ScaledDotProductAttention
 from jobs.encoder.tensor import Shape, Tensor
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from jobs.encoder.encoder_layer import LAYER_NORM_EPSILON
+from jobs.encoder.layers.encoder_layer import LAYER_NORM_EPSILON
 from jobs.encoder.tensor import Shape, Tensor
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from jobs.encoder.relative_place_encoding import relative_places
+from jobs.encoder.layers.relative_place_encoding import relative_places
 from jobs.encoder.tensor import Shape, Tensor
 
 # Averages of few installs are noisy, so they are shrunk towards zero: of so many installs of weight 1, half is kept.
