@@ -39,7 +39,7 @@ from jobs.training_set.examples import Examples
 from jobs.training_set.reader import read_training_set
 from jobs.training_set.splits import Split, split_examples
 from model_registry.errors import AliasMissingError
-from model_registry.tracking import ModelTracking
+from model_registry.tracking.model_tracking import ModelTracking
 
 Floats = NDArray[np.float64]
 

@@ -2,8 +2,8 @@
 
 import hdfs
 
-from model_registry.store import ModelStore
-from model_registry.tracking import ModelTracking
+from model_registry.store.model_store import ModelStore
+from model_registry.tracking.model_tracking import ModelTracking
 from settings import Settings
 
 # A dead host is noticed in seconds; a busy DataNode may take a while to acknowledge a large file.

@@ -8,7 +8,8 @@ Out  what speaks against the promotion, each with its figures:
 from dataclasses import dataclass
 
 from model_registry.errors import AliasMissingError, PromotionRefusedError
-from model_registry.tracking import Comparison, ModelTracking
+from model_registry.tracking.comparisons import Comparison
+from model_registry.tracking.model_tracking import ModelTracking
 
 
 @dataclass(frozen=True)

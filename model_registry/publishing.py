@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 from model_registry.errors import VersionExistsError
 from model_registry.gate import Limits, check_promotion
 from model_registry.resolve import pushed_here
-from model_registry.store import ModelStore
-from model_registry.tracking import ModelTracking
+from model_registry.store.model_store import ModelStore
+from model_registry.tracking.model_tracking import ModelTracking
 from model_registry.versions import ModelVersion, PinnedModel
 
 

@@ -7,8 +7,8 @@ Out  {"name": "risk_encoder", "version": 3, "sha256": "0123…", "uri": "hdfs://
 from urllib.parse import urlsplit
 
 from model_registry.errors import VersionNotPushedError
-from model_registry.store import ModelStore
-from model_registry.tracking import ModelTracking
+from model_registry.store.model_store import ModelStore
+from model_registry.tracking.model_tracking import ModelTracking
 from model_registry.versions import PinnedModel
 
 

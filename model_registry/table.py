@@ -7,7 +7,7 @@ Out  version  aliases   sha256        auc     baseline_auc  created (UTC)       
 
 from collections.abc import Sequence
 
-from model_registry.tracking import VersionRow
+from model_registry.tracking.model_tracking import VersionRow
 
 HEADINGS = ("version", "aliases", "sha256", "auc", "baseline_auc", "created (UTC)", "run_id", "hdfs_uri")
 

@@ -17,21 +17,22 @@ from jobs.evaluation import plots
 from jobs.evaluation.baseline import BASELINE
 from jobs.runs.log import key, log_figures, log_intervals, log_training_set
 from jobs.training_set.splits import Split
-from model_registry import tracking as registry
+from model_registry.tracking import comparisons
+from model_registry.tracking.model_tracking import PAGE_TAG
 
 
 def log_versions(model_name: str, contestants: list[Contestant]) -> None:
     """Tags that the gate before a promotion searches by."""
     challenger, *opponents = contestants
     tags = {
-        registry.PURPOSE_TAG: registry.COMPARISON,
-        registry.MODEL_NAME_TAG: model_name,
-        registry.CHALLENGER_TAG: challenger.number,
-        registry.CHALLENGER_SHA256_TAG: challenger.sha256,
+        comparisons.PURPOSE_TAG: comparisons.COMPARISON,
+        comparisons.MODEL_NAME_TAG: model_name,
+        comparisons.CHALLENGER_TAG: challenger.number,
+        comparisons.CHALLENGER_SHA256_TAG: challenger.sha256,
     }
     if opponents:
-        tags[registry.CHAMPION_TAG] = opponents[0].number
-        tags[registry.CHAMPION_SHA256_TAG] = opponents[0].sha256
+        tags[comparisons.CHAMPION_TAG] = opponents[0].number
+        tags[comparisons.CHAMPION_SHA256_TAG] = opponents[0].sha256
     mlflow.set_tags(tags)
     # The gate does not believe figures on users whom the challenger may have learned by heart.
     mlflow.log_metric("challenger_users_known", float(challenger.trained_on is not None))
@@ -83,4 +84,4 @@ def log_findings(findings: Findings, holdout: Holdout, place: str) -> None:
     run = mlflow.active_run()
     text = page.write_page(findings, holdout, place, run.info.run_id if run else "")
     mlflow.log_text(text, "comparison.md")
-    mlflow.set_tags({registry.PAGE_TAG: text, "verdict": findings.verdict})
+    mlflow.set_tags({PAGE_TAG: text, "verdict": findings.verdict})

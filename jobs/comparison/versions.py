@@ -23,7 +23,7 @@ from jobs.sequences.batching import predict_in_batches
 from jobs.sequences.token_sequences import count_token
 from jobs.training_set.trained_on import TrainedOn
 from model_registry.hashing import verify_folder
-from model_registry.tracking import ModelTracking
+from model_registry.tracking.model_tracking import ModelTracking
 
 FACTS_PREFIX = "training_set."  # of the tags of a training run
 # Tokens, padding included, in one call of a model: bounds memory, as in the night.

@@ -15,7 +15,7 @@ from jobs.evaluation.intervals import Difference, Interval
 from jobs.runs.artifacts import MODEL_CARD
 from jobs.training_set.examples import TrainingSet
 from jobs.training_set.splits import Split
-from model_registry.tracking import PAGE_TAG
+from model_registry.tracking.model_tracking import PAGE_TAG
 
 
 def log_training_set(

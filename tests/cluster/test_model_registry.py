@@ -38,10 +38,10 @@ from model_registry.errors import (
 from model_registry.hashing import folder_sha256
 from model_registry.publishing import promote_version, push_version
 from model_registry.resolve import pin
-from model_registry.store import ModelStore
-from model_registry.tracking import ModelTracking
+from model_registry.store.model_store import ModelStore
+from model_registry.store.webhdfs import WebHdfs
+from model_registry.tracking.model_tracking import ModelTracking
 from model_registry.versions import ModelVersion, PinnedModel
-from model_registry.webhdfs import WebHdfs
 
 FILES = {
     "saved_model.pb": b"graph" * 1000,
@@ -88,7 +88,7 @@ def tracking(cluster) -> ModelTracking:
 def register(tracking, saved_model, monkeypatch) -> Callable[[], int]:
     """Train (make believe) and register another version; the wrapper has its own tests below."""
     monkeypatch.setattr(
-        "model_registry.tracking.log_pyfunc_model", lambda run_id, *_: f"runs:/{run_id}/model"
+        "model_registry.tracking.model_tracking.log_pyfunc_model", lambda run_id, *_: f"runs:/{run_id}/model"
     )
 
     def register_one() -> int:

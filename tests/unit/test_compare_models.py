@@ -29,7 +29,7 @@ from jobs.training_set.trained_on import TrainedOn
 from model_registry.errors import HashMismatchError, PromotionRefusedError, VersionMissingError
 from model_registry.gate import check_promotion
 from model_registry.hashing import folder_sha256
-from model_registry.tracking import ModelTracking
+from model_registry.tracking.model_tracking import ModelTracking
 from tests.unit.training.synthetic import APPS, FACTS, RISKY_APPS, made_up_examples, write_training_set
 
 # Of the users' own logits, about: a model that is as sure as the users are.

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from model_registry import __main__ as command_line
 from model_registry.errors import AliasMissingError, MlflowDownError
 from model_registry.table import render
-from model_registry.tracking import VersionRow
+from model_registry.tracking.model_tracking import VersionRow
 
 ROW = VersionRow(
     version=12,

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from model_registry import __main__ as command_line
 from model_registry.errors import AliasMissingError, PromotionRefusedError
 from model_registry.gate import Limits, check_promotion
-from model_registry.tracking import ModelTracking
+from model_registry.tracking.model_tracking import ModelTracking
 
 MODEL = "risk_encoder"
 EQUAL = {

@@ -7,7 +7,9 @@ import requests
 from hdfs import HdfsError
 from mlflow.exceptions import MlflowException, RestException
 
-from model_registry import errors, mlflow_errors, webhdfs
+from model_registry import errors
+from model_registry.store import webhdfs
+from model_registry.tracking import mlflow_errors
 
 URL = "http://127.0.0.1:9870"
 

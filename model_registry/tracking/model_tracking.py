@@ -24,8 +24,18 @@ from model_registry.errors import (
     VersionNotPushedError,
 )
 from model_registry.hashing import folder_sha256
-from model_registry.mlflow_errors import fail_within_seconds, is_missing, named_mlflow_errors
-from model_registry.packaging import log_pyfunc_model
+from model_registry.tracking.comparisons import (
+    CHALLENGER_SHA256_TAG,
+    CHALLENGER_TAG,
+    CHAMPION_SHA256_TAG,
+    CHAMPION_TAG,
+    COMPARISON,
+    MODEL_NAME_TAG,
+    PURPOSE_TAG,
+    Comparison,
+)
+from model_registry.tracking.mlflow_errors import fail_within_seconds, is_missing, named_mlflow_errors
+from model_registry.tracking.packaging import log_pyfunc_model
 from model_registry.versions import ModelVersion, PinnedModel
 
 SAVED_MODEL = "saved_model"  # artifact folder of the training run
@@ -35,12 +45,6 @@ CHALLENGER = "challenger"  # the newest pushed version
 CHAMPION = "champion"  # the version that scores every night
 
 PAGE_TAG = "mlflow.note.content"  # what MLflow shows on a run's page
-
-# Tags of a comparison's run, which jobs/compare_models.py sets and the gate searches by.
-PURPOSE_TAG, COMPARISON = "purpose", "comparison"
-MODEL_NAME_TAG = "model_name"
-CHALLENGER_TAG, CHALLENGER_SHA256_TAG = "challenger", "challenger_sha256"
-CHAMPION_TAG, CHAMPION_SHA256_TAG = "champion", "champion_sha256"
 
 FORCED_BY_TAG, FORCED_AT_TAG, FORCED_OVER_TAG = "forced_by", "forced_at", "forced_over"
 
@@ -57,21 +61,6 @@ class VersionRow:
     baseline_auc: float | None
     run_id: str
     created_at: datetime  # UTC
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Metrics of one run of jobs/compare_models.py, by the names that they have there."""
-
-    run_id: str
-    challenger_auc: float
-    champion_auc: float
-    auc_difference: float  # challenger minus champion
-    auc_difference_low: float
-    auc_difference_high: float
-    challenger_ece: float  # expected calibration error
-    challenger_ece_by_chance: float  # what true probabilities exceed in 5% of such holdouts
-    challenger_users_known: float  # 1 where those it was trained on were left out, 0 where nobody knows them
 
 
 class ModelTracking:

@@ -20,8 +20,8 @@ from model_registry.errors import (
     VersionExistsError,
 )
 from model_registry.hashing import hash_mismatch, manifest_sha256, relative_files, verify_folder
+from model_registry.store.webhdfs import WebHdfs
 from model_registry.versions import ModelVersion, PinnedModel
-from model_registry.webhdfs import WebHdfs
 
 
 class ModelStore:
