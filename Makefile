@@ -19,7 +19,7 @@ help: ## print this list
 install: $(VENV)/installed $(JARS)/installed $(JARS)/spark-classes.jsa ## Python environment and jars; the other verbs call it
 
 $(VENV)/installed: requirements.lock pyproject.toml
-	@sh local_cluster/check_prerequisites.sh $(PYTHON)
+	@sh local_cluster/install/check_prerequisites.sh $(PYTHON)
 	@echo "install the Python environment into $(VENV) …"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
@@ -27,18 +27,18 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(JARS)/installed: local_cluster/pom.xml
-	@sh local_cluster/check_prerequisites.sh $(PYTHON)
+$(JARS)/installed: local_cluster/install/pom.xml
+	@sh local_cluster/install/check_prerequisites.sh $(PYTHON)
 	@echo "fetch jars into $(JARS) …"
 	@rm -rf $(JARS)
 	@# Even a quiet Maven without colours prints codes that reset them.
-	@output=$$(mvn --batch-mode --quiet --file local_cluster/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(JARS) 2>&1) \
+	@output=$$(mvn --batch-mode --quiet --file local_cluster/install/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(JARS) 2>&1) \
 		|| { echo "$$output"; exit 1; }
 	@touch $@
 
 $(JARS)/spark-classes.jsa: $(VENV)/installed $(JARS)/installed
 	@echo "archive Spark's classes, so that jobs start faster …"
-	@$(BIN)/python -m local_cluster.class_archive
+	@$(BIN)/python -m local_cluster.install.class_archive
 
 up: install ## start the one-machine cluster and wait until it answers
 	@$(BIN)/python -m local_cluster up

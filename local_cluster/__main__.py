@@ -1,49 +1,25 @@
 """Start, look at and stop the one-machine cluster: `python -m local_cluster up|down|status|sql`."""
 
 import os
-import subprocess
 import sys
 
-import hdfs
-import psutil
 import typer
 
-from local_cluster.airflow_api import AirflowApi
-from local_cluster.configuration import write_configuration
 from local_cluster.environment import (
     airflow_environment,
     client_environment,
     pipeline_settings,
-    service_environment,
 )
 from local_cluster.layout import ClusterError, Layout
-from local_cluster.progress import step
-from local_cluster.services import (
-    NAMENODE,
-    Service,
-    airflow_services,
-    hadoop_command,
-    hadoop_services,
-    is_port_free,
-    mlflow_service,
-)
+from local_cluster.start import memory_gb, start, web_pages
 from local_cluster.supervision import (
-    await_ready,
-    end_of_log,
-    log_file,
-    owned_processes,
-    start_services,
-    start_supervisor,
     states,
     stop_everything,
     supervisor_process,
-    write_supervisor_configuration,
 )
 from settings import Settings
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
-
-HDFS_FOLDERS = ("/landing/installs", "/landing/labels", "/lake", "/models", "/receipts", "/training_sets")
 
 
 @app.command()
@@ -97,109 +73,6 @@ def airflow(context: typer.Context) -> None:
     }
     command = str(layout.python_bin / "airflow")
     os.execvpe(command, [command, *context.args], environment)
-
-
-def start(layout: Layout) -> None:
-    """Bring every service up.
-
-    Raises:
-        ClusterError: a port is taken, or a service does not come up.
-    """
-    services = [*hadoop_services(layout), mlflow_service(layout), *airflow_services(layout)]
-    layout.make_folders()
-    if supervisor_process(layout) is None:
-        refuse_taken_ports(layout)
-        stop_everything(layout)
-        write_configuration(layout)
-        write_supervisor_configuration(layout, services)
-        start_supervisor(layout)
-    bring_up(layout, services)
-
-
-def bring_up(layout: Layout, services: list[Service]) -> None:
-    """Databases are made while the services that do not need them start."""
-    stopped = {name for name, state in states(layout).items() if state != "RUNNING"}
-    waiting = [service for service in services if service.name in stopped]
-    airflow = [service for service in waiting if service.name.startswith("airflow")]
-    format_namenode(layout)
-    start_services(layout, [service for service in waiting if service not in airflow])
-    if airflow:
-        with step("create Airflow's database"):
-            run_logged(layout, "airflow-db-migrate", [str(layout.python_bin / "airflow"), "db", "migrate"])
-        start_services(layout, airflow)
-    for service in services:
-        with step(f"start {service.name}"):
-            await_ready(layout, service)
-    with step("create folders on HDFS and pools in Airflow"):
-        make_hdfs_folders(layout)
-        make_airflow_pools(layout)
-
-
-def refuse_taken_ports(layout: Layout) -> None:
-    """Name every port that somebody else listens on, before anything starts."""
-    taken = {
-        name: port for name, port in layout.settings.ports.model_dump().items() if not is_port_free(port)
-    }
-    if taken:
-        named = ", ".join(f"{port} ({name})" for name, port in taken.items())
-        raise ClusterError(
-            f"ports taken on 127.0.0.1: {named}. Stop who holds them, or move all ports: "
-            "RISK_PORT_OFFSET=1000 make up (single ones: RISK_PORTS__<NAME>, see .env.example)"
-        )
-
-
-def format_namenode(layout: Layout) -> None:
-    if (layout.data / "namenode" / "current").exists():
-        return
-    with step("format the NameNode"):
-        run_logged(
-            layout, "namenode-format", [*hadoop_command(layout, NAMENODE, 256), "-format", "-nonInteractive"]
-        )
-
-
-def run_logged(layout: Layout, name: str, command: list[str]) -> None:
-    """Run a set-up command with its output in its own log."""
-    log = log_file(layout, name)
-    with log.open("w") as file:
-        done = subprocess.run(command, env=service_environment(layout), stdout=file, stderr=subprocess.STDOUT)
-    if done.returncode:
-        raise ClusterError(f"{name} failed with exit code {done.returncode}\n{end_of_log(log)}")
-
-
-def make_hdfs_folders(layout: Layout) -> None:
-    client = hdfs.InsecureClient(layout.settings.webhdfs_url, user=layout.settings.hdfs_user)
-    for folder in HDFS_FOLDERS:
-        client.makedirs(folder)
-
-
-def make_airflow_pools(layout: Layout) -> None:
-    airflow = AirflowApi.login(layout)
-    # One GPU trains one model at a time; Spark drivers are what fills this machine's memory.
-    airflow.set_pool("gpu", 1, "training; one slot per GPU")
-    airflow.set_pool("spark", layout.settings.spark_slots, "Spark drivers at a time")
-
-
-def memory_gb(layout: Layout) -> float:
-    """Memory of all the cluster's processes, each shared page counted once per its sharers (PSS), in GB."""
-    return sum(_pss_bytes(process) for process in owned_processes(layout)) / 1e9
-
-
-def _pss_bytes(process: psutil.Process) -> int:
-    try:
-        return int(process.memory_full_info().pss)
-    except psutil.NoSuchProcess:  # ended since it was listed
-        return 0
-
-
-def web_pages(layout: Layout) -> list[str]:
-    ports = layout.settings.ports
-    user, password = AirflowApi.credentials(layout)
-    return [
-        f"Airflow  {layout.settings.airflow_url}  (log in as {user} / {password})",
-        f"MLflow   {layout.settings.mlflow_tracking_uri}",
-        f"HDFS     http://127.0.0.1:{ports.namenode_web}",
-        f"YARN     http://127.0.0.1:{ports.resourcemanager_web}",
-    ]
 
 
 def main() -> None:

@@ -3,8 +3,8 @@
 from pathlib import Path
 from xml.etree import ElementTree
 
-from local_cluster.class_archive import class_path, jvm_options
 from local_cluster.environment import OWNER
+from local_cluster.install.class_archive import class_path, jvm_options
 from local_cluster.layout import Layout
 
 LOG4J2 = """\

@@ -11,13 +11,13 @@ import hdfs
 import pytest
 from pyspark.sql import SparkSession
 
-from local_cluster.__main__ import start
 from local_cluster.airflow_api import AirflowApi
+from local_cluster.demo.landing import find_delivery, land
+from local_cluster.demo.watch import follow
 from local_cluster.environment import client_environment
-from local_cluster.landing import find_delivery, land
 from local_cluster.layout import Layout
+from local_cluster.start import start
 from local_cluster.supervision import stop_everything
-from local_cluster.watch import follow
 from model_registry.connect import connect_store, connect_tracking
 from model_registry.resolve import pin
 from model_registry.versions import PinnedModel

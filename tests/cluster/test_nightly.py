@@ -15,8 +15,8 @@ from jobs.lake.staging import DuplicatePublishError
 from jobs.lake.tables import TablePartition
 from jobs.score_users import main as score_users
 from jobs.score_users import stage
+from local_cluster.demo.watch import follow, last_events, task_log
 from local_cluster.supervision import wait_until
-from local_cluster.watch import follow, last_events, task_log
 from model_registry.versions import PinnedModel
 from tests.cluster.conftest import Cluster
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local_cluster.__main__ import refuse_taken_ports
 from local_cluster.environment import service_environment
 from local_cluster.layout import ClusterError, Layout
+from local_cluster.start import refuse_taken_ports
 from local_cluster.supervision import end_of_log, owned_processes, stop_everything
 from settings import Ports, Settings
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from local_cluster.demo.steps.steps import last_consecutive
 
-from local_cluster.demo import last_consecutive
-from local_cluster.landing import find_delivery
+from local_cluster.demo.landing import find_delivery
 from local_cluster.layout import ClusterError
 
 LABELS = "user_id,label,as_of,observed_at\nu1,1,2003-06-02T00:00:00Z,2003-07-15T00:00:00Z\n"

@@ -6,7 +6,6 @@ Out  tables on HDFS, a model in MLflow, runs in Airflow, and a summary on the te
 
 import os
 import shutil
-import sys
 import threading
 import time
 from datetime import date, timedelta
@@ -18,14 +17,14 @@ from mlflow import MlflowClient
 from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 
-from local_cluster.__main__ import memory_gb, start, web_pages
 from local_cluster.airflow_api import AirflowApi
+from local_cluster.demo.landing import Delivery, clear_landing, find_delivery, land
+from local_cluster.demo.watch import follow
 from local_cluster.environment import client_environment
-from local_cluster.landing import Delivery, clear_landing, find_delivery, land
 from local_cluster.layout import ClusterError, Layout
 from local_cluster.progress import say, step
+from local_cluster.start import memory_gb, start, web_pages
 from local_cluster.supervision import wait_until
-from local_cluster.watch import follow
 from settings import Settings
 from simulator.simulate import Simulation
 from simulator.simulate import simulate as write_simulation
@@ -197,15 +196,3 @@ def difference(metrics: dict[str, float], other: str) -> str:
     """How far the model's AUC is ahead of another's, with the 95% interval of its training run."""
     name = f"ahead_of_{other}_auc"
     return f"{metrics[name]:+.3f} AUC ({metrics[f'{name}_low']:+.3f} to {metrics[f'{name}_high']:+.3f})"
-
-
-def main() -> None:
-    """Turn a ClusterError into its message and exit code 1."""
-    try:
-        typer.run(demo)
-    except ClusterError as error:
-        sys.exit(f"error: {error}")
-
-
-if __name__ == "__main__":
-    main()

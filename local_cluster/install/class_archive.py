@@ -1,7 +1,7 @@
 """Archive the classes that Spark loads, so that drivers and executors map one file instead of reading 280 jars.
 
 In   the jars of `make install`
-Out  .cluster/jars/spark-classes.jsa, 190 MB: `make install` calls `python -m local_cluster.class_archive`
+Out  .cluster/jars/spark-classes.jsa, 190 MB: `make install` calls `python -m local_cluster.install.class_archive`
 
 A small job's driver and executor spend most of their time on loading classes: 32 s of processor time with the
 archive, 44 s without (`extract_sessions` of 18,000 rows on 2 cores). A JVM that finds other jars than those archived
