@@ -14,9 +14,8 @@ from jobs.build_training_set import build_examples
 from jobs.evaluation.baseline import fit_baseline, predict_baseline
 from jobs.training_set.reader import read_training_set
 from jobs.training_set.splits import split_by_user
-from tests.unit.landing_day import land, uri
-from tests.unit.test_build_sequences import SESSIONS
-from tests.unit.test_build_training_set import LABELS
+from tests.made_up.landing_day import land, uri
+from tests.made_up.schemas import LABELS, SESSIONS
 
 USERS = 400
 APPS = 20  # those of high number a little likelier among users of label 1

@@ -1,0 +1,142 @@
+"""Which files of a folder are data, and the name of the one that cannot be read."""
+
+import pyarrow as pa
+import pytest
+from py4j.protocol import Py4JJavaError
+
+from jobs.lake.hadoop_files import HadoopFiles
+from jobs.landing.event_rules import FIELDS
+from jobs.landing.files import (
+    DayNotCompleteError,
+    LandedFile,
+    UnreadableFileError,
+    list_complete_day,
+    list_data_files,
+)
+from jobs.landing.rows import read_rows
+from jobs.landing.unreadable import naming_unreadable_files, root_cause
+from tests.made_up.landing_day import gz, jsonl, land, land_complete, uri
+
+A_ROW = {"user_id": "u1", "app_id": "maps", "event_time": "2026-01-31T10:00:00Z"}
+
+
+@pytest.fixture
+def files(spark):
+    return HadoopFiles(spark)
+
+
+def test_hidden_names_are_not_data(files, tmp_path):
+    folder = land_complete(tmp_path, part__jsonl="", _notes__txt="", **{".part__jsonl.tmp": ""})
+    assert [file.uri.rsplit("/", 1)[-1] for file in list_complete_day(files, folder)] == ["part.jsonl"]
+
+
+def test_the_name_says_format_and_compression(files, tmp_path):
+    folder = land(
+        tmp_path, a__csv="x", b__csv__gz=gz("x"), c__jsonl="", d__parquet="x", e__parquet__gz=gz("x")
+    )
+    assert [(file.format, file.is_gzip) for file in list_data_files(files, folder)] == [
+        ("csv", False),
+        ("csv", True),
+        ("jsonl", False),
+        ("parquet", False),
+        ("parquet", True),
+    ]
+
+
+@pytest.mark.parametrize("name", ["part__txt", "part__json", "part__jsonl__bz2", "part__gz"])
+def test_any_other_extension_is_named_and_refused(files, tmp_path, name):
+    folder = land(tmp_path, **{name: "x"})
+    with pytest.raises(UnreadableFileError, match=name.replace("__", r"\.") + r": expected a file \*\.jsonl"):
+        list_data_files(files, folder)
+
+
+def test_a_folder_among_the_files_is_refused(files, tmp_path):
+    land(tmp_path / "hour=03.jsonl", part__jsonl="")
+    with pytest.raises(UnreadableFileError, match=r"hour=03\.jsonl: .*got a folder"):
+        list_data_files(files, uri(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["part__parquet", "part__jsonl__gz", "part__csv__gz", "part__parquet__gz"])
+def test_zero_bytes_are_refused_where_the_format_has_a_frame(files, tmp_path, name):
+    folder = land(tmp_path, **{name: b""})
+    with pytest.raises(UnreadableFileError, match=name.replace("__", r"\.") + " has zero bytes"):
+        list_data_files(files, folder)
+
+
+def test_a_day_without_success_is_not_complete_and_a_retry_may_help(files, tmp_path):
+    with pytest.raises(DayNotCompleteError, match=r"has no _SUCCESS") as error:
+        list_complete_day(files, land(tmp_path, part__jsonl=jsonl(A_ROW)))
+    assert getattr(error.value, "retryable", True)
+
+
+def test_a_day_without_a_folder_says_that_nothing_landed(files, tmp_path):
+    with pytest.raises(DayNotCompleteError, match=r"ds=2026-01-31 does not exist"):
+        list_complete_day(files, uri(tmp_path / "ds=2026-01-31"))
+
+
+def read_all(spark, folder):
+    landed = list_data_files(HadoopFiles(spark), folder)
+    with naming_unreadable_files(landed):
+        return read_rows(spark, landed, FIELDS).collect()
+
+
+def parquet_bytes(tmp_path):
+    rows = [{**A_ROW, "user_id": f"u{number}"} for number in range(5000)]
+    land(tmp_path / "whole", part__parquet=pa.Table.from_pylist(rows))
+    return (tmp_path / "whole" / "part.parquet").read_bytes()
+
+
+def damage_pages(content):
+    return content[:100] + bytes(1000) + content[1100:]
+
+
+WHOLE = gz(jsonl(*[{**A_ROW, "user_id": f"u{number}"} for number in range(500)]))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "cause"),
+    [
+        ("cut in the middle.jsonl.gz", WHOLE[: len(WHOLE) // 2], "EOFException"),
+        ("cut in its header.csv.gz", WHOLE[:5], "EOFException"),
+        ("cut before its checksum.jsonl.gz", WHOLE[:-8], "EOFException"),
+        ("plain text.jsonl.gz", b"no gzip at all\n", "not a gzip file"),
+        ("plain text.parquet", b"no parquet at all\n", "not a Parquet file"),
+        ("plain text.parquet.gz", gz("no parquet at all\n"), "Parquet"),
+    ],
+)
+def test_a_damaged_file_is_named_with_its_cause(spark, tmp_path, name, content, cause):
+    land(tmp_path, good__jsonl=jsonl(A_ROW), **{name: content})
+    with pytest.raises(UnreadableFileError) as error:
+        read_all(spark, uri(tmp_path))
+    assert f"/{name} cannot be read: " in str(error.value)
+    assert cause in str(error.value)
+    assert "good.jsonl" not in str(error.value)
+
+
+@pytest.mark.parametrize("damage", [damage_pages, lambda content: content[: len(content) // 2]])
+def test_a_damaged_parquet_file_is_named(spark, tmp_path, damage):
+    folder = land(tmp_path / "day", part__parquet=damage(parquet_bytes(tmp_path)))
+    with pytest.raises(UnreadableFileError, match=r"/part\.parquet cannot be read: "):
+        read_all(spark, folder)
+
+
+def test_an_outage_while_reading_is_not_blamed_on_the_file():
+    class Outage(Py4JJavaError):
+        def __init__(self):
+            pass
+
+        def __str__(self):
+            return "Encountered error while reading file hdfs://h/a.csv.\nCaused by: java.net.ConnectException: refused"
+
+    with pytest.raises(Outage), naming_unreadable_files([LandedFile("hdfs://h/a.csv", "csv", False)]):
+        raise Outage
+
+
+def test_the_root_cause_is_the_innermost_one():
+    trace = (
+        "An error occurred while calling o1.count.\n"
+        ": org.apache.spark.SparkException: [FAILED_READ_FILE.NO_HINT] …\n\tat org.apache.spark.X(Y.scala:1)\n"
+        "Caused by: java.io.IOException: could not decode\n\tat a.B.c(D.java:2)\n"
+        "Caused by: java.io.IOException: FAILED_TO_UNCOMPRESS(5)\n\tat a.B.c(D.java:3)\n"
+    )
+    assert root_cause(trace) == "IOException: FAILED_TO_UNCOMPRESS(5)"

@@ -1,0 +1,112 @@
+"""Each user's last installs over a window of landing days."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobs.build_sequences import build_sequences, main
+from jobs.lake.receipts import MissingExtractionError, Window
+from jobs.lake.tables import TablePartition, ensure_tables
+from tests.made_up.landing_day import land, uri
+from tests.made_up.schemas import SESSIONS
+
+MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
+JANUARY = Window(date(2026, 1, 1), date(2026, 1, 31))
+
+
+def session(user, landing_day, *installs):
+    """A session that landed on a day of January 2026, of installs (minute since the year began, app) in order."""
+    times = [MIDNIGHT + timedelta(minutes=minute) for minute, _ in installs]
+    apps = [app for _, app in installs]
+    return (user, 0, times[0], times[-1], apps, times, date(2026, 1, landing_day))
+
+
+def sequences_of(spark, sessions, max_sequence_length=128, window=JANUARY):
+    """user_id -> [(minute, app), …]"""
+    built = build_sequences(spark.createDataFrame(sessions, SESSIONS), window, max_sequence_length).collect()
+    assert all(row.sequence_length == len(row.app_ids) == len(row.event_times) for row in built)
+    assert len({row.user_id for row in built}) == len(built)
+    return {
+        row.user_id: [
+            (minutes_since_midnight(time), app)
+            for time, app in zip(row.event_times, row.app_ids, strict=True)
+        ]
+        for row in built
+    }
+
+
+def minutes_since_midnight(time):
+    return round((time.astimezone(UTC) - MIDNIGHT).total_seconds() / 60)
+
+
+def test_installs_come_by_time_then_app_whatever_day_they_landed(spark):
+    sessions = [session("u1", 2, (30, "z"), (40, "b")), session("u1", 3, (10, "late"), (40, "a"))]
+    assert sequences_of(spark, sessions) == {"u1": [(10, "late"), (30, "z"), (40, "a"), (40, "b")]}
+
+
+def test_only_the_last_installs_are_kept_first_one_first(spark):
+    sessions = [session("u1", 1, (1, "a"), (2, "b"), (3, "c")), session("u2", 1, (1, "a"))]
+    assert sequences_of(spark, sessions, max_sequence_length=2) == {
+        "u1": [(2, "b"), (3, "c")],
+        "u2": [(1, "a")],
+    }
+
+
+def test_an_install_that_landed_on_two_days_counts_once_before_the_last_are_kept(spark):
+    sessions = [session("u1", 1, (1, "a"), (2, "b")), session("u1", 2, (2, "b"))]
+    assert sequences_of(spark, sessions, max_sequence_length=2) == {"u1": [(1, "a"), (2, "b")]}
+
+
+def test_the_same_app_at_two_times_counts_twice(spark):
+    assert sequences_of(spark, [session("u1", 1, (1, "a"), (9, "a"))]) == {"u1": [(1, "a"), (9, "a")]}
+
+
+def test_days_outside_of_the_window_are_not_seen(spark):
+    sessions = [session(f"u{day}", day, (1, "a")) for day in (4, 5, 6, 7)]
+    window = Window(date(2026, 1, 5), date(2026, 1, 6))
+    assert sequences_of(spark, sessions, window=window).keys() == {"u5", "u6"}
+
+
+INSTALL = st.tuples(st.integers(0, 15), st.sampled_from("abc"))
+SESSION = st.tuples(
+    st.sampled_from(["u1", "u2", "u3"]),
+    st.integers(1, 31),
+    st.lists(INSTALL, min_size=1, max_size=8).map(sorted),
+)
+
+
+def sequences_by_hand(sessions, max_sequence_length):
+    installs = {}
+    for user, landing_day, session_installs in sessions:
+        if 10 <= landing_day <= 20:
+            installs.setdefault(user, set()).update(session_installs)
+    return {user: sorted(found)[-max_sequence_length:] for user, found in installs.items()}
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(SESSION, max_size=30), st.integers(1, 12))
+def test_sequences_are_those_of_a_plain_loop(spark, sessions, max_sequence_length):
+    rows = [session(user, day, *installs) for user, day, installs in sessions]
+    window = Window(date(2026, 1, 10), date(2026, 1, 20))
+    found = sequences_of(spark, rows, max_sequence_length, window)
+    assert found == sequences_by_hand(sessions, max_sequence_length)
+
+
+def test_the_job_looks_back_over_extracted_days_only_and_names_the_others(spark, tmp_path):
+    ensure_tables(spark)
+    for day in (10, 11, 12):
+        land(tmp_path / "landing" / f"ds=2026-01-{day}")
+        landed = spark.createDataFrame([session(f"u{day}", day, (day, "a"))], SESSIONS)
+        TablePartition("risk.install_sessions", date(2026, 1, day)).overwrite_with(landed)
+    land(tmp_path / "receipts", **{"ds=2026-01-11.json": "", "ds=2026-01-12.json": ""})
+    sequences = TablePartition.parse("risk.user_sequences/ds=2026-01-12")
+    roots = uri(tmp_path / "landing"), uri(tmp_path / "receipts")
+
+    with pytest.raises(MissingExtractionError, match=": 2026-01-10; run"):
+        main("risk.install_sessions", sequences, *roots, lookback_days=3)
+
+    # Two days back from the 12th, itself included, is the 11th: the 10th is neither waited for nor read.
+    main("risk.install_sessions", sequences, *roots, lookback_days=2)
+    assert sorted(row.user_id for row in sequences.read(spark).collect()) == ["u11", "u12"]

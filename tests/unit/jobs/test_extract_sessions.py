@@ -1,0 +1,275 @@
+"""From landed files to sessions, with every row accounted for."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobs.extract_sessions import (
+    Counts,
+    CountsDisagreeError,
+    TooManyBadRowsError,
+    assign_sessions,
+    check_bad_share,
+    collect_sessions,
+    count_copies,
+    main,
+)
+from jobs.lake.tables import TablePartition
+from jobs.landing.files import DayNotCompleteError, UnreadableFileError
+from tests.made_up.landing_day import gz, jsonl, land, land_complete, uri
+
+MIDNIGHT = datetime(2026, 1, 31, tzinfo=UTC)
+INSTALLS = "user_id STRING, app_id STRING, event_time TIMESTAMP"
+
+
+def at(clock):
+    """A moment of the day: "10:00:00" or "10:00:00.5"."""
+    return datetime.fromisoformat(f"2026-01-31T{clock}+00:00")
+
+
+def install_log(spark, *rows):
+    return spark.createDataFrame([(user, app, at(clock)) for user, clock, app in rows], INSTALLS)
+
+
+def session_indexes(assigned):
+    """Session indexes in order of user, time and app."""
+    rows = assigned.orderBy("user_id", "event_time", "app_id").collect()
+    return [row.session_index for row in rows]
+
+
+def test_idle_for_exactly_the_gap_starts_a_session(spark):
+    installs = install_log(spark, ("u1", "10:00:00", "maps"), ("u1", "10:30:00", "chat"))
+    assert session_indexes(assign_sessions(installs, gap_seconds=1800)) == [0, 1]
+
+
+def test_idle_for_a_moment_less_than_the_gap_does_not(spark):
+    # 1799.999 s, although the whole seconds are 1800 apart.
+    installs = install_log(spark, ("u1", "10:00:00.999", "maps"), ("u1", "10:30:00.998", "chat"))
+    assert session_indexes(assign_sessions(installs, gap_seconds=1800)) == [0, 0]
+
+
+def test_the_gap_is_to_the_last_install_and_not_to_the_first(spark):
+    clocks = ["10:00:00", "10:20:00", "10:40:00", "11:10:00"]
+    installs = install_log(spark, *(("u1", clock, "maps") for clock in clocks))
+    assert session_indexes(assign_sessions(installs, gap_seconds=1800)) == [0, 0, 0, 1]
+
+
+def test_every_user_starts_with_session_0(spark):
+    installs = install_log(spark, ("u1", "10:00:00", "maps"), ("u2", "23:00:00", "maps"))
+    assert session_indexes(assign_sessions(installs)) == [0, 0]
+
+
+def test_a_session_holds_its_apps_by_time_and_then_by_name(spark):
+    installs = install_log(
+        spark,
+        ("u1", "10:05:00", "b"),
+        ("u1", "10:05:00", "a"),
+        ("u1", "10:00:00", "z"),
+        ("u1", "12:00:00", "c"),
+    )
+    sessions = collect_sessions(assign_sessions(installs)).orderBy("session_index").collect()
+    assert [row.app_ids for row in sessions] == [["z", "a", "b"], ["c"]]
+    first = sessions[0]
+    assert [first.started_at, first.ended_at] == [first.event_times[0], first.event_times[-1]]
+    assert minutes_of(first.event_times) == [600, 605, 605]
+
+
+def minutes_of(times):
+    return [int((time.astimezone(UTC) - MIDNIGHT).total_seconds()) // 60 for time in times]
+
+
+# A few apps and a coarse clock, so that ties, repeats and gaps of exactly 30 minutes are common.
+INSTALL = st.tuples(
+    st.sampled_from(["u1", "u2", "u3", "u4", "u5"]),
+    st.sampled_from("abc"),
+    st.integers(0, 60).map(lambda x: 5 * x),
+)
+
+
+def sessions_by_hand(rows, gap_minutes=30):
+    """(user, session index, [(minute, app), …]) by a plain loop over one user's installs at a time."""
+    found = []
+    for user in sorted({user for user, _, _ in rows}):
+        index, last = -1, None
+        for minute, app in sorted((minute, app) for other, app, minute in rows if other == user):
+            if last is None or minute - last >= gap_minutes:
+                index += 1
+                found.append((user, index, []))
+            found[-1][2].append((minute, app))
+            last = minute
+    return found
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.sets(INSTALL, max_size=60))
+def test_sessions_are_those_of_a_plain_loop(spark, rows):
+    log = [(user, app, MIDNIGHT + timedelta(minutes=minute)) for user, app, minute in rows]
+    sessions = collect_sessions(assign_sessions(spark.createDataFrame(log, INSTALLS))).collect()
+    found = [
+        (row.user_id, row.session_index, list(zip(minutes_of(row.event_times), row.app_ids, strict=True)))
+        for row in sessions
+    ]
+    assert sorted(found) == sessions_by_hand(rows)
+
+
+def test_copies_agree_in_user_app_time_and_type(spark):
+    rows = [
+        ("u1", "maps", at("10:00:00"), "install", None),
+        ("u1", "maps", at("10:00:00"), "install", None),
+        ("u1", "maps", at("10:00:00"), "update", None),
+        ("u1", "maps", at("10:00:01"), "install", None),
+        ("u1", "maps", at("10:00:00"), "install", "too_long"),  # no event at all
+    ]
+    judged = spark.createDataFrame(rows, INSTALLS + ", event_type STRING, reason STRING")
+    assert sorted(row.copies for row in count_copies(judged).collect()) == [1, 1, 2]
+
+
+def test_counts_that_do_not_add_up_are_refused():
+    with pytest.raises(CountsDisagreeError, match=r"landed 10 = .*the right side adds up to 9"):
+        Counts(landed=10, accepted=5, duplicates=2, not_installs=1, rejected=1, files=1).check()
+
+
+def test_exactly_the_allowed_share_of_bad_rows_passes(spark):
+    rejected = spark.createDataFrame([("f", "r", "too_long")] * 5, "file STRING, raw STRING, reason STRING")
+    check_bad_share(rejected, landed=100, max_bad_share=0.05)
+    with pytest.raises(TooManyBadRowsError, match=r"5 of 99 rows \(5\.1%\) are bad, allowed are 5\.0%"):
+        check_bad_share(rejected, landed=99, max_bad_share=0.05)
+
+
+class Day:
+    """One landing day in a temporary folder, and what its extraction wrote."""
+
+    def __init__(self, spark, root, ds):
+        self.spark = spark
+        self.root = root
+        self.ds = date.fromisoformat(ds)
+        self.folder = root / "landing" / f"ds={ds}"
+        self.receipt = root / "receipts" / f"ds={ds}.json"
+        self.sessions, self.rejected, self.counts = (
+            TablePartition(f"risk.{table}", self.ds)
+            for table in ("install_sessions", "rejected_events", "extraction_counts")
+        )
+
+    def extract(self, *further_days, max_bad_share=1.0):
+        main(
+            landing_root=uri(self.root / "landing"),
+            receipts_root=uri(self.root / "receipts"),
+            sessions=self.sessions.table,
+            rejected=self.rejected.table,
+            counts=self.counts.table,
+            day=[self.ds, *further_days],
+            max_bad_share=max_bad_share,
+        )
+
+    def rows(self, partition):
+        return sorted(tuple(row) for row in partition.read(self.spark).drop("ds").collect())
+
+
+@pytest.fixture
+def day(spark, tmp_path):
+    return Day(spark, tmp_path, "2026-01-31")
+
+
+def event(user="u1", app="maps", clock="10:00:00", **more):
+    return {"user_id": user, "app_id": app, "event_time": f"2026-01-31T{clock}Z", **more}
+
+
+def test_every_landed_row_goes_to_one_place_and_a_rerun_writes_the_same(day):
+    land_complete(
+        day.folder,
+        a__jsonl__gz=gz(
+            jsonl(
+                event(),
+                event(),  # an exact duplicate
+                event(event_time="2026-01-31T11:00:00+01:00"),  # the same moment, written otherwise
+                event(app="chat", clock="10:10:00"),
+                event(app="chat", clock="10:10:00", event_type="update"),
+                event(
+                    app="chat", clock="10:10:00", event_type="update"
+                ),  # its duplicate counts as a duplicate
+                "not json",
+            )
+        ),
+        b__csv="user_id,app_id,event_time\nu2,bank,1769853600000\nu2,bank,noon\n",
+    )
+    day.extract()
+    assert day.rows(day.counts) == [(9, 3, 3, 1, 2, 2)]
+    assert [(row[0], row[4]) for row in day.rows(day.sessions)] == [
+        ("u1", ["maps", "chat"]),
+        ("u2", ["bank"]),
+    ]
+    assert day.rows(day.rejected) == [
+        (f"{uri(day.folder)}/a.jsonl.gz", "not json", "unparseable"),
+        (f"{uri(day.folder)}/b.csv", "u2,bank,noon", "invalid_event_time"),
+    ]
+    assert json.loads(day.receipt.read_text()) == {
+        "ds": "2026-01-31",
+        "landed": 9,
+        "accepted": 3,
+        "duplicates": 3,
+        "not_installs": 1,
+        "rejected": 2,
+        "files": 2,
+    }
+
+    tables = [day.sessions, day.rejected, day.counts]
+    first = [day.rows(table) for table in tables]
+    day.extract()
+    assert [day.rows(table) for table in tables] == first
+
+
+def test_too_many_bad_rows_publish_nothing_and_withdraw_the_receipt(day):
+    land_complete(day.folder, a__jsonl=jsonl(event()))
+    day.extract()
+    land(day.folder, b__jsonl=jsonl("broken", event(user="")))
+    with pytest.raises(TooManyBadRowsError) as error:
+        day.extract(max_bad_share=0.05)
+    assert (
+        "2 of 3 rows (66.7%) are bad, allowed are 5.0%, nothing is published: missing_field 1, unparseable 1"
+        in str(error.value)
+    )
+    assert "b.jsonl: " in str(error.value)
+    assert not day.receipt.exists()
+    assert day.rows(day.rejected) == []
+    assert [row[0] for row in day.rows(day.sessions)] == ["u1"]  # those of before
+
+
+def test_an_empty_day_with_success_is_extracted(day):
+    land_complete(day.folder, a__jsonl="", b__csv="user_id,app_id,event_time\n")
+    day.extract(max_bad_share=0.0)
+    assert day.rows(day.counts) == [(0, 0, 0, 0, 0, 2)]
+    assert day.rows(day.sessions) == []
+    assert day.receipt.exists()
+
+
+def test_days_of_one_job_are_extracted_in_order_and_each_by_itself(spark, tmp_path):
+    later, earlier = (Day(spark, tmp_path, ds) for ds in ("2026-02-02", "2026-02-01"))
+    for day, app in ((later, "chat"), (earlier, "maps")):
+        land_complete(day.folder, a__jsonl=jsonl(event(app=app)))
+    later.extract(earlier.ds)
+    assert [day.rows(day.sessions)[0][4] for day in (earlier, later)] == [["maps"], ["chat"]]
+    assert earlier.receipt.exists()
+    assert later.receipt.exists()
+
+    (earlier.folder / "_SUCCESS").unlink()
+    with pytest.raises(DayNotCompleteError, match="ds=2026-02-01"):
+        later.extract(earlier.ds)
+    assert later.receipt.exists()  # the job had not come to it
+
+
+def test_a_day_without_success_is_not_extracted(day):
+    land(day.folder, a__jsonl=jsonl(event()))
+    with pytest.raises(DayNotCompleteError):
+        day.extract()
+    assert not day.receipt.exists()
+
+
+def test_a_truncated_file_fails_the_day_with_its_name(day):
+    whole = gz(jsonl(*(event(user=f"u{number}") for number in range(1000))))
+    land_complete(day.folder, a__jsonl=jsonl(event()), b__jsonl__gz=whole[: len(whole) // 2])
+    with pytest.raises(UnreadableFileError, match=r"/b\.jsonl\.gz cannot be read: EOFException"):
+        day.extract()
+    assert not day.receipt.exists()

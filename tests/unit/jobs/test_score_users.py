@@ -1,0 +1,195 @@
+"""The whole scoring job on a local Spark, a real Iceberg table and a tiny real SavedModel."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from jobs.lake.staging import StagingOffError, WapIdTakenError, check_can_stage, snapshots_with_wap_id
+from jobs.lake.tables import TablePartition, ensure_tables
+from jobs.score_users import EmptySequencesError, NoUsersError, count_users, score_users, spread_over, stage
+from jobs.scoring.reasons import ReasonsOptions
+from jobs.scoring.worker_errors import WorkerFailedError, WorkerRefusedError, named_worker_error
+from model_registry.hashing import folder_sha256
+from model_registry.versions import ModelVersion, PinnedModel
+from tests.made_up.tiny_model import plain_contributions, plain_logit, save_tiny_model, sigmoid
+
+SEQUENCES = TablePartition.parse("risk.user_sequences/ds=2026-01-31")
+SCORES = TablePartition.parse("risk.risk_scores/ds=2026-01-31")
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+SEQUENCE_COLUMNS = "user_id string, app_ids array<string>, event_times array<timestamp>, sequence_length int"
+USERS = {
+    "u1": ["maps", "chat"],
+    "u2": ["never seen"],
+    "u3": ["maps", "game", "bank", "game", "new", "chat"],  # longer than the model reads
+    "u4": ["bank"],
+}
+TOKENS = {"u1": [4, 3], "u2": [1], "u3": [5, 6, 1, 3], "u4": [5]}
+
+
+@pytest.fixture
+def lake(spark):
+    """The session, with empty tables."""
+    for table in ("risk_scores", "user_sequences"):
+        spark.sql(f"DROP TABLE IF EXISTS lake.risk.{table}")
+    ensure_tables(spark)
+    return spark
+
+
+@pytest.fixture(scope="module")
+def pinned(spark, tmp_path_factory) -> PinnedModel:
+    """A tiny model in a folder of its pinned name, handed to the workers as the job hands it."""
+    models = tmp_path_factory.mktemp("models")
+    folder = save_tiny_model(models / "unnamed")
+    version = ModelVersion("tiny", 1, folder_sha256(folder))
+    folder = folder.rename(models / version.dirname)
+    spark.sparkContext.addFile(folder.as_uri(), recursive=True)
+    return PinnedModel(version.name, version.version, version.sha256, folder.as_uri())
+
+
+def sequence_rows(spark, users):
+    rows = [(user_id, app_ids, [NOON] * len(app_ids), len(app_ids)) for user_id, app_ids in users.items()]
+    return spark.createDataFrame(rows, SEQUENCE_COLUMNS)
+
+
+def score_rows(spark, *user_ids):
+    """Rows as score_users makes them, without a model."""
+    rows = [(user_id, 0.5, 0.0, 1, 0, "tiny", 1, "ab" * 32, "night", None) for user_id in user_ids]
+    return spark.createDataFrame(rows, spark.table("lake.risk.risk_scores").drop("ds").schema)
+
+
+def test_every_user_gets_the_models_own_score_and_the_pinned_models_name(lake, pinned):
+    scores = score_users(
+        sequence_rows(lake, USERS), pinned, run_id="night", num_tasks=1, max_tokens_per_batch=8
+    )
+    scored = {row.user_id: row for row in scores.collect()}
+    assert scored.keys() == USERS.keys()
+    for user_id, tokens in TOKENS.items():
+        row, logit = scored[user_id], plain_logit(tokens)
+        assert (row.logit, row.risk_score) == (pytest.approx(logit), pytest.approx(sigmoid(logit)))
+        assert (row.sequence_length, row.unknown_apps) == (len(tokens), tokens.count(1))
+        assert (row.model_name, row.model_version, row.model_sha256) == ("tiny", 1, pinned.sha256)
+        assert (row.run_id, row.reasons) == ("night", None)
+
+
+def test_reasons_are_staged_with_the_scores_of_the_riskiest_users(lake, pinned):
+    options = ReasonsOptions(above=sigmoid(plain_logit(TOKENS["u4"])) - 1e-6, top=1)  # u1 and u2 score lower
+    scores = score_users(sequence_rows(lake, USERS), pinned, "night", 1, 8, options)
+    stage(scores, SCORES, "try-1")
+    (snapshot_id,) = snapshots_with_wap_id(lake, SCORES.table, "try-1")
+    staged = lake.sql(f"SELECT user_id, reasons FROM lake.risk.risk_scores VERSION AS OF {snapshot_id}")
+    reasons = {row.user_id: row.reasons for row in staged.collect()}
+    assert reasons == {
+        "u1": None,
+        "u2": None,
+        "u3": None,
+        "u4": [("bank", 0, pytest.approx(plain_contributions(TOKENS["u4"])[0]))],
+    }
+
+
+def test_a_table_of_an_earlier_version_gets_the_column_for_reasons(lake):
+    lake.sql("ALTER TABLE lake.risk.risk_scores DROP COLUMN reasons")
+    ensure_tables(lake)
+    stage(score_rows(lake, "u1"), SCORES, "try-1")
+    assert lake.table("lake.risk.risk_scores").columns[-1] == "reasons"
+
+
+def test_scores_have_the_tables_columns_and_types(lake, pinned):
+    scores = score_users(sequence_rows(lake, USERS), pinned, "night", num_tasks=1, max_tokens_per_batch=8)
+    expected = lake.table("lake.risk.risk_scores").drop("ds").schema
+    assert [(field.name, field.dataType) for field in scores.schema] == [
+        (field.name, field.dataType) for field in expected
+    ]
+
+
+def test_staged_rows_carry_the_day_and_wait_under_the_id(lake):
+    stage(score_rows(lake, "u1", "u2"), SCORES, "try-1")
+    (snapshot_id,) = snapshots_with_wap_id(lake, SCORES.table, "try-1")
+    staged = lake.sql(f"SELECT user_id, ds FROM lake.risk.risk_scores VERSION AS OF {snapshot_id}")
+    assert sorted(staged.collect()) == [("u1", SCORES.ds), ("u2", SCORES.ds)]
+    assert SCORES.read(lake).count() == 0
+    assert lake.conf.get("spark.wap.id", None) is None  # later writes of the session are not staged
+
+
+def test_a_model_of_other_bytes_fails_the_job_by_name_and_stages_nothing(lake, tmp_path):
+    other = ModelVersion("tiny", 2, "0" * 64)
+    folder = save_tiny_model(tmp_path / other.dirname)
+    lake.sparkContext.addFile(folder.as_uri(), recursive=True)
+    model = PinnedModel(other.name, other.version, other.sha256, folder.as_uri())
+    scores = score_users(sequence_rows(lake, USERS), model, "night", num_tasks=1, max_tokens_per_batch=8)
+    with pytest.raises(
+        WorkerRefusedError, match=rf"HashMismatchError: expected SHA-256 {other.sha256} .* found \w+"
+    ):
+        stage(scores, SCORES, "try-1")
+    assert snapshots_with_wap_id(lake, SCORES.table, "try-1") == []
+    assert lake.conf.get("spark.wap.id", None) is None
+
+
+def test_an_id_can_be_staged_under_only_once(lake):
+    check_can_stage(lake, SCORES, "try-1")
+    stage(score_rows(lake, "u1"), SCORES, "try-1")
+    with pytest.raises(WapIdTakenError, match="'try-1'"):
+        check_can_stage(lake, SCORES, "try-1")
+    check_can_stage(lake, SCORES, "try-2")
+
+
+def test_a_table_that_would_show_scores_at_once_is_refused(lake):
+    lake.sql("ALTER TABLE lake.risk.risk_scores SET TBLPROPERTIES ('write.wap.enabled' = 'false')")
+    with pytest.raises(StagingOffError, match=r"write\.wap\.enabled=true"):
+        check_can_stage(lake, SCORES, "try-1")
+
+
+def test_a_day_without_sequences_is_an_error(lake):
+    with pytest.raises(NoUsersError, match=r"user_sequences/ds=2026-01-31 has no rows"):
+        count_users(SEQUENCES.read(lake), SEQUENCES)
+
+
+def test_a_user_without_installs_is_an_error_before_anything_is_scored(lake):
+    SEQUENCES.overwrite_with(sequence_rows(lake, {"u1": ["maps"], "u2": []}))
+    with pytest.raises(EmptySequencesError, match="sequence_length 0"):
+        count_users(SEQUENCES.read(lake), SEQUENCES)
+
+
+def test_users_are_counted_without_reading_a_data_file(lake):
+    SEQUENCES.overwrite_with(sequence_rows(lake, USERS))
+    for file in lake.sql("SELECT file_path FROM lake.risk.user_sequences.files").collect():
+        path = lake._jvm.java.nio.file.Path.of(lake._jvm.java.net.URI.create(file.file_path))
+        lake._jvm.java.nio.file.Files.delete(path)
+    assert count_users(SEQUENCES.read(lake), SEQUENCES) == 4
+
+
+def test_one_file_is_spread_over_all_tasks_and_many_files_stay_as_they_are(spark):
+    users = sequence_rows(spark, USERS).select("user_id", "app_ids", "event_times")
+    assert spread_over(users.coalesce(1), 4).rdd.getNumPartitions() == 4
+    assert spread_over(users.repartition(5), 4).rdd.getNumPartitions() == 5
+
+
+@pytest.mark.parametrize(
+    ("last_line", "error", "reason"),
+    [
+        (
+            "jobs.sequences.batching.TokenBudgetError: 5 tokens: too many",
+            WorkerRefusedError,
+            "jobs.sequences.batching.TokenBudgetError: 5 tokens: too many",
+        ),
+        ("MemoryError: no room", WorkerFailedError, "MemoryError: no room"),
+    ],
+)
+def test_a_workers_report_is_cut_down_to_its_reason(last_line, error, reason):
+    report = f"""
+  An exception was thrown from the Python worker. Please see the stack trace below.
+Traceback (most recent call last):
+  File "/jobs/scoring/engine.py", line 7, in score
+    raise ValueError("first")
+ValueError: first
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "/jobs/scoring/engine.py", line 9, in score
+{last_line}
+
+JVM stacktrace:
+org.apache.spark.SparkException: Job aborted
+"""
+    named = named_worker_error(report)
+    assert (type(named), str(named)) == (error, reason)

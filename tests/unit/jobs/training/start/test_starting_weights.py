@@ -1,0 +1,66 @@
+"""What the encoder's trainings start from."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from jobs.encoder.classifier import build_classifier
+from jobs.sequences.vocabulary import Vocabulary
+from jobs.training.fit.named_weights import EMBEDDINGS, read_weights
+from jobs.training.fit.options import TrainingOptions
+from jobs.training.start.app_vectors import fit_app_vectors
+from jobs.training.start.starting_weights import StartingWeights, starting_weights
+from jobs.training.start.warm_start import Earlier
+from jobs.training_set.trained_on import TrainedOn
+from tests.made_up.labelled_sequences import SMALL, made_up_users
+
+TOKENS = made_up_users(64, seed=1).tokens
+VOCABULARY = Vocabulary(tuple(f"app {i}" for i in range(SMALL.vocabulary_size - 3)))
+OPTIONS = TrainingOptions(seed=5, batch_size=32)
+
+
+@pytest.fixture(scope="module")
+def earlier() -> Earlier:
+    """A version with two folds, whose apps are the same in another order."""
+    encoders = [build_classifier(SMALL) for _ in range(3)]
+    nobody = TrainedOn(np.array([], np.uint64), np.array([], np.int8))
+    return Earlier(Vocabulary(VOCABULARY.apps[::-1]), encoders[0], encoders[1:], nobody)
+
+
+def start(options: TrainingOptions = OPTIONS, earlier: Earlier | None = None) -> StartingWeights:
+    return starting_weights(TOKENS, VOCABULARY, SMALL, options, 2, earlier, lambda _: None)
+
+
+def test_all_start_from_the_company_that_apps_keep():
+    found = start()
+    vectors = fit_app_vectors(TOKENS, SMALL.vocabulary_size, SMALL.hidden_dim, OPTIONS.seed)
+    for weights in (*found.folds, found.all_users):
+        assert list(weights) == [EMBEDDINGS]
+        np.testing.assert_array_equal(weights[EMBEDDINGS], vectors)
+
+
+def test_each_fold_starts_from_the_earlier_encoder_of_its_own(earlier):
+    found = start(earlier=earlier)
+    for weights, model in zip(
+        (*found.folds, found.all_users), (*earlier.fold_encoders, earlier.encoder), strict=True
+    ):
+        expected = read_weights(model)
+        np.testing.assert_array_equal(weights["head/kernel"], expected["head/kernel"])
+        np.testing.assert_array_equal(weights[EMBEDDINGS][3:], expected[EMBEDDINGS][:2:-1])
+
+
+def test_pretraining_moves_the_encoder_and_leaves_the_earlier_head(earlier):
+    told = []
+    options = OPTIONS.model_copy(update={"pretraining_epochs": 1})
+    found = starting_weights(TOKENS, VOCABULARY, SMALL, options, 2, earlier, told.append)
+    assert len(told) == 3
+    expected = read_weights(earlier.encoder)
+    np.testing.assert_array_equal(found.all_users["head/kernel"], expected["head/kernel"])
+    assert np.abs(found.all_users[EMBEDDINGS][3:] - expected[EMBEDDINGS][:2:-1]).max() > 1e-4
+
+
+def test_another_size_is_refused_by_its_name(earlier):
+    config = replace(SMALL, hidden_dim=SMALL.hidden_dim * 2)
+    with pytest.raises(Exception, match="hidden_dim is 16, the earlier model has 8"):
+        starting_weights(TOKENS, VOCABULARY, config, OPTIONS, 2, earlier, lambda _: None)
