@@ -27,7 +27,7 @@ from jobs.training.fit.batches import (
 from jobs.training.fit.optimizer import compile_classifier
 from jobs.training.fit.schedule import make_schedule
 from jobs.training.recipe import prepare
-from jobs.training.settings import Settings
+from jobs.training.settings import TrainingSettings
 
 Batch = tuple[NDArray[np.int32], NDArray[np.float32]]
 
@@ -62,7 +62,7 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="epochs of each kind")] = 3,
 ) -> None:
     """Time epochs of both kinds in turns."""
-    settings = Settings()
+    settings = TrainingSettings()
     width = settings.encoder.max_sequence_length
     _, config, data = prepare(simulate_users(users, seed=1).examples, settings)
     data = LabelledSequences(data.tokens.last(width), data.labels)

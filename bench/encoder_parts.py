@@ -28,8 +28,8 @@ from jobs.training.fit.classifier import BuildModel, fit_classifier
 from jobs.training.fit.named_weights import NamedWeights
 from jobs.training.fit.predict import predict_logits
 from jobs.training.recipe import prepare
-from jobs.training.settings import Settings
-from jobs.training.start.starting_weights import starting_weights
+from jobs.training.settings import TrainingSettings
+from jobs.training.start.starting_weights import choose_starting_weights
 from jobs.training_set.splits import Split, split_by_user
 
 USERS = 5_000
@@ -61,7 +61,7 @@ class Variant:
 
     build: BuildModel = build_classifier
     change: Callable[[], AbstractContextManager[Any]] = nullcontext
-    settings: Settings = field(default_factory=Settings)
+    settings: TrainingSettings = field(default_factory=TrainingSettings)
     random_embeddings: bool = False
 
 
@@ -71,7 +71,7 @@ VARIANTS = {
     "all apps learn alike": Variant(change=lambda: patch.object(optimizer, "app_rates", learn_alike)),
     "embeddings not turned": Variant(change=lambda: patch.object(ortho_group, "rvs", do_not_turn)),
     "embeddings start at random": Variant(random_embeddings=True),
-    "without neighbours": Variant(settings=Settings(encoder=EncoderConfig(context_width=1))),
+    "without neighbours": Variant(settings=TrainingSettings(encoder=EncoderConfig(context_width=1))),
 }
 
 
@@ -82,7 +82,7 @@ def measure(split: Split, variant: Variant, seed: int) -> float:
     start: NamedWeights = {}
     with variant.change():
         if not variant.random_embeddings:
-            start = starting_weights(
+            start = choose_starting_weights(
                 data.tokens, tokenizer.vocabulary, config, options, 0, None, lambda _: None
             ).all_users
         fit = fit_classifier(
@@ -94,7 +94,7 @@ def measure(split: Split, variant: Variant, seed: int) -> float:
             build=variant.build,
             initial_weights=start,
         )
-    logits = predict_logits(fit.model, tokenizer.translate(split.test.app_ids))
+    logits = predict_logits(fit.model, tokenizer.translate(split.test.installs))
     return float(roc_auc_score(split.test.labels, logits))
 
 

@@ -131,7 +131,7 @@ def make_examples(
         user_ids=np.array([user_id(user) for user in labelled], dtype=object),
         labels=labels.astype(np.int8),
         as_of=as_of_ms.astype("datetime64[ms]").astype("datetime64[us]"),
-        app_ids=AppSequences.of_lists(
+        installs=AppSequences.of_lists(
             pa.ListArray.from_arrays(offsets, pa.array(app_ids[chosen].tolist(), pa.string())),
             None if begins_session is None else begins_session[chosen],
         ),

@@ -28,8 +28,8 @@ from bench.made_up_users import MadeUp, order_only_users, simulate_users, user_i
 from jobs.evaluation.intervals import Difference, calibration_error_by_chance
 from jobs.evaluation.markdown import write_table
 from jobs.training.recipe import train
-from jobs.training.report import MODEL, WITHOUT_ENCODER, Report, examine
-from jobs.training.settings import Settings
+from jobs.training.report import MODEL, WITHOUT_ENCODER, Report, measure_trained
+from jobs.training.settings import TrainingSettings
 from jobs.training_set.examples import Examples
 from jobs.training_set.splits import Split, split_by_user
 from settings import REPOSITORY
@@ -76,9 +76,11 @@ def measure(generator: str, users: int, seed: int) -> Measured:
     made_up = GENERATORS[generator].make(users + more, seed)
     split = hold_out(made_up.examples, users)
     started = time.monotonic()
-    trained = train(split.train, Settings(), lambda *_: None)
+    trained = train(split.train, TrainingSettings(), lambda *_: None)
     seconds = time.monotonic() - started
-    return Measured(generator, users, seed, examine(split, trained, seed), reach(made_up, split), seconds)
+    return Measured(
+        generator, users, seed, measure_trained(split, trained, seed), reach(made_up, split), seconds
+    )
 
 
 def hold_out(examples: Examples, users: int) -> Split:

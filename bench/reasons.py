@@ -27,7 +27,7 @@ from jobs.training.fit.classifier import fit_classifier
 from jobs.training.held_out import BAG_OF_APPS, ENCODER, NGRAMS
 from jobs.training.linear import BAG_ORDER, NGRAM_ORDERS, fit_linear
 from jobs.training.recipe import join, prepare
-from jobs.training.settings import Settings
+from jobs.training.settings import TrainingSettings
 from jobs.training.stacking import Stack
 from jobs.training_set.examples import Examples
 
@@ -41,7 +41,7 @@ EXPLAINED = 256
 
 def make_model(examples: Examples) -> ScoringModel:
     """Train and export a model of the default sizes and load it as a night does."""
-    settings = Settings()
+    settings = TrainingSettings()
     tokenizer, config, data = prepare(examples, settings)
     linear = {
         name: fit_linear(data.tokens, data.labels, config.vocabulary_size, order, c=1.0)
@@ -61,8 +61,8 @@ def make_night(examples: Examples) -> pa.Table:
     return pa.table(
         {
             "user_id": examples.user_ids,
-            "app_ids": examples.app_ids.to_lists(),
-            "event_times": make_times(examples.app_ids),
+            "app_ids": examples.installs.to_lists(),
+            "event_times": make_times(examples.installs),
         }
     )
 
@@ -107,7 +107,7 @@ def main(
             if number:  # the first calls of a signature are slower
                 rates[kind].append(len(scored) / (time.perf_counter() - started))
             explained[kind] = len(scored) - scored["reasons"].null_count
-    lengths = examples.app_ids.lengths
+    lengths = examples.installs.lengths
     print(f"{len(lengths):,} users of {lengths.mean():.0f} installs on average, one core")
     unexplained = statistics.median(rates["without reasons"])
     for kind, all_rounds in rates.items():

@@ -40,7 +40,7 @@ def write_training_set(users: int, folder: Path) -> None:
             pa.array([f"{number:03d}-{user_id}" for user_id in examples.user_ids], pa.string()),
             pa.array(examples.labels),
             pa.array(examples.as_of, KEYS.field("as_of").type),
-            examples.app_ids.to_lists(),
+            examples.installs.to_lists(),
         ]
         pq.write_table(pa.table(columns, [*KEYS.names, "app_ids"]), folder / f"part-{number:05d}.parquet")
     (folder / FACTS_FILE).write_text(json.dumps({"table": "simulated"}))
@@ -55,12 +55,12 @@ def train_a_little(folder: Path) -> dict[str, float]:
     from jobs.training.fit.schedule import make_schedule
     from jobs.training.linear import fit_linear
     from jobs.training.recipe import prepare
-    from jobs.training.settings import Settings
-    from jobs.training.start.starting_weights import starting_weights
+    from jobs.training.settings import TrainingSettings
+    from jobs.training.start.starting_weights import choose_starting_weights
     from jobs.training_set.reader import read_training_set
     from jobs.training_set.splits import split_by_user
 
-    settings = Settings()
+    settings = TrainingSettings()
     seconds: dict[str, float] = {"started with": psutil.Process().memory_info().rss}
     started = time.monotonic()
 
@@ -73,7 +73,7 @@ def train_a_little(folder: Path) -> dict[str, float]:
     note("read and split")
     tokenizer, config, data = prepare(split.train, settings)
     note("tokens")
-    starting_weights(data.tokens, tokenizer.vocabulary, config, settings.training, 0, None, print)
+    choose_starting_weights(data.tokens, tokenizer.vocabulary, config, settings.training, 0, None, print)
     note("vectors")
     fit_linear(data.tokens, data.labels, config.vocabulary_size, max_order=3, c=1.0)
     note("3-grams")

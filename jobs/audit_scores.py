@@ -26,7 +26,7 @@ from jobs.lake.staging import (
     read_staged,
 )
 from jobs.lake.tables import TablePartition
-from jobs.scoring.gates import Findings, examine, failed_gates
+from jobs.scoring.gates import ScoreCounts, count_scores, failed_gates
 from model_registry.versions import PinnedModel
 
 logger = logging.getLogger(__name__)
@@ -38,14 +38,14 @@ class AuditRefusedError(DataError):
 
 def audit(
     spark: SparkSession, sequences: TablePartition, scores: TablePartition, model: PinnedModel, wap_id: str
-) -> Findings:
+) -> ScoreCounts:
     """Hold the scores staged under `wap_id` to every gate.
 
     Raises:
         AuditRefusedError: the scores stay staged.
     """
     snapshot_id = find_staged_snapshot(spark, scores.table, wap_id)
-    found = examine(sequences.read(spark), read_staged(spark, scores, snapshot_id), model)
+    found = count_scores(sequences.read(spark), read_staged(spark, scores, snapshot_id), model)
     failed = failed_gates(found, model, count_written_rows(spark, scores.table, snapshot_id), scores.ds)
     if failed:
         raise AuditRefusedError(

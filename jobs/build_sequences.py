@@ -17,22 +17,22 @@ from pyspark.sql import DataFrame, SparkSession
 
 from jobs.command import run_job
 from jobs.lake.hadoop_files import HadoopFiles
-from jobs.lake.receipts import Window, require_receipts
+from jobs.lake.receipts import DayRange, require_receipts
 from jobs.lake.tables import CATALOG, TablePartition, ensure_tables
 from jobs.lake.user_sequences import (
     LOOKBACK_DAYS,
     MAX_SEQUENCE_LENGTH,
     collect_sequences,
-    landed_in,
+    keep_landed_in,
     list_installs,
 )
 
 logger = logging.getLogger("build_sequences")
 
 
-def build_sequences(sessions: DataFrame, window: Window, max_sequence_length: int) -> DataFrame:
+def build_sequences(sessions: DataFrame, window: DayRange, max_sequence_length: int) -> DataFrame:
     """Make one row of `user_sequences` (without `ds`) for each user with an install that landed in the window."""
-    installs = list_installs(landed_in(sessions, window), "user_id")
+    installs = list_installs(keep_landed_in(sessions, window), "user_id")
     return collect_sequences(installs, ["user_id"], max_sequence_length)
 
 
@@ -54,7 +54,7 @@ def main(
     ] = MAX_SEQUENCE_LENGTH,
 ) -> None:
     """Build the sequences of one landing day; a rerun replaces them."""
-    window = Window(sequences.ds - timedelta(days=lookback_days - 1), sequences.ds)
+    window = DayRange(sequences.ds - timedelta(days=lookback_days - 1), sequences.ds)
     spark = SparkSession.builder.appName(f"build_sequences {sequences.ds}").getOrCreate()
     ensure_tables(spark)
     # First the receipts, then the sessions: a receipt is written after its sessions.

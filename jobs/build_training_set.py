@@ -23,13 +23,13 @@ from pyspark.sql import functions as F
 from jobs.command import run_job
 from jobs.errors import DataError
 from jobs.lake.hadoop_files import HadoopFiles
-from jobs.lake.receipts import Window, require_receipts
+from jobs.lake.receipts import DayRange, require_receipts
 from jobs.lake.tables import CATALOG, current_snapshot, ensure_tables
 from jobs.lake.user_sequences import (
     LOOKBACK_DAYS,
     MAX_SEQUENCE_LENGTH,
     collect_sequences,
-    landed_in,
+    keep_landed_in,
     list_installs,
 )
 from jobs.landing.labels import keep_last_observed, read_labels
@@ -69,16 +69,16 @@ class LabelCounts:
         )
 
 
-def already_observed(labels: DataFrame, training_date: date) -> DataFrame:
+def keep_observed(labels: DataFrame, training_date: date) -> DataFrame:
     """Keep the labels that were observed by the end of the training date, UTC."""
     return labels.where(F.to_date("observed_at") <= F.lit(training_date))
 
 
-def find_as_of_days(labels: DataFrame) -> Window | None:
+def find_as_of_days(labels: DataFrame) -> DayRange | None:
     """The first and the last day of any `as_of`, UTC; None when there are no labels."""
     as_of_day = F.to_date("as_of")
     days = labels.agg(F.min(as_of_day).alias("first"), F.max(as_of_day).alias("last")).collect()[0]
-    return Window(days.first, days.last) if days.first else None
+    return DayRange(days.first, days.last) if days.first else None
 
 
 def known_installs(sessions: DataFrame, labels: DataFrame, lookback_days: int) -> DataFrame:
@@ -156,17 +156,17 @@ def main(
     files.delete(output)
 
     all_labels = read_labels(spark, labels)
-    observed = already_observed(all_labels, training_date)
+    observed = keep_observed(all_labels, training_date)
     usable = keep_last_observed(observed).persist()
     as_of_days = find_as_of_days(usable)
     if as_of_days is None:
         raise NothingToLearnError(f"none of {all_labels.count()} labels was observed by {training_date}")
 
-    window = Window(as_of_days.first - timedelta(days=lookback_days - 1), as_of_days.last)
+    window = DayRange(as_of_days.first - timedelta(days=lookback_days - 1), as_of_days.last)
     require_receipts(files, landing_root, receipts_root, window)
     snapshot_id = current_snapshot(spark, sessions)
     at_snapshot = spark.sql(f"SELECT * FROM {CATALOG}.{sessions} VERSION AS OF {snapshot_id}")
-    seen = landed_in(at_snapshot, window)
+    seen = keep_landed_in(at_snapshot, window)
     examples = build_examples(seen, usable, lookback_days, max_sequence_length).persist()
 
     landing_days = find_landing_days(seen)

@@ -25,7 +25,7 @@ from jobs.comparison.findings import Findings
 from jobs.comparison.holdout import Source, freeze_holdout
 from jobs.comparison.run import log_findings, log_holdout, log_versions
 from jobs.comparison.slice_differences import compare_slices
-from jobs.comparison.versions import Contestant, find_contestant, score
+from jobs.comparison.versions import Contestant, find_contestant, score_contestant
 from jobs.errors import WrongArgumentsError
 from jobs.evaluation.baseline import BASELINE, BASELINE_ORDERS, fit_baseline, predict_baseline
 from jobs.evaluation.intervals import (
@@ -98,7 +98,7 @@ def predict_holdout(
     scored = {}
     for contestant in contestants:
         print(f"scoring {len(holdout):,} examples with {contestant.name}", flush=True)
-        scored[contestant.name] = score(tracking, contestant, holdout.app_ids)
+        scored[contestant.name] = score_contestant(tracking, contestant, holdout.installs)
     probabilities = {name: one.probabilities for name, one in scored.items()}
     if arguments.baseline:
         c = float(contestants[0].params.get(CHOSEN_C, 1.0))
@@ -112,7 +112,7 @@ def predict_by_bag_of_apps(train: Examples, holdout: Examples, c: float) -> Floa
     return predict_baseline(baseline, holdout)
 
 
-def examine(
+def measure_contestants(
     holdout: Examples, probabilities: dict[str, Floats], unknown_shares: Floats, arguments: Arguments
 ) -> Findings:
     """Measure every model, and the first against each other one."""
@@ -151,7 +151,7 @@ def compare(
     for note in holdout.notes:
         print(f"note: {note}", flush=True)
     probabilities, unknown_shares = predict_holdout(tracking, contestants, split, holdout.examples, arguments)
-    findings = examine(holdout.examples, probabilities, unknown_shares, arguments)
+    findings = measure_contestants(holdout.examples, probabilities, unknown_shares, arguments)
     log_findings(findings, holdout, f"test users of `{source.location}`, split {split.method}")
     sentence = page.write_verdict(findings, holdout)
     print(sentence, flush=True)

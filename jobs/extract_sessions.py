@@ -85,7 +85,7 @@ def count_copies(judged: DataFrame) -> DataFrame:
     return by_user.groupBy("user_id", "app_id", "event_time", "event_type").agg(F.count("*").alias("copies"))
 
 
-def only_installs(events: DataFrame) -> DataFrame:
+def keep_installs(events: DataFrame) -> DataFrame:
     """Keep user_id, app_id and event_time of the installs."""
     return events.where(F.col("event_type") == INSTALL).select("user_id", "app_id", "event_time")
 
@@ -186,7 +186,7 @@ def extract_day(
 
         events = count_copies(judged)
         user_sessions = collect_sessions(
-            assign_sessions(only_installs(events), session_gap_seconds)
+            assign_sessions(keep_installs(events), session_gap_seconds)
         ).persist()
         counts = count_rows(landed, len(landed_files), bad_rows, events, user_sessions)
         counts.check()

@@ -23,8 +23,8 @@ from jobs.training import tracking
 from jobs.training.curves import draw_rate_search
 from jobs.training.fit.classifier import Epoch
 from jobs.training.recipe import find_rate, train
-from jobs.training.report import MODEL, WITHOUT_ENCODER, Report, examine
-from jobs.training.settings import Settings
+from jobs.training.report import MODEL, WITHOUT_ENCODER, Report, measure_trained
+from jobs.training.settings import TrainingSettings
 from jobs.training.stacking import Stack
 from jobs.training.start.warm_start import Earlier
 from jobs.training_set.download import local_folder
@@ -33,7 +33,7 @@ from jobs.training_set.reader import read_training_set
 from jobs.training_set.splits import Split, leave_out_of_test, split_examples
 
 
-class Arguments(Settings):
+class Arguments(TrainingSettings):
     """Train the risk model and measure it on held-out users beside its baselines."""
 
     training_set: str = Field(description="Folder of build_training_set: local, or hdfs://…")
@@ -72,7 +72,7 @@ def train_and_evaluate(training_set: TrainingSet, arguments: Arguments) -> dict[
     print(f"training on {split.train.users:,} users, testing on {split.test.users:,}", flush=True)
     trained = train(split.train, arguments, report_epoch, earlier, arguments.checkpoint_folder)
     tracking.log_trained(trained)
-    report = examine(split, trained, arguments.training.seed)
+    report = measure_trained(split, trained, arguments.training.seed)
     lines = describe(report, trained.stack)
     for line in lines:
         print(line, flush=True)

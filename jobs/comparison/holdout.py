@@ -98,8 +98,8 @@ def hash_rows(examples: Examples) -> str:
     rows: Iterable[tuple[object, ...]] = zip(
         examples.user_ids.tolist(),
         examples.labels.tolist(),
-        examples.app_ids.to_lists().to_pylist(),
-        examples.app_ids.session_starts().to_pylist(),
+        examples.installs.to_lists().to_pylist(),
+        examples.installs.session_starts().to_pylist(),
         strict=True,
     )
     digest = hashlib.sha256()

@@ -36,7 +36,7 @@ def compare_slices(
     Slices of fewer than 30 users, or of one label, are left out: they say nothing.
     """
     found_slices = []
-    for slicing, name, members in cut_slices(examples.app_ids.lengths, unknown_shares, examples.as_of):
+    for slicing, name, members in cut_slices(examples.installs.lengths, unknown_shares, examples.as_of):
         part = examples.take(members)
         if part.users < FEWEST_USERS or set(part.labels) != {0, 1}:
             continue

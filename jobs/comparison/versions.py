@@ -72,7 +72,7 @@ def find_contestant(tracking: ModelTracking, number: int) -> Contestant:
     return Contestant(number, version.sha256, run_id, facts, dict(data.params), load_trained_on(run_id))
 
 
-def score(tracking: ModelTracking, contestant: Contestant, installs: AppSequences) -> Scored:
+def score_contestant(tracking: ModelTracking, contestant: Contestant, installs: AppSequences) -> Scored:
     """Download the version's SavedModel, verify it, and score users with the engine of the nightly scoring.
 
     Raises:

@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from jobs.training_set.examples import Examples
-from jobs.training_set.weighted_sample import choose_fitted_users
+from jobs.training_set.weighted_sample import draw_weighted_sample
 
 MAX_ITERATIONS = 1_000
 MIN_USERS = 2  # with an n-gram; one user's alone cannot be told from chance
@@ -36,7 +36,7 @@ def fit_baselines(train: Examples, cs: Mapping[int, float]) -> dict[str, Pipelin
 
 def fit_baseline(train: Examples, max_order: int, c: float) -> Pipeline:
     """Fit one baseline, of n-grams up to `max_order`."""
-    chosen = choose_fitted_users(train.labels)
+    chosen = draw_weighted_sample(train.labels)
     train = train.take(chosen.indices)
     return make_pipeline(
         TfidfVectorizer(
@@ -44,14 +44,14 @@ def fit_baseline(train: Examples, max_order: int, c: float) -> Pipeline:
         ),
         LogisticRegression(C=c, max_iter=MAX_ITERATIONS),
     ).fit(
-        train.app_ids.to_lists().to_pylist(), train.labels, logisticregression__sample_weight=chosen.weights
+        train.installs.to_lists().to_pylist(), train.labels, logisticregression__sample_weight=chosen.weights
     )
 
 
 def predict_baseline(baseline: Pipeline, examples: Examples) -> NDArray[np.float64]:
     """Probabilities of label 1, `(examples,)`."""
     parts = np.array_split(np.arange(len(examples)), max(1, len(examples) // ROWS_AT_ONCE))
-    lists = (examples.app_ids.take(part).to_lists().to_pylist() for part in parts)
+    lists = (examples.installs.take(part).to_lists().to_pylist() for part in parts)
     return np.concatenate([baseline.predict_proba(part)[:, 1] for part in lists])
 
 

@@ -18,9 +18,9 @@ from pathlib import Path
 import keras
 
 # So that load_model knows their layers.
-import jobs.encoder.classifier  # noqa: F401
-import jobs.encoder.layers.tfidf_regression  # noqa: F401
-import jobs.encoder.risk_model  # noqa: F401
+import jobs.encoder.classifier
+import jobs.encoder.layers.tfidf_regression
+import jobs.encoder.risk_model  # noqa: F401 (nothing here names them)
 from jobs.export.onnx_model import export_onnx
 from jobs.export.saved_model import export_saved_model
 from jobs.sequences.tokenizer import Tokenizer

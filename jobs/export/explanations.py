@@ -26,7 +26,7 @@ from jobs.encoder.tokens import PAD_TOKEN_ID
 # which one app alone turns the logit by 5 or more: 0.5% with 32, 1.8% with 24.
 STEPS = 32
 
-Explanation = dict[str, tf.Tensor]
+ExplanationTensors = dict[str, tf.Tensor]
 
 
 class Part(NamedTuple):
@@ -36,7 +36,7 @@ class Part(NamedTuple):
     baseline: tf.Tensor  # float32 (batch,) or one number for all users
 
 
-def explain(model: keras.Model, token_ids: tf.Tensor, steps: int = STEPS) -> Explanation:
+def explain(model: keras.Model, token_ids: tf.Tensor, steps: int = STEPS) -> ExplanationTensors:
     """Explain the logits of `build_risk_model`'s model; padding contributes 0.
 
     Raises:

@@ -21,7 +21,7 @@ import keras
 import tensorflow as tf
 
 from jobs.encoder.tokens import FIRST_APP_TOKEN_ID, PAD_TOKEN_ID, UNKNOWN_TOKEN_ID
-from jobs.export.explanations import Explanation, explain
+from jobs.export.explanations import ExplanationTensors, explain
 from jobs.sequences.tokenizer import Tokenizer
 from jobs.sequences.tokenizer_files import EXTRA_ASSETS, write_extra_assets
 from jobs.sequences.vocabulary import Vocabulary
@@ -30,7 +30,7 @@ PAD_APP_ID = ""
 
 Scores = dict[str, tf.Tensor]
 Score = Callable[[tf.Tensor], Scores]
-Explain = Callable[[tf.Tensor], Explanation]
+Explain = Callable[[tf.Tensor], ExplanationTensors]
 
 
 def export_saved_model(model: keras.Model, tokenizer: Tokenizer, path: Path) -> None:
@@ -61,10 +61,10 @@ def export_saved_model(model: keras.Model, tokenizer: Tokenizer, path: Path) -> 
     def score_app_ids(app_ids: tf.Tensor, begins_session: tf.Tensor) -> Scores:
         return score(look_up(app_ids, begins_session))
 
-    def explain_token_ids(token_ids: tf.Tensor) -> Explanation:
+    def explain_token_ids(token_ids: tf.Tensor) -> ExplanationTensors:
         return explain_model(token_ids)
 
-    def explain_app_ids(app_ids: tf.Tensor, begins_session: tf.Tensor) -> Explanation:
+    def explain_app_ids(app_ids: tf.Tensor, begins_session: tf.Tensor) -> ExplanationTensors:
         return explain_model(look_up(app_ids, begins_session))
 
     archive = keras.export.ExportArchive()

@@ -19,7 +19,7 @@ class MissingExtractionError(Exception):
 
 
 @dataclass(frozen=True)
-class Window:
+class DayRange:
     """Landing days, both ends included."""
 
     first: date
@@ -29,7 +29,7 @@ class Window:
         return f"{self.first} to {self.last}"
 
 
-def require_receipts(files: HadoopFiles, landing_root: str, receipts_root: str, window: Window) -> None:
+def require_receipts(files: HadoopFiles, landing_root: str, receipts_root: str, window: DayRange) -> None:
     """Check that every day of the window that has landed has been extracted.
 
     Raises:

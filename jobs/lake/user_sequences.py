@@ -9,13 +9,13 @@ Installs are in order of (event_time, app_id). One that was delivered on two lan
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.lake.receipts import Window
+from jobs.lake.receipts import DayRange
 
 LOOKBACK_DAYS = 365
 MAX_SEQUENCE_LENGTH = 2_048  # what the model reads of a user by default: `recipe.max_history`
 
 
-def landed_in(sessions: DataFrame, window: Window) -> DataFrame:
+def keep_landed_in(sessions: DataFrame, window: DayRange) -> DataFrame:
     """Keep the sessions that landed in the window."""
     return sessions.where(F.col("ds").between(F.lit(window.first), F.lit(window.last)))
 

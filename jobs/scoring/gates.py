@@ -1,7 +1,7 @@
 """The gates that staged scores must pass before readers see them.
 
 In   a day's rows of user_sequences and of the staged risk_scores, and the pinned model
-Out  Findings, counted in one pass, and a phrase for every gate that does not hold:
+Out  ScoreCounts, counted in one pass, and a phrase for every gate that does not hold:
      "3 users without a score"
 """
 
@@ -15,7 +15,7 @@ from model_registry.versions import PinnedModel
 
 
 @dataclass(frozen=True)
-class Findings:
+class ScoreCounts:
     """What one pass over a day's staged scores and sequences counted; rows unless the name says users."""
 
     expected: int  # rows of user_sequences
@@ -45,7 +45,7 @@ def is_of_another_model(model: PinnedModel) -> Column:
     )
 
 
-def examine(sequences: DataFrame, scores: DataFrame, model: PinnedModel) -> Findings:
+def count_scores(sequences: DataFrame, scores: DataFrame, model: PinnedModel) -> ScoreCounts:
     """Compare a day's scores with its sequences in one Spark job, whose only shuffle is by user."""
     of_another_model = is_of_another_model(model)
     risk_score = F.col("risk_score")
@@ -64,7 +64,7 @@ def examine(sequences: DataFrame, scores: DataFrame, model: PinnedModel) -> Find
     )
     rows = scored_rows.unionByName(expected_rows, allowMissingColumns=True)
     (found,) = count_findings(count_by_user(rows)).collect()
-    return Findings(**found.asDict())
+    return ScoreCounts(**found.asDict())
 
 
 def count_by_user(rows: DataFrame) -> DataFrame:
@@ -80,7 +80,7 @@ def count_by_user(rows: DataFrame) -> DataFrame:
 
 
 def count_findings(users: DataFrame) -> DataFrame:
-    """Add up users to the one row of `Findings`."""
+    """Add up users to the one row of `ScoreCounts`."""
 
     def count(name: str) -> Column:
         return F.coalesce(F.sum(name), F.lit(0)).alias(name)
@@ -101,7 +101,9 @@ def count_findings(users: DataFrame) -> DataFrame:
     )
 
 
-def failed_gates(found: Findings, model: PinnedModel, written_days: dict[date, int], ds: date) -> list[str]:
+def failed_gates(
+    found: ScoreCounts, model: PinnedModel, written_days: dict[date, int], ds: date
+) -> list[str]:
     """Phrase every gate that does not hold, with its figures; empty when the scores may be published.
 
     `written_days` holds how many rows the snapshot writes to each day.

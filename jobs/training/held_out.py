@@ -27,7 +27,7 @@ from jobs.training_set.folds import Fold
 ENCODER, BAG_OF_APPS, NGRAMS = "encoder", "bag of apps", "n-grams"
 
 Logits = NDArray[np.float64]
-Report = Callable[[str, Epoch], None]
+OnEpoch = Callable[[str, Epoch], None]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def score_held_out(
     seeds: Sequence[TrainingOptions],
     starts: Sequence[NamedWeights],
     checkpoints: Path | None,
-    report: Report,
+    on_epoch: OnEpoch,
 ) -> HeldOut:
     """Score each fold's users by members fitted on the others.
 
@@ -79,7 +79,7 @@ def score_held_out(
             seeds[0],
             data.take(fold.fitted),
             data.take(fold.held_out),
-            partial(report, f"fold {number} of {len(folds)}"),
+            partial(on_epoch, f"fold {number} of {len(folds)}"),
             initial_weights=start,
             checkpoint_folder=checkpoints / f"fold_{number}" if checkpoints else None,
         )
@@ -102,7 +102,7 @@ def score_held_out(
             start,
             checkpoints,
             f"fold {number} again",
-            report,
+            on_epoch,
         )
         held_out = data.tokens.take(fold.held_out)
         logits = [predict_logits(encoder, held_out).astype(np.float64) for encoder in scoring]
@@ -136,7 +136,7 @@ def fit_encoders(
     start: NamedWeights,
     checkpoints: Path | None,
     part: str,
-    report: Report,
+    on_epoch: OnEpoch,
 ) -> list[keras.Model]:
     """Train an encoder that scores for each seed: so many steps, a schedule that ends with them, the head's bias last."""
     encoders = []
@@ -148,7 +148,7 @@ def fit_encoders(
             config,
             options,
             train,
-            partial(report, name),
+            partial(on_epoch, name),
             initial_weights=start,
             checkpoint_folder=checkpoints / folder if checkpoints else None,
         )

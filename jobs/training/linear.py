@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from jobs.encoder.layers.tfidf_regression import TfidfRegression
 from jobs.encoder.ngram_hash import count_features, hash_ngrams
 from jobs.sequences.token_sequences import TokenSequences
-from jobs.training_set.weighted_sample import choose_fitted_users
+from jobs.training_set.weighted_sample import draw_weighted_sample
 
 CS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # inverse strengths of the penalty to choose from, strongest first
 # Longest n-grams to choose from, in installs. Where few different apps make long sequences, such as system calls or page
@@ -90,7 +90,7 @@ def fit_linear(
     tokens: TokenSequences, labels: NDArray[np.int8], vocabulary_size: int, max_order: int, c: float
 ) -> LinearModel:
     """Fit one model, on a sample where users are very many; a larger `c` is a weaker penalty."""
-    chosen = choose_fitted_users(labels)
+    chosen = draw_weighted_sample(labels)
     counts = count_ngrams(tokens.take(chosen.indices), vocabulary_size, max_order)
     idf = inverse_document_frequency(counts)
     used = np.flatnonzero(idf)

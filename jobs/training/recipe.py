@@ -33,12 +33,12 @@ from jobs.training.fit.classifier import Epoch
 from jobs.training.fit.options import TrainingOptions
 from jobs.training.fit.predict import predict_logits
 from jobs.training.fit.rate_finder import RateSearch, find_learning_rate
-from jobs.training.held_out import ENCODER, HeldOut, Logits, Report, fit_encoders, score_held_out
+from jobs.training.held_out import ENCODER, HeldOut, Logits, OnEpoch, fit_encoders, score_held_out
 from jobs.training.linear import LinearModel, fit_linear
-from jobs.training.settings import Settings
+from jobs.training.settings import TrainingSettings
 from jobs.training.stacking import Stack, fit_stacks
 from jobs.training.start.pretrain import PretrainingEpoch
-from jobs.training.start.starting_weights import starting_weights
+from jobs.training.start.starting_weights import choose_starting_weights
 from jobs.training.start.warm_start import Earlier
 from jobs.training_set.examples import Examples
 from jobs.training_set.folds import make_folds
@@ -84,15 +84,15 @@ class Trained:
 
 def train(
     examples: Examples,
-    settings: Settings,
-    report: Report,
+    settings: TrainingSettings,
+    on_epoch: OnEpoch,
     earlier: Earlier | None = None,
     checkpoints: Path | None = None,
 ) -> Trained:
     """Follow the recipe.
 
     Args:
-        report: is told the part and the epoch whenever one ends.
+        on_epoch: is told the part and the epoch whenever one ends.
         earlier: version to start from.
         checkpoints: folder that an interrupted training goes on from.
 
@@ -107,17 +107,17 @@ def train(
     if earlier is not None:
         folds = earlier.keep_unseen(folds, examples)
         trained_on = trained_on.after(earlier.trained_on)
-    start = starting_weights(
+    start = choose_starting_weights(
         data.tokens,
         tokenizer.vocabulary,
         config,
         settings.training,
         len(folds),
         earlier,
-        partial(report_pretraining, report),
+        partial(report_pretraining, on_epoch),
     )
     seeds = one_for_each_seed(settings)
-    held_out = score_held_out(data, folds, config, seeds, start.folds, checkpoints, report)
+    held_out = score_held_out(data, folds, config, seeds, start.folds, checkpoints, on_epoch)
     stack, linear_stack = fit_stacks(held_out.logits, held_out.labels, doubtful=ENCODER)
 
     linear = {
@@ -125,7 +125,7 @@ def train(
         for name, order in held_out.orders.items()
     }
     encoders = fit_encoders(
-        held_out.best_steps, config, seeds, data, start.all_users, checkpoints, "all training users", report
+        held_out.best_steps, config, seeds, data, start.all_users, checkpoints, "all training users", on_epoch
     )
     encoder = average_models(encoders)
     return Trained(
@@ -142,39 +142,43 @@ def train(
     )
 
 
-def prepare(examples: Examples, settings: Settings) -> tuple[Tokenizer, EncoderConfig, LabelledSequences]:
+def prepare(
+    examples: Examples, settings: TrainingSettings
+) -> tuple[Tokenizer, EncoderConfig, LabelledSequences]:
     """The training users' vocabulary in its tokenizer, sizes that fit it, and their tokens."""
     vocabulary = build_vocabulary(
-        examples.app_ids, settings.recipe.min_count, max_size=settings.encoder.vocabulary_size
+        examples.installs, settings.recipe.min_count, max_size=settings.encoder.vocabulary_size
     )
     config = replace(settings.encoder, vocabulary_size=vocabulary.size)
-    reads_sessions = examples.app_ids.installs_per_session() >= FEWEST_INSTALLS_PER_SESSION
+    reads_sessions = examples.installs.installs_per_session() >= FEWEST_INSTALLS_PER_SESSION
     tokenizer = Tokenizer(vocabulary, settings.recipe.max_history, reads_sessions)
-    return tokenizer, config, LabelledSequences(tokenizer.translate(examples.app_ids), examples.labels)
+    return tokenizer, config, LabelledSequences(tokenizer.translate(examples.installs), examples.labels)
 
 
-def find_rate(examples: Examples, settings: Settings, report: Report, earlier: Earlier | None) -> RateSearch:
+def find_rate(
+    examples: Examples, settings: TrainingSettings, on_epoch: OnEpoch, earlier: Earlier | None
+) -> RateSearch:
     """Try learning rates on the encoder alone, from where a training on all of them would start."""
     tokenizer, config, data = prepare(examples, settings)
-    start = starting_weights(
+    start = choose_starting_weights(
         data.tokens,
         tokenizer.vocabulary,
         config,
         settings.training,
         0,
         earlier,
-        partial(report_pretraining, report),
+        partial(report_pretraining, on_epoch),
     )
     return find_learning_rate(config, settings.training, data, initial_weights=start.all_users)
 
 
-def report_pretraining(report: Report, epoch: PretrainingEpoch) -> None:
+def report_pretraining(on_epoch: OnEpoch, epoch: PretrainingEpoch) -> None:
     """Tell a pass of pretraining as a part of its own."""
     nan = float("nan")
-    report("pretraining", Epoch(epoch.number, 0, epoch.masked_loss, nan, nan, epoch.seconds))
+    on_epoch("pretraining", Epoch(epoch.number, 0, epoch.masked_loss, nan, nan, epoch.seconds))
 
 
-def one_for_each_seed(settings: Settings) -> list[TrainingOptions]:
+def one_for_each_seed(settings: TrainingSettings) -> list[TrainingOptions]:
     """Options of each encoder of the ensemble."""
     first = settings.training.seed
     return [

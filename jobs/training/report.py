@@ -51,10 +51,10 @@ class Report:
         return max(BASELINE_ORDERS, key=lambda name: self.metrics[name]["auc"].value)
 
 
-def examine(split: Split, trained: Trained, seed: int) -> Report:
+def measure_trained(split: Split, trained: Trained, seed: int) -> Report:
     """Measure the model, its members and the baselines on the test users."""
     test = split.test
-    tokens = trained.tokenizer.translate(test.app_ids)
+    tokens = trained.tokenizer.translate(test.installs)
     probabilities = predict_test_users(split, trained, tokens)
     scores = probabilities[MODEL]
     unknown = count_token(tokens, UNKNOWN_TOKEN_ID)
@@ -81,7 +81,7 @@ def examine(split: Split, trained: Trained, seed: int) -> Report:
             seed=seed,
         ),
         classification=classify(test.labels, scores, trained.threshold),
-        confusing=most_confusing(test.user_ids, test.labels, scores, test.app_ids),
+        confusing=most_confusing(test.user_ids, test.labels, scores, test.installs),
     )
 
 

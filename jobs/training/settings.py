@@ -1,7 +1,7 @@
 """Everything that a training can be told.
 
 In   options on a command line: --encoder.hidden-dim 32 --recipe.folds 3
-Out  Settings, checked
+Out  TrainingSettings, checked
 """
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -33,7 +33,7 @@ class RecipeOptions:
     )
 
 
-class Settings(BaseModel):
+class TrainingSettings(BaseModel):
     """Everything that a training can be told."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

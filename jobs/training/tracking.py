@@ -27,7 +27,7 @@ from jobs.training.curves import draw_learning_curve
 from jobs.training.fit.classifier import Epoch
 from jobs.training.recipe import Trained
 from jobs.training.report import MODEL, Report
-from jobs.training.settings import Settings
+from jobs.training.settings import TrainingSettings
 from jobs.training.start.warm_start import Earlier
 from jobs.training_set.examples import TrainingSet
 from jobs.training_set.splits import Split
@@ -43,12 +43,12 @@ PREFIXES = {
 }
 
 
-def log_settings(settings: Settings) -> None:
+def log_settings(settings: TrainingSettings) -> None:
     """Record every setting, and what Keras runs on."""
     mlflow.log_params({**describe_settings(settings), "keras_backend": keras.backend.backend()})
 
 
-def describe_settings(settings: Settings) -> dict[str, object]:
+def describe_settings(settings: TrainingSettings) -> dict[str, object]:
     """Every setting by its name on the command line."""
     groups = {
         "encoder": asdict(settings.encoder),
@@ -156,7 +156,7 @@ def log_model_card(
     trained: Trained,
     training_set: TrainingSet,
     split: Split,
-    settings: Settings,
+    settings: TrainingSettings,
     model_name: str,
     warm_start_version: int | None,
 ) -> None:

@@ -18,7 +18,7 @@ class Examples:
     user_ids: NDArray[np.object_]
     labels: NDArray[np.int8]
     as_of: NDArray[np.datetime64]  # UTC
-    app_ids: AppSequences  # with sessions, where times are known
+    installs: AppSequences  # with sessions, where times are known
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -29,7 +29,7 @@ class Examples:
             self.user_ids[indices],
             self.labels[indices],
             self.as_of[indices],
-            self.app_ids.take(indices),
+            self.installs.take(indices),
         )
 
     @property

@@ -74,7 +74,7 @@ def read_training_set(folder: Path) -> TrainingSet:
         user_ids=users["user_id"].to_numpy(),
         labels=users["label"].to_numpy(),
         as_of=users["as_of"].to_numpy().astype("datetime64[us]"),
-        app_ids=app_ids.take(order.to_numpy()),
+        installs=app_ids.take(order.to_numpy()),
     )
     return TrainingSet(examples, json.loads(facts_path.read_text()))
 

@@ -41,7 +41,7 @@ def made_up_examples(users: int, mean_length: float = 12.0, seed: int = 0) -> Ex
         user_ids=np.array([f"u{i}" for i in range(users)], dtype=object),
         labels=(random.random(users) < chance).astype(np.int8),
         as_of=np.full(users, AS_OF),
-        app_ids=AppSequences.of_lists(
+        installs=AppSequences.of_lists(
             pa.array([[APPS[app] for app in apps] for apps in sequences], pa.list_(pa.string())), starts
         ),
     )
@@ -54,10 +54,10 @@ def write_training_set(examples: Examples, folder: Path) -> None:
         "user_id": pa.array(examples.user_ids, pa.string()),
         "label": pa.array(examples.labels, pa.int32()),
         "as_of": pa.array(examples.as_of, pa.timestamp("us", "UTC")),
-        "app_ids": examples.app_ids.to_lists(),
+        "app_ids": examples.installs.to_lists(),
     }
-    if not np.isnan(examples.app_ids.installs_per_session()):
-        columns["event_times"] = make_times(examples.app_ids)
+    if not np.isnan(examples.installs.installs_per_session()):
+        columns["event_times"] = make_times(examples.installs)
     table = pa.table(columns)
     pq.write_table(table, folder / "part-00000.snappy.parquet")
     (folder / FACTS_FILE).write_text(json.dumps(FACTS))

@@ -63,7 +63,7 @@ def learn(spark, tmp_path_factory):
         examples = read_training_set(folder).examples
         split = split_by_user(examples)
         scores = predict_baseline(fit_baseline(split.train, max_order=1, c=1.0), split.test)
-        app_ids = examples.app_ids.to_lists().to_pylist()
+        app_ids = examples.installs.to_lists().to_pylist()
         seen = list(zip(examples.user_ids, examples.labels, app_ids, strict=True))
         return seen, roc_auc_score(split.test.labels, scores)
 

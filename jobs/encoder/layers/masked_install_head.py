@@ -14,7 +14,7 @@ from keras import ops
 from jobs.encoder.tensor import Shape, Tensor
 
 
-class GuessTokens(keras.layers.Layer):
+class MaskedInstallHead(keras.layers.Layer):
     """Logits of the tokens at some positions, by the embeddings that the encoder reads with.
 
     Inputs and outputs sharing one matrix (Press and Wolf, 2017) is how BERT does it.

@@ -73,13 +73,13 @@ def fit_classifier(
     options: TrainingOptions,
     train: LabelledSequences,
     validation: LabelledSequences | None,
-    report: Callable[[Epoch], None],
+    on_epoch: Callable[[Epoch], None],
     *,
     build: BuildModel = build_classifier,
     initial_weights: NamedWeights | None = None,
     checkpoint_folder: Path | None = None,
 ) -> Fit:
-    """Train until validation AUC stops rising; `report` is called after each evaluation.
+    """Train until validation AUC stops rising; `on_epoch` is called after each evaluation.
 
     Two trainings of the same arguments end with the same weights, on a CPU to the last bit.
 
@@ -102,7 +102,7 @@ def fit_classifier(
         model = build(config)
         set_initial_weights(model, initial_weights or {})
         schedule = make_schedule(options, length.epoch_steps, length.total_steps)
-        epochs = _Epochs(validation, report, length)
+        epochs = _Epochs(validation, on_epoch, length)
         stopping = plateau = checkpoint = None
         if validation is not None:
             stopping = _best_weights(options.patience)
@@ -138,7 +138,7 @@ def fit_for_steps(
     config: EncoderConfig,
     options: TrainingOptions,
     train: LabelledSequences,
-    report: Callable[[Epoch], None],
+    on_epoch: Callable[[Epoch], None],
     *,
     initial_weights: NamedWeights,
     checkpoint_folder: Path | None,
@@ -155,7 +155,7 @@ def fit_for_steps(
         options.model_copy(update=length),
         train,
         None,
-        report,
+        on_epoch,
         initial_weights=initial_weights,
         checkpoint_folder=checkpoint_folder,
     )
@@ -197,11 +197,11 @@ class _Epochs(keras.callbacks.Callback):
     """Measures the validation users after each evaluation's steps, and tells the callbacks after it."""
 
     def __init__(
-        self, validation: LabelledSequences | None, report: Callable[[Epoch], None], length: Length
+        self, validation: LabelledSequences | None, on_epoch: Callable[[Epoch], None], length: Length
     ) -> None:
         super().__init__()
         self.validation = validation
-        self.report = report
+        self.on_epoch = on_epoch
         self.length = length
         self.finished: list[Epoch] = []
         self.started = 0.0
@@ -234,4 +234,4 @@ class _Epochs(keras.callbacks.Callback):
             seconds=time.monotonic() - self.started,
         )
         self.finished.append(finished)
-        self.report(finished)
+        self.on_epoch(finished)

@@ -11,7 +11,7 @@ from scipy.special import expit, logit
 
 from jobs.training.fit.batches import LabelledSequences
 from jobs.training.fit.predict import predict_logits
-from jobs.training_set.weighted_sample import choose_fitted_users
+from jobs.training_set.weighted_sample import draw_weighted_sample
 
 
 def fit_head_bias(classifier: keras.Model, train: LabelledSequences) -> None:
@@ -30,7 +30,7 @@ def fit_head_bias(classifier: keras.Model, train: LabelledSequences) -> None:
         raise ValueError(
             f"a bias needs users of both labels, found {len(train.labels)} of bad rate {bad_rate}"
         )
-    chosen = choose_fitted_users(train.labels)
+    chosen = draw_weighted_sample(train.labels)
     logits = predict_logits(classifier, train.tokens.take(chosen.indices)).astype(np.float64)
     if not np.isfinite(logits).all():
         raise ValueError(

@@ -20,7 +20,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
-from jobs.encoder.layers.masked_install_head import GuessTokens
+from jobs.encoder.layers.masked_install_head import MaskedInstallHead
 from jobs.sequences.token_sequences import TokenSequences
 from jobs.training.fit.batches import measure_length, shuffled_batches, stream
 from jobs.training.fit.classifier import BuildModel
@@ -50,7 +50,7 @@ def pretrain_encoder(
     config: EncoderConfig,
     options: TrainingOptions,
     tokens: TokenSequences,
-    report: Callable[[PretrainingEpoch], None],
+    on_epoch: Callable[[PretrainingEpoch], None],
     *,
     build: BuildModel = build_classifier,
     initial_weights: NamedWeights | None = None,
@@ -82,7 +82,7 @@ def pretrain_encoder(
             masked_batches(tokens, config.vocabulary_size, options),
             steps_per_epoch=length.epoch_steps,
             epochs=options.pretraining_epochs,
-            callbacks=[_Report(report)],
+            callbacks=[_OnEpoch(on_epoch)],
             shuffle=False,  # masked_batches shuffles
             verbose=0,
         )
@@ -93,8 +93,8 @@ def build_pretraining_model(encoder: keras.layers.Layer) -> keras.Model:
     """Token ids `(batch, sequence)` and positions `(batch, hidden)` to logits `(batch, hidden, vocabulary)`."""
     token_ids = keras.Input(shape=(None,), dtype="int32", name="token_ids")
     positions = keras.Input(shape=(None,), dtype="int32", name="positions")
-    guess = GuessTokens(encoder.token_embedding, dtype=encoder.dtype_policy, name="guess_tokens")
-    return keras.Model([token_ids, positions], guess(encoder(token_ids), positions=positions))
+    head = MaskedInstallHead(encoder.token_embedding, dtype=encoder.dtype_policy, name="masked_install_head")
+    return keras.Model([token_ids, positions], head(encoder(token_ids), positions=positions))
 
 
 def masked_batches(tokens: TokenSequences, vocabulary_size: int, options: TrainingOptions) -> tf.data.Dataset:
@@ -110,10 +110,10 @@ def masked_batches(tokens: TokenSequences, vocabulary_size: int, options: Traini
     return stream(batches, signature)
 
 
-class _Report(keras.callbacks.Callback):
-    def __init__(self, report: Callable[[PretrainingEpoch], None]) -> None:
+class _OnEpoch(keras.callbacks.Callback):
+    def __init__(self, on_epoch: Callable[[PretrainingEpoch], None]) -> None:
         super().__init__()
-        self.report = report
+        self.on_epoch = on_epoch
         self.started = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -121,4 +121,4 @@ class _Report(keras.callbacks.Callback):
         self.started = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        self.report(PretrainingEpoch(epoch + 1, float(logs["loss"]), time.monotonic() - self.started))
+        self.on_epoch(PretrainingEpoch(epoch + 1, float(logs["loss"]), time.monotonic() - self.started))

@@ -25,14 +25,14 @@ class StartingWeights:
     all_users: NamedWeights
 
 
-def starting_weights(
+def choose_starting_weights(
     tokens: TokenSequences,
     vocabulary: Vocabulary,
     config: EncoderConfig,
     options: TrainingOptions,
     folds: int,
     earlier: Earlier | None,
-    report: Callable[[PretrainingEpoch], None],
+    on_epoch: Callable[[PretrainingEpoch], None],
 ) -> StartingWeights:
     """Embeddings that know which apps keep each other company, or an earlier version's weights; pretrained if asked for.
 
@@ -45,7 +45,7 @@ def starting_weights(
             return start
         read = tokens.last(config.max_sequence_length)
         # Pretraining leaves out the head, of which an earlier version knows something.
-        return {**start, **pretrain_encoder(config, options, read, report, initial_weights=start)}
+        return {**start, **pretrain_encoder(config, options, read, on_epoch, initial_weights=start)}
 
     if earlier is None:
         vectors = fit_app_vectors(tokens, config.vocabulary_size, config.hidden_dim, options.seed)

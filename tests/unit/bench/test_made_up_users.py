@@ -10,7 +10,7 @@ from bench.made_up_users import KINDS, order_only_users
 @pytest.fixture(scope="module")
 def kinds_by_user():
     made_up = order_only_users(20_000, seed=3)
-    apps = made_up.examples.app_ids.to_lists().to_pylist()
+    apps = made_up.examples.installs.to_lists().to_pylist()
     return made_up, [np.array([int(app.removeprefix("app ")) % KINDS for app in user]) for user in apps]
 
 

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.build_sequences import build_sequences, main
-from jobs.lake.receipts import MissingExtractionError, Window
+from jobs.lake.receipts import DayRange, MissingExtractionError
 from jobs.lake.tables import TablePartition, ensure_tables
 from tests.made_up.landing_day import land, uri
 from tests.made_up.schemas import SESSIONS
 
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
-JANUARY = Window(date(2026, 1, 1), date(2026, 1, 31))
+JANUARY = DayRange(date(2026, 1, 1), date(2026, 1, 31))
 
 
 def session(user, landing_day, *installs):
@@ -65,7 +65,7 @@ def test_the_same_app_at_two_times_counts_twice(spark):
 
 def test_days_outside_of_the_window_are_not_seen(spark):
     sessions = [session(f"u{day}", day, (1, "a")) for day in (4, 5, 6, 7)]
-    window = Window(date(2026, 1, 5), date(2026, 1, 6))
+    window = DayRange(date(2026, 1, 5), date(2026, 1, 6))
     assert sequences_of(spark, sessions, window=window).keys() == {"u5", "u6"}
 
 
@@ -89,7 +89,7 @@ def sequences_by_hand(sessions, max_sequence_length):
 @given(st.lists(SESSION, max_size=30), st.integers(1, 12))
 def test_sequences_are_those_of_a_plain_loop(spark, sessions, max_sequence_length):
     rows = [session(user, day, *installs) for user, day, installs in sessions]
-    window = Window(date(2026, 1, 10), date(2026, 1, 20))
+    window = DayRange(date(2026, 1, 10), date(2026, 1, 20))
     found = sequences_of(spark, rows, max_sequence_length, window)
     assert found == sequences_by_hand(sessions, max_sequence_length)
 

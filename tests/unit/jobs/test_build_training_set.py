@@ -9,12 +9,12 @@ import pytest
 from jobs.build_training_set import (
     LabelCounts,
     NothingToLearnError,
-    already_observed,
     build_examples,
     find_as_of_days,
+    keep_observed,
     main,
 )
-from jobs.lake.receipts import MissingExtractionError, Window
+from jobs.lake.receipts import DayRange, MissingExtractionError
 from jobs.lake.tables import TablePartition, ensure_tables
 from jobs.landing.labels import LabelsMissingError, MalformedLabelsError
 from tests.made_up.landing_day import land, uri
@@ -85,12 +85,12 @@ def test_users_without_a_known_install_or_without_a_label_make_no_example(spark)
 def test_labels_are_known_from_the_day_on_which_they_were_observed(spark):
     observed = [("on the day", at("20 23:59")), ("the day after", at("21 00:00"))]
     labels = spark.createDataFrame(observed, "user_id STRING, observed_at TIMESTAMP")
-    assert [row.user_id for row in already_observed(labels, date(2026, 1, 20)).collect()] == ["on the day"]
+    assert [row.user_id for row in keep_observed(labels, date(2026, 1, 20)).collect()] == ["on the day"]
 
 
 def test_as_of_days_are_in_utc_and_none_without_labels(spark):
     labels = spark.createDataFrame([("u1", 1, at("20 23:59")), ("u2", 1, at("18 00:00"))], LABELS)
-    assert find_as_of_days(labels) == Window(date(2026, 1, 18), date(2026, 1, 20))
+    assert find_as_of_days(labels) == DayRange(date(2026, 1, 18), date(2026, 1, 20))
     assert find_as_of_days(labels.limit(0)) is None
 
 

@@ -88,7 +88,7 @@ class Workbench:
         mlflow.set_experiment("unit")
         self.client = MlflowClient()
         self.examples = made_up_examples(6_000, mean_length=20.0)
-        self.risk = np.array([true_risk(apps) for apps in self.examples.app_ids.to_lists().to_pylist()])
+        self.risk = np.array([true_risk(apps) for apps in self.examples.installs.to_lists().to_pylist()])
         self.saved_models: dict[str, Path] = {}  # by options
         self.training_set = str(folder / "training_set")
         write_training_set(self.examples, Path(self.training_set))
@@ -235,7 +235,7 @@ def test_the_page_names_the_users_for_whom_the_challenger_is_worse(bench, compar
 def test_scores_are_those_of_the_models_on_the_test_users(bench, better):
     _, run, _ = better
     test = split_by_user(bench.examples).test
-    risk = [true_risk(apps) for apps in test.app_ids.to_lists().to_pylist()]
+    risk = [true_risk(apps) for apps in test.installs.to_lists().to_pylist()]
     assert run.data.metrics["challenger_auc"] == pytest.approx(roc_auc_score(test.labels, risk), abs=1e-4)
     assert run.data.params["holdout_users"] == str(test.users)
     assert run.data.tags["holdout.sha256"] == hash_rows(test)
@@ -366,10 +366,10 @@ def test_the_hash_is_of_the_rows_and_not_of_their_order():
     assert hash_rows(examples.take(np.arange(50)[::-1])) == hash_rows(examples)
     flipped = replace(examples, labels=1 - examples.labels)
     renamed = replace(examples, user_ids=np.array([f"v{i}" for i in range(50)], dtype=object))
-    shorter = replace(examples, app_ids=made_up_examples(50, seed=1).app_ids)
-    apps = examples.app_ids.to_lists()
+    shorter = replace(examples, installs=made_up_examples(50, seed=1).installs)
+    apps = examples.installs.to_lists()
     every_install = np.ones(len(apps.flatten()), bool)
-    paused = replace(examples, app_ids=AppSequences.of_lists(apps, every_install))
+    paused = replace(examples, installs=AppSequences.of_lists(apps, every_install))
     assert len({hash_rows(one) for one in (examples, flipped, renamed, shorter, paused)}) == 5
 
 
@@ -377,7 +377,7 @@ def test_the_baseline_is_the_one_of_training():
     split = split_by_user(made_up_examples(200))
     expected = fit_baselines(split.train, {1: 3.0, 3: 3.0})["bag of apps baseline"]
     ours = predict_by_bag_of_apps(split.train, split.test, 3.0)
-    assert ours == pytest.approx(expected.predict_proba(split.test.app_ids.to_lists().to_pylist())[:, 1])
+    assert ours == pytest.approx(expected.predict_proba(split.test.installs.to_lists().to_pylist())[:, 1])
 
 
 def test_the_command_line_takes_several_champions():

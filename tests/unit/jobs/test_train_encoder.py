@@ -24,7 +24,7 @@ from jobs.sequences.app_sequences import AppSequences
 from jobs.train_encoder import Arguments, main
 from jobs.training.held_out import HeldOut, score_held_out
 from jobs.training.recipe import train
-from jobs.training.settings import Settings
+from jobs.training.settings import TrainingSettings
 from jobs.training.stacking import fit_stack
 from jobs.training_set.examples import Examples
 from jobs.training_set.splits import SplitError, split_by_user
@@ -212,14 +212,14 @@ def ordered() -> Examples:
 
 
 def test_the_recipe_reads_an_order_that_no_bag_of_apps_can(ordered):
-    settings = Settings(
+    settings = TrainingSettings(
         encoder={"hidden_dim": 16, "num_layers": 1},
         training={"max_epochs": 6, "batch_size": 16},
         recipe={"enough_held_out": 1},  # one fold of four
     )
     split = split_by_user(ordered)
     trained = train(split.train, settings, lambda *_: None)
-    tokens = trained.tokenizer.translate(split.test.app_ids)
+    tokens = trained.tokenizer.translate(split.test.installs)
     members = trained.member_logits(tokens)
     assert roc_auc_score(split.test.labels, members["bag of apps"]) < 0.65
     assert roc_auc_score(split.test.labels, trained.stack.combine(members)) > 0.9
@@ -228,10 +228,10 @@ def test_the_recipe_reads_an_order_that_no_bag_of_apps_can(ordered):
 
 
 def test_the_mean_probability_of_the_encoders_training_users_is_their_bad_rate(ordered):
-    settings = Settings.model_validate({**SMALL, "recipe": {"enough_held_out": 1}})
+    settings = TrainingSettings.model_validate({**SMALL, "recipe": {"enough_held_out": 1}})
     train_set = split_by_user(ordered).train
     trained = train(train_set, settings, lambda *_: None)
-    logits = trained.member_logits(trained.tokenizer.translate(train_set.app_ids))["encoder"]
+    logits = trained.member_logits(trained.tokenizer.translate(train_set.installs))["encoder"]
     assert to_probabilities(logits).mean() == pytest.approx(train_set.labels.mean(), abs=1e-5)
 
 
@@ -245,11 +245,11 @@ def test_an_encoder_that_is_good_by_chance_gets_no_weight(monkeypatch):
 
     monkeypatch.setattr("jobs.training.recipe.score_held_out", score_by_chance)
     users = made_up_examples(200)
-    trained = train(users, Settings.model_validate(SMALL), lambda *_: None)
+    trained = train(users, TrainingSettings.model_validate(SMALL), lambda *_: None)
     held_out = trained.held_out
     assert fit_stack(held_out.logits, held_out.labels).weights["encoder"] > 0.3  # it would have been believed
     assert trained.stack.weights["encoder"] == 0.0
-    tokens = trained.tokenizer.translate(users.app_ids)
+    tokens = trained.tokenizer.translate(users.installs)
     logits = trained.model(tokens.padded(np.arange(len(tokens))), training=False)
     np.testing.assert_allclose(logits, trained.stack.combine(trained.member_logits(tokens)), atol=1e-4)
     assert trained.encoder not in trained.model.layers  # a night does not pay for it
@@ -261,8 +261,8 @@ def test_features_of_a_training_work_together_by_their_settings(result, tracking
     client.create_registered_model("small")
     client.create_model_version("small", f"runs:/{result['run_id']}/saved_model", result["run_id"])
     examples = made_up_examples(200, seed=1)
-    apps = ["brand new app" if app == APPS[0] else app for app in examples.app_ids.apps.to_pylist()]
-    examples = replace(examples, app_ids=replace(examples.app_ids, apps=pa.array(apps)))
+    apps = ["brand new app" if app == APPS[0] else app for app in examples.installs.apps.to_pylist()]
+    examples = replace(examples, installs=replace(examples.installs, apps=pa.array(apps)))
     examples.as_of[100:] = np.datetime64("2026-03-01", "us")
     write_training_set(examples, tmp_path / "set")
     settings = {

@@ -21,7 +21,7 @@ def examples_of(rows: list[list[str]], labels: list[int]) -> Examples:
         user_ids=np.array([f"u{i}" for i in range(len(rows))], dtype=object),
         labels=np.array(labels, np.int8),
         as_of=np.full(len(rows), np.datetime64("2026-01-31", "us")),
-        app_ids=AppSequences.of_lists(pa.array(rows, pa.list_(pa.string()))),
+        installs=AppSequences.of_lists(pa.array(rows, pa.list_(pa.string()))),
     )
 
 

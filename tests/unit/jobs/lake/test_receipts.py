@@ -5,10 +5,10 @@ from datetime import date
 import pytest
 
 from jobs.lake.hadoop_files import HadoopFiles
-from jobs.lake.receipts import MissingExtractionError, Window, require_receipts
+from jobs.lake.receipts import DayRange, MissingExtractionError, require_receipts
 from tests.made_up.landing_day import land, uri
 
-JANUARY = Window(date(2026, 1, 1), date(2026, 1, 31))
+JANUARY = DayRange(date(2026, 1, 1), date(2026, 1, 31))
 
 
 @pytest.fixture

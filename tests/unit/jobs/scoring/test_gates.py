@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from jobs.scoring.gates import examine, failed_gates
+from jobs.scoring.gates import count_scores, failed_gates
 from model_registry.versions import PinnedModel
 
 MODEL = PinnedModel("risk_encoder", 3, "ab" * 32, f"hdfs://127.0.0.1/models/risk_encoder-v3-{'ab' * 6}")
@@ -20,7 +20,7 @@ def failed(spark, users, scores, name=MODEL.name, version=MODEL.version, sha256=
         "user_id string, risk_score double, logit double, "
         "model_name string, model_version int, model_sha256 string"
     )
-    found = examine(sequences, spark.createDataFrame(rows, columns), MODEL)
+    found = count_scores(sequences, spark.createDataFrame(rows, columns), MODEL)
     return failed_gates(found, MODEL, written or {DAY: len(scores)}, DAY)
 
 

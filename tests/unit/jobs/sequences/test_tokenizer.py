@@ -13,7 +13,7 @@ from jobs.sequences.sessions import begins_session
 from jobs.sequences.tokenizer import Tokenizer
 from jobs.sequences.vocabulary import Vocabulary
 from jobs.training.recipe import prepare
-from jobs.training.settings import Settings
+from jobs.training.settings import TrainingSettings
 from jobs.training_set.examples import Examples
 from tests.made_up.ragged import rows_of
 
@@ -102,9 +102,9 @@ def test_a_recipe_reads_sessions_that_group_installs(starts, reads_sessions):
         user_ids=np.array(["u1"], dtype=object),
         labels=np.array([1], np.int8),
         as_of=np.array(["2026-02-01"], "datetime64[us]"),
-        app_ids=installs,
+        installs=installs,
     )
-    found, _, data = prepare(examples, Settings())
+    found, _, data = prepare(examples, TrainingSettings())
     assert found.reads_sessions == reads_sessions
     assert (data.tokens.values < 0).any() == reads_sessions
 

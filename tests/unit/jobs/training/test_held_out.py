@@ -28,7 +28,7 @@ def score(*seeds: TrainingOptions) -> tuple[dict[str, list[int]], HeldOut]:
         seeds,
         starts=[{}],
         checkpoints=None,
-        report=lambda part, epoch: parts.setdefault(part, []).append(epoch.steps),
+        on_epoch=lambda part, epoch: parts.setdefault(part, []).append(epoch.steps),
     )
     return parts, found
 

@@ -24,7 +24,7 @@ def labelled(*users: tuple[str, int]) -> Examples:
         user_ids=np.array([user for user, _ in users], dtype=object),
         labels=np.array([label for _, label in users], dtype=np.int8),
         as_of=np.full(len(users), AS_OF),
-        app_ids=AppSequences.of_lists(pa.array([["maps"]] * len(users), pa.list_(pa.string()))),
+        installs=AppSequences.of_lists(pa.array([["maps"]] * len(users), pa.list_(pa.string()))),
     )
 
 
@@ -34,7 +34,7 @@ def test_a_written_training_set_is_read_back_in_order_of_user(tmp_path):
     read = read_training_set(tmp_path)
     assert list(read.examples.user_ids) == ["u1", "u2"]
     assert list(read.examples.labels) == [0, 1]
-    assert read.examples.app_ids.to_lists().to_pylist() == [["maps"], ["maps"]]
+    assert read.examples.installs.to_lists().to_pylist() == [["maps"], ["maps"]]
     assert read.facts == FACTS
 
 
@@ -43,15 +43,15 @@ def test_times_tell_where_sessions_begin(tmp_path):
     write_training_set(examples, tmp_path)
     read = read_training_set(tmp_path).examples
     order = np.argsort(examples.user_ids.astype(str))
-    assert not np.isnan(read.app_ids.installs_per_session())
+    assert not np.isnan(read.installs.installs_per_session())
     np.testing.assert_array_equal(
-        read.app_ids.codes.flatten() < 0, examples.app_ids.codes.take(order).flatten() < 0
+        read.installs.codes.flatten() < 0, examples.installs.codes.take(order).flatten() < 0
     )
 
 
 def test_a_set_without_times_knows_no_sessions(tmp_path):
     write_training_set(labelled(("u1", 0)), tmp_path)
-    assert np.isnan(read_training_set(tmp_path).examples.app_ids.installs_per_session())
+    assert np.isnan(read_training_set(tmp_path).examples.installs.installs_per_session())
 
 
 def test_times_in_one_file_only_are_refused(tmp_path):
@@ -65,7 +65,7 @@ def test_times_in_one_file_only_are_refused(tmp_path):
 def test_a_user_without_installs_is_left_out(tmp_path):
     examples = labelled(("u1", 0), ("u2", 1))
     write_training_set(
-        replace(examples, app_ids=AppSequences.of_lists(pa.array([[], ["maps"]], pa.list_(pa.string())))),
+        replace(examples, installs=AppSequences.of_lists(pa.array([[], ["maps"]], pa.list_(pa.string())))),
         tmp_path,
     )
     assert list(read_training_set(tmp_path).examples.user_ids) == ["u2"]

@@ -19,7 +19,7 @@ def labelled(*users: tuple[str, int]) -> Examples:
         user_ids=np.array([user for user, _ in users], dtype=object),
         labels=np.array([label for _, label in users], dtype=np.int8),
         as_of=np.full(len(users), AS_OF),
-        app_ids=AppSequences.of_lists(pa.array([["maps"]] * len(users), pa.list_(pa.string()))),
+        installs=AppSequences.of_lists(pa.array([["maps"]] * len(users), pa.list_(pa.string()))),
     )
 
 

@@ -15,7 +15,7 @@ from tests.made_up.labelled_sequences import OPTIONS, Parts, assert_same_weights
 
 @pytest.fixture(scope="module")
 def fit(parts: Parts) -> Fit:
-    return fit_classifier(parts[0], OPTIONS, parts[1], parts[2], report=[].append)
+    return fit_classifier(parts[0], OPTIONS, parts[1], parts[2], on_epoch=[].append)
 
 
 def fit_average(parts: Parts, **settings: object) -> Fit:

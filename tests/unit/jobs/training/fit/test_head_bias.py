@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss
 from jobs.evaluation.metrics import to_probabilities
 from jobs.training.fit.head_bias import fit_head_bias
 from jobs.training.fit.predict import predict_logits
-from jobs.training_set.weighted_sample import choose_fitted_users
+from jobs.training_set.weighted_sample import draw_weighted_sample
 from tests.made_up.labelled_sequences import RISKY_TOKENS, SMALL, build_average, made_up_users
 
 USERS = made_up_users(300, seed=1)
@@ -54,14 +54,14 @@ def test_all_logits_move_by_the_same():
 
 
 def test_of_very_many_users_a_weighted_sample_is_enough(monkeypatch):
-    monkeypatch.setattr("jobs.training_set.weighted_sample.MOST_FITTED_USERS", 100)
+    monkeypatch.setattr("jobs.training_set.weighted_sample.LARGEST_SAMPLE", 100)
     classifier = build_off(0.7)
     # It knows what makes labels, or users of both labels would have the same logits and no weight would matter.
     is_risky = (np.arange(SMALL.vocabulary_size) >= 3) & (np.arange(SMALL.vocabulary_size) < 3 + RISKY_TOKENS)
     classifier.get_layer("embedding").embeddings.assign(np.tile(10.0 * is_risky[:, None], 4))
     classifier.get_layer("head").kernel.assign(np.ones((4, 1)))
     fit_head_bias(classifier, USERS)
-    chosen = choose_fitted_users(USERS.labels)
+    chosen = draw_weighted_sample(USERS.labels)
     assert len(chosen.indices) == 100
     probabilities = to_probabilities(predict_logits(classifier, USERS.tokens.take(chosen.indices)))
     assert np.average(probabilities, weights=chosen.weights) == pytest.approx(BAD_RATE, abs=1e-5)

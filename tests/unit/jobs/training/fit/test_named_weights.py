@@ -10,7 +10,7 @@ from tests.made_up.labelled_sequences import OPTIONS, Parts, build_average
 
 @pytest.fixture(scope="module")
 def fit(parts: Parts) -> Fit:
-    return fit_classifier(parts[0], OPTIONS, parts[1], parts[2], report=[].append)
+    return fit_classifier(parts[0], OPTIONS, parts[1], parts[2], on_epoch=[].append)
 
 
 def test_initial_weights_are_where_training_starts(parts):

@@ -10,7 +10,7 @@ from tests.made_up.labelled_sequences import OPTIONS, Parts
 
 @pytest.fixture(scope="module")
 def fit(parts: Parts) -> Fit:
-    return fit_classifier(parts[0], OPTIONS, parts[1], parts[2], report=[].append)
+    return fit_classifier(parts[0], OPTIONS, parts[1], parts[2], on_epoch=[].append)
 
 
 def test_predictions_keep_the_order_of_the_sequences(fit, parts, monkeypatch):

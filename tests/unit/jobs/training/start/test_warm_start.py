@@ -17,7 +17,7 @@ from jobs.training.fit.named_weights import (
 )
 from jobs.training.fit.options import TrainingOptions
 from jobs.training.recipe import Trained, train
-from jobs.training.settings import Settings
+from jobs.training.settings import TrainingSettings
 from jobs.training.start.warm_start import Earlier, WarmStartError, warm_start
 from jobs.training_set.examples import Examples
 from jobs.training_set.folds import make_folds
@@ -96,7 +96,7 @@ def test_another_dropout_is_no_obstacle(earlier):
     assert warm_start(earlier, EARLIER_APPS, APPS, config)[EMBEDDINGS].shape == (6, 8)
 
 
-LEARNS_BY_HEART = Settings.model_validate(
+LEARNS_BY_HEART = TrainingSettings.model_validate(
     {
         "encoder": {
             "hidden_dim": 16,
