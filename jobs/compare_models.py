@@ -30,9 +30,8 @@ from jobs.errors import WrongArgumentsError
 from jobs.evaluation.baseline import BASELINE, BASELINE_ORDERS, fit_baseline, predict_baseline
 from jobs.evaluation.intervals import (
     RESAMPLES,
+    Bootstrap,
     calibration_error_by_chance,
-    metric_intervals,
-    paired_difference,
 )
 from jobs.training_set.download import local_folder
 from jobs.training_set.examples import Examples
@@ -118,22 +117,19 @@ def measure_contestants(
     """Measure every model, and the first against each other one."""
     challenger, champion, *_ = probabilities
     ours = probabilities[challenger]
-    draws = {"resamples": arguments.resamples, "seed": arguments.seed}
+    bootstrap = Bootstrap(holdout.labels, holdout.user_ids, arguments.resamples, arguments.seed)
     return Findings(
         challenger=challenger,
         champion=champion,
         title=f"the {champion}" if champion == BASELINE else f"the champion, {champion}",
         probabilities=probabilities,
-        metrics={
-            name: metric_intervals(holdout.labels, scores, holdout.user_ids, **draws)
-            for name, scores in probabilities.items()
-        },
+        metrics={name: bootstrap.metrics(scores) for name, scores in probabilities.items()},
         differences={
-            name: paired_difference(holdout.labels, ours, scores, holdout.user_ids, **draws)
+            name: bootstrap.difference(ours, scores)
             for name, scores in probabilities.items()
             if name != challenger
         },
-        slices=compare_slices(holdout, ours, probabilities[champion], unknown_shares, **draws),
+        slices=compare_slices(bootstrap, holdout, ours, probabilities[champion], unknown_shares),
         ece_by_chance=calibration_error_by_chance(holdout.labels, ours, arguments.seed),
         resamples=arguments.resamples,
     )

@@ -6,7 +6,7 @@ Out  SliceDifference("sequence length 1-10", users=1203, bad_rate=0.11, auc=Diff
 
 from dataclasses import dataclass
 
-from jobs.evaluation.intervals import RESAMPLES, Difference, paired_difference
+from jobs.evaluation.intervals import Bootstrap, Difference
 from jobs.evaluation.ranking import Floats
 from jobs.evaluation.slices import FEWEST_USERS, cut_slices
 from jobs.training_set.examples import Examples
@@ -23,27 +23,17 @@ class SliceDifference:
 
 
 def compare_slices(
-    examples: Examples,
-    challenger: Floats,
-    champion: Floats,
-    unknown_shares: Floats,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    bootstrap: Bootstrap, examples: Examples, challenger: Floats, champion: Floats, unknown_shares: Floats
 ) -> list[SliceDifference]:
     """Difference in AUC by sequence length, share of unknown apps and month of the label.
 
     Slices of fewer than 30 users, or of one label, are left out: they say nothing.
     """
-    found_slices = []
+    differences = []
     for slicing, name, members in cut_slices(examples.installs.lengths, unknown_shares, examples.as_of):
-        part = examples.take(members)
-        if part.users < FEWEST_USERS or set(part.labels) != {0, 1}:
+        users, labels = bootstrap.count_users(members), examples.labels[members]
+        if users < FEWEST_USERS or set(labels) != {0, 1}:
             continue
-        found = paired_difference(
-            part.labels, challenger[members], champion[members], part.user_ids, resamples=resamples, seed=seed
-        )["auc"]
-        found_slices.append(
-            SliceDifference(f"{slicing} {name}", part.users, float(part.labels.mean()), found)
-        )
-    return found_slices
+        auc = bootstrap.of(members).difference(challenger[members], champion[members])["auc"]
+        differences.append(SliceDifference(f"{slicing} {name}", users, float(labels.mean()), auc))
+    return differences

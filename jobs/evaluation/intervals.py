@@ -13,6 +13,7 @@ held the true value in 96% to 97%, those of ks in 89%, those of ece in none.
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,7 @@ from jobs.evaluation.ranking import (
 )
 
 RESAMPLES = 1_000
+KEPT_WEIGHTS = 2**27  # int16: 256 MiB, 134,000 users in 1,000 resamples
 LEVEL = 0.95
 CHANCE_DRAWS = 200
 CHANCE_QUANTILE = 0.95
@@ -61,84 +63,111 @@ class Difference(Interval):
         return self.low > 0.0 or self.high < 0.0
 
 
-def metric_intervals(
-    labels: Integers,
-    probabilities: Floats,
-    user_ids: UserIds | None = None,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> dict[str, Interval]:
-    """Interval of every metric, by its name in `BinaryMetrics`.
+@dataclass(frozen=True, eq=False)
+class Bootstrap:
+    """Resamples of the same users for every figure: drawn once, or again where they are too many to keep.
 
-    Without `user_ids` every row is a user of its own. The same seed draws the same users for any model.
+    Args:
+        labels: 0 or 1, `(examples,)`.
+        user_ids: of each example; without them every example is a user of its own.
+        resamples: number of draws of users.
+        seed: of those draws; the same seed draws the same users for any model.
 
     Raises:
         ValueError: the labels are of one kind only.
     """
-    ranking = rank(labels, probabilities)
-    drawn = pd.DataFrame(
-        [
-            asdict(measure_weighted(ranking, weights))
-            for weights in resample_users(labels, user_ids, resamples=resamples, seed=seed)
-        ]
-    )
-    values = asdict(measure(labels, probabilities))
-    return {
-        name: Interval(value, *_bounds(drawn[name].to_numpy()).tolist()) for name, value in values.items()
-    }
 
+    labels: Integers
+    user_ids: UserIds | None = None
+    resamples: int = RESAMPLES
+    seed: int = 0
 
-def decile_intervals(
-    labels: Integers,
-    probabilities: Floats,
-    user_ids: UserIds | None = None,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """`decile_table` with bad_rate_low, bad_rate_high, lift_low and lift_high; each resample is cut anew.
+    def __post_init__(self) -> None:
+        check_labels(self.labels)
 
-    Raises:
-        ValueError: the labels are of one kind only.
-    """
-    ranking = rank(labels, probabilities)
-    drawn = [
-        cut_into_groups(ranking, weights[ranking.order])
-        for weights in resample_users(labels, user_ids, resamples=resamples, seed=seed)
-    ]
-    table = decile_table(labels, probabilities)
-    table["bad_rate_low"], table["bad_rate_high"] = _bounds(np.array([groups.bad_rates for groups in drawn]))
-    table["lift_low"], table["lift_high"] = _bounds(np.array([groups.lifts for groups in drawn]))
-    return table
+    def metrics(self, probabilities: Floats) -> dict[str, Interval]:
+        """Interval of every metric, by its name in `BinaryMetrics`."""
+        ranking = rank(self.labels, probabilities)
+        drawn = pd.DataFrame([asdict(measure_weighted(ranking, weights)) for weights in self.weights()])
+        values = asdict(measure(self.labels, probabilities))
+        return {
+            name: Interval(value, *_bounds(drawn[name].to_numpy()).tolist()) for name, value in values.items()
+        }
 
+    def deciles(self, probabilities: Floats) -> pd.DataFrame:
+        """`decile_table` with bad_rate_low, bad_rate_high, lift_low and lift_high; each resample is cut anew."""
+        ranking = rank(self.labels, probabilities)
+        drawn = [cut_into_groups(ranking, weights[ranking.order]) for weights in self.weights()]
+        table = decile_table(self.labels, probabilities)
+        bad_rates, lifts = (
+            _bounds(np.array([getattr(groups, name) for groups in drawn])) for name in ("bad_rates", "lifts")
+        )
+        table["bad_rate_low"], table["bad_rate_high"] = bad_rates
+        table["lift_low"], table["lift_high"] = lifts
+        return table
 
-def paired_difference(
-    labels: Integers,
-    challenger: Floats,
-    champion: Floats,
-    user_ids: UserIds | None = None,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> dict[str, Difference]:
-    """Challenger minus champion in AUC, log loss and Brier score, both measured on the same resampled users.
+    def difference(self, challenger: Floats, champion: Floats) -> dict[str, Difference]:
+        """Challenger minus champion in AUC, log loss and Brier score."""
+        rankings = [rank(self.labels, scores) for scores in (challenger, champion)]
+        drawn = np.array(
+            [
+                _subtract(*(measure_weighted(ranking, weights) for ranking in rankings))
+                for weights in self.weights()
+            ]
+        )
+        values = _subtract(measure(self.labels, challenger), measure(self.labels, champion))
+        return {
+            name: _difference(value, differences, sign)
+            for (name, sign), value, differences in zip(
+                COMPARED_METRICS.items(), values, drawn.T, strict=True
+            )
+        }
 
-    Raises:
-        ValueError: the labels are of one kind only.
-    """
-    rankings = [rank(labels, scores) for scores in (challenger, champion)]
-    drawn = np.array(
-        [
-            _subtract(*(measure_weighted(ranking, weights) for ranking in rankings))
-            for weights in resample_users(labels, user_ids, resamples=resamples, seed=seed)
-        ]
-    )
-    values = _subtract(measure(labels, challenger), measure(labels, champion))
-    return {
-        name: _difference(value, differences, sign)
-        for (name, sign), value, differences in zip(COMPARED_METRICS.items(), values, drawn.T, strict=True)
-    }
+    def of(self, rows: NDArray[np.intp]) -> "Bootstrap":
+        """The same resampling of some examples only, such as those of a slice."""
+        user_ids = None if self.user_ids is None else self.user_ids[rows]
+        return replace(self, labels=self.labels[rows], user_ids=user_ids)
+
+    def count_users(self, rows: NDArray[np.intp]) -> int:
+        """Number of different users behind some examples."""
+        return len(np.unique(self._user_of_row[rows]))
+
+    def weights(self) -> Iterator[NDArray[np.int64]]:
+        """Yield for each resample how often each example is in it, `(examples,)`."""
+        fits = self._users * self.resamples <= KEPT_WEIGHTS
+        for drawn in self._kept if fits else self._draw():
+            yield drawn[self._user_of_row].astype(np.int64)
+
+    @cached_property
+    def _kept(self) -> list[NDArray[np.int16]]:
+        return [drawn.astype(np.int16) for drawn in self._draw()]
+
+    def _draw(self) -> Iterator[NDArray[np.int64]]:
+        """Draw as many users as there are, with replacement; yield how often each user is there.
+
+        All examples of a user come and go together. Resamples of one label only are drawn again.
+        """
+        random = np.random.default_rng(self.seed)
+        bad = self.labels == 1
+        is_bad, is_good = (
+            np.bincount(self._user_of_row, weights=label, minlength=self._users) > 0 for label in (bad, ~bad)
+        )
+        for _ in range(self.resamples):
+            drawn = np.zeros(self._users, np.int64)
+            while not (drawn[is_bad].any() and drawn[is_good].any()):
+                drawn = np.bincount(random.integers(0, self._users, self._users), minlength=self._users)
+            yield drawn
+
+    @cached_property
+    def _user_of_row(self) -> NDArray[np.intp]:
+        if self.user_ids is None:
+            return np.arange(len(self.labels))
+        user_of_row: NDArray[np.intp] = np.unique(self.user_ids.astype(str), return_inverse=True)[1]
+        return user_of_row
+
+    @property
+    def _users(self) -> int:
+        return int(self._user_of_row.max()) + 1
 
 
 def measure_weighted(ranking: Ranking, weights: Integers) -> BinaryMetrics:
@@ -166,30 +195,6 @@ def measure_weighted(ranking: Ranking, weights: Integers) -> BinaryMetrics:
     )
 
 
-def resample_users(
-    labels: Integers, user_ids: UserIds | None, *, resamples: int, seed: int
-) -> Iterator[NDArray[np.int64]]:
-    """Draw as many users as there are, with replacement; yield how often each row is there.
-
-    All examples of a user come and go together. Resamples of one label only are drawn again.
-
-    Raises:
-        ValueError: the labels are of one kind only.
-    """
-    check_labels(labels)
-    user_of_row = np.arange(len(labels))
-    if user_ids is not None:
-        user_of_row = np.unique(user_ids.astype(str), return_inverse=True)[1]
-    users = int(user_of_row.max()) + 1
-    random = np.random.default_rng(seed)
-    bad = labels == 1
-    for _ in range(resamples):
-        weights = _draw(random, users)[user_of_row]
-        while not (weights[bad].any() and weights[~bad].any()):
-            weights = _draw(random, users)[user_of_row]
-        yield weights
-
-
 def calibration_error_by_chance(labels: Integers, probabilities: Floats, seed: int) -> float:
     """Calibration error that true probabilities exceed in 5% of sets as large as this one.
 
@@ -205,10 +210,6 @@ def calibration_error_by_chance(labels: Integers, probabilities: Floats, seed: i
         for _ in range(CHANCE_DRAWS)
     ]
     return float(np.quantile(drawn, CHANCE_QUANTILE))
-
-
-def _draw(random: np.random.Generator, users: int) -> NDArray[np.int64]:
-    return np.bincount(random.integers(0, users, users), minlength=users)
 
 
 def _subtract(challenger: BinaryMetrics, champion: BinaryMetrics) -> list[float]:

@@ -68,7 +68,7 @@ def write_model_card(
         parameters: sizes and training options.
         metrics: model or baseline -> metric -> interval on the held-out users; the model first.
         differences: baseline -> metric -> model minus baseline.
-        deciles: of the model, from `decile_intervals`.
+        deciles: of the model, from `Bootstrap.deciles`.
         slices: of the model, from `slice_metrics`.
         classification: of the model; without it the card names no threshold.
     """

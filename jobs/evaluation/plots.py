@@ -81,7 +81,7 @@ def draw_score_histogram(labels: NDArray[np.int8], scores: NDArray[np.float64]) 
 
 
 def draw_deciles(deciles: pd.DataFrame) -> Figure:
-    """Bad rate by decile with its interval, from `decile_intervals`."""
+    """Bad rate by decile with its interval, from `Bootstrap.deciles`."""
     figure, axes = new_figure("Bad rate by risk decile", "decile, 1 has the highest scores", "bad rate")
     overall = np.average(deciles["bad_rate"], weights=deciles["users"])
     axes.bar(deciles["decile"], deciles["bad_rate"], color=BAD_COLOUR, alpha=0.6, label="bad rate")

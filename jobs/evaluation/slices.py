@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from jobs.evaluation.intervals import RESAMPLES, UserIds, metric_intervals
+from jobs.evaluation.intervals import Bootstrap
 from jobs.evaluation.ranking import Floats, Integers
 
 # Fixed, so that slices of different runs are the same users.
@@ -26,15 +26,11 @@ NO_AUC = {"auc": np.nan, "auc_low": np.nan, "auc_high": np.nan}
 
 
 def slice_metrics(
-    labels: Integers,
+    bootstrap: Bootstrap,
     probabilities: Floats,
     lengths: Integers,
     unknown_shares: Floats,
     as_of: NDArray[np.datetime64],
-    user_ids: UserIds | None = None,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Measure users by sequence length, by share of unknown apps (0 to 1) and by calendar month of the label.
 
@@ -44,14 +40,12 @@ def slice_metrics(
     Raises:
         ValueError: a length is below 1, or a share outside 0 to 1.
     """
-    users = np.arange(len(labels)).astype(object) if user_ids is None else user_ids
-    rows = []
-    for slicing, name, members in cut_slices(lengths, unknown_shares, as_of):
-        measured = _measure_slice(
-            labels[members], probabilities[members], users[members], resamples=resamples, seed=seed
-        )
-        rows.append({"slicing": slicing, "slice": name, **measured})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        [
+            {"slicing": slicing, "slice": name, **_measure_slice(bootstrap, probabilities, members)}
+            for slicing, name, members in cut_slices(lengths, unknown_shares, as_of)
+        ]
+    )
 
 
 def cut_slices(
@@ -76,16 +70,15 @@ def cut_slices(
             yield slicing, name, np.flatnonzero(slice_of_row == name)
 
 
-def _measure_slice(
-    labels: Integers, probabilities: Floats, user_ids: UserIds, *, resamples: int, seed: int
-) -> dict[str, Any]:
-    users = len(np.unique(user_ids.astype(str)))
+def _measure_slice(bootstrap: Bootstrap, probabilities: Floats, members: NDArray[np.intp]) -> dict[str, Any]:
+    users = bootstrap.count_users(members)
+    labels, scores = bootstrap.labels[members], probabilities[members]
     counted = {
         "users": users,
         "bad_rate": float(labels.mean()) if users else np.nan,
-        "mean_score": float(probabilities.mean()) if users else np.nan,
+        "mean_score": float(scores.mean()) if users else np.nan,
     }
     if users < FEWEST_USERS or len(np.unique(labels)) < 2:
         return {**counted, **NO_AUC}
-    auc = metric_intervals(labels, probabilities, user_ids, resamples=resamples, seed=seed)["auc"]
+    auc = bootstrap.of(members).metrics(scores)["auc"]
     return {**counted, "auc": auc.value, "auc_low": auc.low, "auc_high": auc.high}

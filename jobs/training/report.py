@@ -14,11 +14,9 @@ from jobs.encoder.tokens import UNKNOWN_TOKEN_ID
 from jobs.evaluation.baseline import BASELINE_ORDERS, fit_baselines, predict_baseline
 from jobs.evaluation.classification import Classification, classify, most_confusing
 from jobs.evaluation.intervals import (
+    Bootstrap,
     Difference,
     Interval,
-    decile_intervals,
-    metric_intervals,
-    paired_difference,
 )
 from jobs.evaluation.metrics import to_probabilities
 from jobs.evaluation.slices import slice_metrics
@@ -58,28 +56,18 @@ def measure_trained(split: Split, trained: Trained, seed: int) -> Report:
     probabilities = predict_test_users(split, trained, tokens)
     scores = probabilities[MODEL]
     unknown = count_token(tokens, UNKNOWN_TOKEN_ID)
+    bootstrap = Bootstrap(test.labels, test.user_ids, seed=seed)
     return Report(
         labels=test.labels,
         probabilities=probabilities,
-        metrics={
-            name: metric_intervals(test.labels, values, test.user_ids, seed=seed)
-            for name, values in probabilities.items()
-        },
+        metrics={name: bootstrap.metrics(values) for name, values in probabilities.items()},
         differences={
-            name: paired_difference(test.labels, scores, values, test.user_ids, seed=seed)
+            name: bootstrap.difference(scores, values)
             for name, values in probabilities.items()
             if name != MODEL
         },
-        deciles=decile_intervals(test.labels, scores, test.user_ids, seed=seed),
-        slices=slice_metrics(
-            test.labels,
-            scores,
-            tokens.lengths,
-            unknown / tokens.lengths,
-            test.as_of,
-            test.user_ids,
-            seed=seed,
-        ),
+        deciles=bootstrap.deciles(scores),
+        slices=slice_metrics(bootstrap, scores, tokens.lengths, unknown / tokens.lengths, test.as_of),
         classification=classify(test.labels, scores, trained.threshold),
         confusing=most_confusing(test.user_ids, test.labels, scores, test.installs),
     )

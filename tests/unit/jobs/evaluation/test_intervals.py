@@ -7,14 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.evaluation.intervals import (
-    Interval,
-    decile_intervals,
-    measure_weighted,
-    metric_intervals,
-    paired_difference,
-    resample_users,
-)
+from jobs.evaluation import intervals
+from jobs.evaluation.intervals import Bootstrap, Interval, measure_weighted
 from jobs.evaluation.metrics import BinaryMetrics, measure
 from jobs.evaluation.ranking import cut_into_groups, decile_table, rank
 
@@ -65,17 +59,17 @@ def test_weighted_auc_is_the_share_of_pairs_in_the_right_order(users):
 
 def test_every_metric_has_an_interval_around_its_value():
     labels, scores = scored_users()
-    intervals = metric_intervals(labels, scores, resamples=200)
-    assert {name: each.value for name, each in intervals.items()} == asdict(measure(labels, scores))
+    measured = Bootstrap(labels, resamples=200).metrics(scores)
+    assert {name: each.value for name, each in measured.items()} == asdict(measure(labels, scores))
     for name in ("auc", "gini", "ks", "pr_auc", "log_loss", "brier"):
-        assert intervals[name].low < intervals[name].value < intervals[name].high
-    assert intervals["gini"].low == pytest.approx(2 * intervals["auc"].low - 1)
-    assert all(type(figure) is float for figure in astuple(intervals["auc"]))  # JSON takes no numpy numbers
+        assert measured[name].low < measured[name].value < measured[name].high
+    assert measured["gini"].low == pytest.approx(2 * measured["auc"].low - 1)
+    assert all(type(figure) is float for figure in astuple(measured["auc"]))  # JSON takes no numpy numbers
 
 
 def test_the_interval_of_a_mean_is_as_wide_as_statistics_says():
     labels, scores = scored_users(2000)
-    brier = metric_intervals(labels, scores)["brier"]
+    brier = Bootstrap(labels).metrics(scores)["brier"]
     half_width = 1.96 * ((scores - labels) ** 2).std() / np.sqrt(2000)
     assert brier.low == pytest.approx(brier.value - half_width, abs=0.1 * half_width)
     assert brier.high == pytest.approx(brier.value + half_width, abs=0.1 * half_width)
@@ -84,7 +78,8 @@ def test_the_interval_of_a_mean_is_as_wide_as_statistics_says():
 def test_more_users_make_intervals_narrower():
     widths = []
     for users in (200, 3200):
-        auc = metric_intervals(*scored_users(users), resamples=300)["auc"]
+        labels, scores = scored_users(users)
+        auc = Bootstrap(labels, resamples=300).metrics(scores)["auc"]
         widths.append(auc.high - auc.low)
     assert widths[0] / widths[1] == pytest.approx(4, rel=0.3)  # by the root of 16 times the users
 
@@ -92,24 +87,24 @@ def test_more_users_make_intervals_narrower():
 def test_examples_of_one_user_add_nothing_to_what_is_known():
     labels, scores = scored_users(200)
     user_ids = np.array([f"u{i:03d}" for i in range(200)], object)
-    once = metric_intervals(labels, scores, user_ids, resamples=50)
-    thrice = metric_intervals(*(np.tile(each, 3) for each in (labels, scores, user_ids)), resamples=50)
+    once = Bootstrap(labels, user_ids, 50).metrics(scores)
+    thrice = Bootstrap(np.tile(labels, 3), np.tile(user_ids, 3), 50).metrics(np.tile(scores, 3))
     for name, interval in once.items():
         assert astuple(thrice[name]) == pytest.approx(astuple(interval))
     deciles = [
-        decile_intervals(*(np.tile(each, times) for each in (labels, scores, user_ids)), resamples=50)
+        Bootstrap(np.tile(labels, times), np.tile(user_ids, times), 50).deciles(np.tile(scores, times))
         for times in (1, 3)
     ]
     np.testing.assert_allclose(*(each.drop(columns="users") for each in deciles), atol=1e-12)
     # Taken for users of their own, they would make the interval narrower.
-    rows = metric_intervals(np.tile(labels, 3), np.tile(scores, 3), resamples=50)["auc"]
+    rows = Bootstrap(np.tile(labels, 3), resamples=50).metrics(np.tile(scores, 3))["auc"]
     assert rows.high - rows.low < 0.75 * (once["auc"].high - once["auc"].low)
 
 
 def test_all_examples_of_a_user_are_drawn_together_and_as_many_users_as_there_are():
     user_ids = np.array(["b", "a", "b", "c", "c", "b"], object)
     labels = np.array([0, 1, 1, 0, 1, 0], np.int8)
-    for weights in resample_users(labels, user_ids, resamples=50, seed=0):
+    for weights in Bootstrap(labels, user_ids, resamples=50).weights():
         assert weights[0] == weights[2] == weights[5]
         assert weights[3] == weights[4]
         assert weights[0] + weights[1] + weights[3] == 3
@@ -117,28 +112,53 @@ def test_all_examples_of_a_user_are_drawn_together_and_as_many_users_as_there_ar
 
 def test_resamples_hold_both_labels_and_follow_the_seed():
     labels = np.array([1, 0, 0], np.int8)
-    drawn = list(resample_users(labels, None, resamples=100, seed=1))
+    drawn = list(Bootstrap(labels, resamples=100, seed=1).weights())
     assert len(drawn) == 100
     assert all(weights[0] > 0 and weights[1:].any() for weights in drawn)
-    np.testing.assert_array_equal(drawn, list(resample_users(labels, None, resamples=100, seed=1)))
-    assert not np.array_equal(drawn, list(resample_users(labels, None, resamples=100, seed=2)))
+    np.testing.assert_array_equal(drawn, list(Bootstrap(labels, resamples=100, seed=1).weights()))
+    assert not np.array_equal(drawn, list(Bootstrap(labels, resamples=100, seed=2).weights()))
 
 
 def test_labels_of_one_kind_are_refused_and_not_drawn_for_ever():
-    labels, scores = np.zeros(5, np.int8), np.linspace(0, 1, 5)
-    for refuse in (
-        lambda: metric_intervals(labels, scores),
-        lambda: decile_intervals(labels, scores),
-        lambda: paired_difference(labels, scores, scores),
-        lambda: next(resample_users(labels, None, resamples=1, seed=0)),
-    ):
-        with pytest.raises(ValueError, match="need labels 0 and 1, both"):
-            refuse()
+    with pytest.raises(ValueError, match="need labels 0 and 1, both"):
+        Bootstrap(np.zeros(5, np.int8))
+
+
+def test_figures_of_one_seed_stay_what_they_were():
+    # Printed by the functions that drew anew for every figure, before one value drew for all.
+    labels, scores = scored_users(300, seed=4)
+    bootstrap = Bootstrap(
+        labels, np.array([f"u{i % 200}" for i in range(300)], object), resamples=200, seed=7
+    )
+    metrics = bootstrap.metrics(scores)
+    assert astuple(metrics["auc"]) == (0.8022479465872521, 0.7523885005036747, 0.8461487604131899)
+    assert astuple(metrics["ks"]) == (0.47595946010855467, 0.409702848155474, 0.5835727739389067)
+    assert astuple(metrics["ece"]) == (0.04538995649691418, 0.04275368142487206, 0.11684387394261075)
+    difference = bootstrap.difference(scores, to_noisy(scores))["log_loss"]
+    assert astuple(difference) == pytest.approx(
+        (-0.04804557542296484, -0.0927738694754279, -0.0026057127228206888, 0.02392960601359411, 0.98)
+    )
+    assert bootstrap.deciles(scores).iloc[0][["bad_rate_low", "bad_rate_high"]].tolist() == [
+        0.6201724137931035,
+        0.9333333333333333,
+    ]
+    every_third = bootstrap.of(np.arange(0, 300, 3)).metrics(scores[::3])["auc"]
+    assert astuple(every_third) == (0.8769100169779286, 0.8047771487856505, 0.9347771139705882)
+
+
+def test_too_many_weights_to_keep_are_drawn_again_and_are_the_same(monkeypatch):
+    labels, _ = scored_users(50)
+    kept = list(Bootstrap(labels, resamples=20, seed=3).weights())
+    monkeypatch.setattr(intervals, "KEPT_WEIGHTS", 999)
+    fresh = Bootstrap(labels, resamples=20, seed=3)
+    for _ in range(2):
+        np.testing.assert_array_equal(kept, list(fresh.weights()))
+    assert "_kept" not in vars(fresh)
 
 
 def test_decile_bounds_surround_the_table_and_the_bads_that_lift_is_of():
     labels, scores = scored_users(1000)
-    deciles = decile_intervals(labels, scores, resamples=200)
+    deciles = Bootstrap(labels, resamples=200).deciles(scores)
     assert deciles[list(decile_table(labels, scores))].equals(decile_table(labels, scores))
     assert (deciles["bad_rate_low"] <= deciles["bad_rate"]).all()
     assert (deciles["bad_rate"] <= deciles["bad_rate_high"]).all()
@@ -154,13 +174,13 @@ def test_decile_bounds_surround_the_table_and_the_bads_that_lift_is_of():
 def test_users_with_few_examples_may_leave_deciles_empty():
     user_ids = np.array(["a"] * 12 + ["b"] * 2, object)  # b drawn twice: 4 examples for 10 deciles
     labels = np.tile([0, 1], 7).astype(np.int8)
-    deciles = decile_intervals(labels, np.linspace(0, 1, 14), user_ids, resamples=50)
+    deciles = Bootstrap(labels, user_ids, 50).deciles(np.linspace(0, 1, 14))
     assert deciles.notna().all(axis=None)
 
 
 def test_a_model_does_not_differ_from_itself():
     labels, scores = scored_users()
-    for difference in paired_difference(labels, scores, scores, resamples=50).values():
+    for difference in Bootstrap(labels, resamples=50).difference(scores, scores).values():
         assert astuple(difference) == (0.0, 0.0, 0.0, 0.0, 0.5)
         assert not difference.is_sure
 
@@ -168,7 +188,7 @@ def test_a_model_does_not_differ_from_itself():
 def test_a_better_challenger_gains_auc_and_loses_loss():
     labels, scores = scored_users(1000)
     worse = to_noisy(scores)
-    differences = paired_difference(labels, scores, worse, resamples=200)
+    differences = Bootstrap(labels, resamples=200).difference(scores, worse)
     assert list(differences) == ["auc", "log_loss", "brier"]
     assert 0 < differences["auc"].low < differences["auc"].value < differences["auc"].high
     assert differences["log_loss"].high < 0
@@ -179,7 +199,7 @@ def test_a_better_challenger_gains_auc_and_loses_loss():
         "log_loss": (1.0, True),
         "brier": (1.0, True),
     }
-    reversed_ = paired_difference(labels, worse, scores, resamples=200)
+    reversed_ = Bootstrap(labels, resamples=200).difference(worse, scores)
     assert reversed_["auc"].low == pytest.approx(-differences["auc"].high)
     assert {each.share_better for each in reversed_.values()} == {0.0}
 
@@ -187,11 +207,11 @@ def test_a_better_challenger_gains_auc_and_loses_loss():
 def test_the_same_users_for_both_models_make_a_difference_sharper():
     labels, scores = scored_users(1000)
     similar = to_noisy(scores, deviation=0.2)
-    difference = paired_difference(labels, scores, similar, resamples=300)["auc"]
+    difference = Bootstrap(labels, resamples=300).difference(scores, similar)["auc"]
     assert difference.standard_error == pytest.approx(
         (difference.high - difference.low) / (2 * 1.96), rel=0.2
     )
-    alone: Interval = metric_intervals(labels, scores, resamples=300)["auc"]
+    alone: Interval = Bootstrap(labels, resamples=300).metrics(scores)["auc"]
     assert difference.high - difference.low < 0.5 * (alone.high - alone.low)
 
 

@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 
 from jobs.evaluation.classification import classify
-from jobs.evaluation.intervals import Difference, Interval, decile_intervals
+from jobs.evaluation.intervals import Bootstrap, Difference, Interval
 from jobs.evaluation.model_card import write_model_card
 from jobs.evaluation.slices import slice_metrics
 
 LABELS = np.tile([0, 0, 1], 40).astype(np.int8)
 SCORES = np.clip(0.3 + 0.3 * LABELS + np.linspace(-0.25, 0.25, 120), 0, 1)
+BOOTSTRAP = Bootstrap(LABELS, resamples=20)
 # Mitchell et al. 2019, figure 1.
 SECTIONS = [
     "Model details",
@@ -47,14 +48,9 @@ def card(**changes: object) -> str:
                 "log_loss": Difference(-0.01, -0.02, -0.005, 0.004, 1.0),
             }
         },
-        "deciles": decile_intervals(LABELS, SCORES, resamples=20),
+        "deciles": BOOTSTRAP.deciles(SCORES),
         "slices": slice_metrics(
-            LABELS,
-            SCORES,
-            np.full(120, 7),
-            np.zeros(120),
-            np.full(120, np.datetime64("2026-01-31")),
-            resamples=20,
+            BOOTSTRAP, SCORES, np.full(120, 7), np.zeros(120), np.full(120, np.datetime64("2026-01-31"))
         ),
     }
     return write_model_card(**{**arguments, **changes})

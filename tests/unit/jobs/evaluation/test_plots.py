@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from jobs.evaluation import plots
 from jobs.evaluation.classification import classify
-from jobs.evaluation.intervals import Interval, decile_intervals
+from jobs.evaluation.intervals import Bootstrap, Interval
 from jobs.evaluation.slices import slice_metrics
 
 LABELS = np.tile([0, 0, 1], 40).astype(np.int8)
@@ -52,7 +52,7 @@ def test_the_histogram_has_an_area_of_one_for_each_label():
 
 @pytest.mark.filterwarnings("error")
 def test_the_decile_chart_has_rates_intervals_and_the_overall_rate():
-    deciles = decile_intervals(LABELS, SCORES, resamples=20)
+    deciles = Bootstrap(LABELS, resamples=20).deciles(SCORES)
     figure = plots.draw_deciles(deciles)
     heights = [bar.get_height() for bar in figure.axes[0].containers[0]]
     assert heights == deciles["bad_rate"].tolist()
@@ -73,7 +73,7 @@ def test_the_confusion_matrix_names_classes_and_counts_users():
 def test_slices_without_an_auc_keep_their_line():
     lengths = np.where(np.arange(120) < 100, 5, 50)  # 20 users of 50 installs: no AUC
     times = np.full(120, np.datetime64("2026-01-31"))
-    slices = slice_metrics(LABELS, SCORES, lengths, np.zeros(120), times, resamples=20)
+    slices = slice_metrics(Bootstrap(LABELS, resamples=20), SCORES, lengths, np.zeros(120), times)
     written = texts(plots.draw_slices(slices, overall_auc=0.9))
     assert written[0] == "sequence length 1-10 (100 users)"
     assert written[2] == "sequence length 31-100 (20 users)"

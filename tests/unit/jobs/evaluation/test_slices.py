@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from jobs.evaluation.intervals import Bootstrap
 from jobs.evaluation.slices import slice_metrics
 
 JANUARY, FEBRUARY = np.datetime64("2026-01-31T23:59:59"), np.datetime64("2026-02-01T00:00:00")
@@ -15,7 +16,8 @@ def slices_of(labels, scores=None, lengths=5, unknown_shares=0.0, as_of=JANUARY,
     lengths, shares, times = (
         np.broadcast_to(each, len(labels)) for each in (lengths, unknown_shares, np.array(as_of))
     )
-    table = slice_metrics(labels, scores, lengths, shares, times, user_ids, resamples=20)
+    bootstrap = Bootstrap(labels, user_ids, resamples=20)
+    table = slice_metrics(bootstrap, scores, lengths, shares, times)
     return table.set_index(["slicing", "slice"])
 
 
@@ -50,11 +52,12 @@ def test_a_slice_is_measured_on_its_own_users():
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("labels", [[0, 1] * 14 + [0], [0] * 40, [1] * 40, [1]])
 def test_few_users_or_one_label_have_no_auc(labels):
-    table = slices_of(labels)
-    everyone = table.loc[("sequence length", "1-10")]
-    assert everyone["users"] == len(labels)
-    assert everyone["bad_rate"] == np.mean(labels)
-    assert table[["auc", "auc_low", "auc_high"]].isna().all(axis=None)
+    # A whole set has both labels: two more users, in another slice.
+    table = slices_of([*labels, 0, 1], lengths=[5] * len(labels) + [200, 200])
+    short = table.loc[("sequence length", "1-10")]
+    assert short["users"] == len(labels)
+    assert short["bad_rate"] == np.mean(labels)
+    assert short[["auc", "auc_low", "auc_high"]].isna().all()
 
 
 def test_thirty_users_have_an_auc():
