@@ -26,7 +26,7 @@ from jobs.training.fit.batches import (
 )
 from jobs.training.fit.optimizer import compile_classifier
 from jobs.training.fit.schedule import make_schedule
-from jobs.training.recipe import prepare
+from jobs.training.prepared import prepare
 from jobs.training.settings import TrainingSettings
 
 Batch = tuple[NDArray[np.int32], NDArray[np.float32]]
@@ -64,7 +64,8 @@ def main(
     """Time epochs of both kinds in turns."""
     settings = TrainingSettings()
     width = settings.encoder.max_sequence_length
-    _, config, data = prepare(simulate_users(users, seed=1).examples, settings)
+    prepared = prepare(simulate_users(users, seed=1).examples, settings)
+    config, data = prepared.config, prepared.users
     data = LabelledSequences(data.tokens.last(width), data.labels)
     steps = steps_per_epoch(len(data.labels), settings.training)
     model = build_classifier(config)

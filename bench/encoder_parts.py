@@ -24,10 +24,10 @@ from sklearn.metrics import roc_auc_score
 from bench.quality import GENERATORS
 from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.training.fit import optimizer
-from jobs.training.fit.classifier import BuildModel, fit_classifier
+from jobs.training.fit.classifier import BuildModel, StartingPoint, fit_classifier
 from jobs.training.fit.named_weights import NamedWeights
 from jobs.training.fit.predict import predict_logits
-from jobs.training.recipe import prepare
+from jobs.training.prepared import prepare
 from jobs.training.settings import TrainingSettings
 from jobs.training.start.starting_weights import choose_starting_weights
 from jobs.training_set.splits import Split, split_by_user
@@ -77,24 +77,21 @@ VARIANTS = {
 
 def measure(split: Split, variant: Variant, seed: int) -> float:
     """Train one encoder and find its AUC on the test users."""
-    tokenizer, config, data = prepare(split.train, variant.settings)
+    prepared = prepare(split.train, variant.settings)
     options = variant.settings.training.model_copy(update={"seed": seed})
     start: NamedWeights = {}
     with variant.change():
         if not variant.random_embeddings:
-            start = choose_starting_weights(
-                data.tokens, tokenizer.vocabulary, config, options, 0, None, lambda _: None
-            ).all_users
+            start = choose_starting_weights(prepared, options, 0, None, lambda _: None).all_users
         fit = fit_classifier(
-            config,
+            prepared.config,
             options,
-            data,
+            prepared.users,
             None,
             lambda _: None,
-            build=variant.build,
-            initial_weights=start,
+            StartingPoint(build=variant.build, weights=start),
         )
-    logits = predict_logits(fit.model, tokenizer.translate(split.test.installs))
+    logits = predict_logits(fit.model, prepared.tokenizer.translate(split.test.installs))
     return float(roc_auc_score(split.test.labels, logits))
 
 

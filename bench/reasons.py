@@ -26,7 +26,8 @@ from jobs.sequences.batching import FloatArray
 from jobs.training.fit.classifier import fit_classifier
 from jobs.training.held_out import BAG_OF_APPS, ENCODER, NGRAMS
 from jobs.training.linear import BAG_ORDER, NGRAM_ORDERS, fit_linear
-from jobs.training.recipe import join, prepare
+from jobs.training.prepared import prepare
+from jobs.training.recipe import join
 from jobs.training.settings import TrainingSettings
 from jobs.training.stacking import Stack
 from jobs.training_set.examples import Examples
@@ -42,7 +43,8 @@ EXPLAINED = 256
 def make_model(examples: Examples) -> ScoringModel:
     """Train and export a model of the default sizes and load it as a night does."""
     settings = TrainingSettings()
-    tokenizer, config, data = prepare(examples, settings)
+    prepared = prepare(examples, settings)
+    tokenizer, config, data = prepared.tokenizer, prepared.config, prepared.users
     linear = {
         name: fit_linear(data.tokens, data.labels, config.vocabulary_size, order, c=1.0)
         for name, order in ((BAG_OF_APPS, BAG_ORDER), (NGRAMS, min(NGRAM_ORDERS)))

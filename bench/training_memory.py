@@ -54,7 +54,7 @@ def train_a_little(folder: Path) -> dict[str, float]:
     from jobs.training.fit.optimizer import compile_classifier
     from jobs.training.fit.schedule import make_schedule
     from jobs.training.linear import fit_linear
-    from jobs.training.recipe import prepare
+    from jobs.training.prepared import prepare
     from jobs.training.settings import TrainingSettings
     from jobs.training.start.starting_weights import choose_starting_weights
     from jobs.training_set.reader import read_training_set
@@ -71,9 +71,10 @@ def train_a_little(folder: Path) -> dict[str, float]:
 
     split = split_by_user(read_training_set(folder).examples)
     note("read and split")
-    tokenizer, config, data = prepare(split.train, settings)
+    prepared = prepare(split.train, settings)
+    config, data = prepared.config, prepared.users
     note("tokens")
-    choose_starting_weights(data.tokens, tokenizer.vocabulary, config, settings.training, 0, None, print)
+    choose_starting_weights(prepared, settings.training, 0, None, print)
     note("vectors")
     fit_linear(data.tokens, data.labels, config.vocabulary_size, max_order=3, c=1.0)
     note("3-grams")

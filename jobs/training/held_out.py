@@ -4,22 +4,19 @@ In   labelled sequences and their folds
 Out  logits of the held-out users by member, and what was best there: penalties, longest n-grams, epochs
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from jobs.encoder.classifier import EncoderConfig
+from jobs.training.encoder_trainer import EncoderTrainer
 from jobs.training.fit.batches import LabelledSequences
-from jobs.training.fit.classifier import Epoch, Fit, fit_classifier, fit_for_steps
+from jobs.training.fit.classifier import Fit
 from jobs.training.fit.head_bias import fit_head_bias
 from jobs.training.fit.named_weights import NamedWeights
-from jobs.training.fit.options import TrainingOptions
 from jobs.training.fit.predict import predict_logits
 from jobs.training.linear import BAG_ORDER, CS, NGRAM_ORDERS, fit_linear
 from jobs.training_set.folds import Fold
@@ -27,7 +24,19 @@ from jobs.training_set.folds import Fold
 ENCODER, BAG_OF_APPS, NGRAMS = "encoder", "bag of apps", "n-grams"
 
 Logits = NDArray[np.float64]
-OnEpoch = Callable[[str, Epoch], None]
+
+
+@dataclass(frozen=True)
+class FoldUsers:
+    """Users of one fold."""
+
+    fitted: LabelledSequences
+    held_out: LabelledSequences
+
+    @classmethod
+    def of(cls, data: LabelledSequences, fold: Fold) -> "FoldUsers":
+        """The fold's users out of all."""
+        return cls(data.take(fold.fitted), data.take(fold.held_out))
 
 
 @dataclass(frozen=True)
@@ -53,108 +62,73 @@ class HeldOut:
 
 
 def score_held_out(
-    data: LabelledSequences,
-    folds: list[Fold],
-    config: EncoderConfig,
-    seeds: Sequence[TrainingOptions],
-    starts: Sequence[NamedWeights],
-    checkpoints: Path | None,
-    on_epoch: OnEpoch,
+    data: LabelledSequences, folds: list[Fold], trainer: EncoderTrainer, starts: Sequence[NamedWeights]
 ) -> HeldOut:
     """Score each fold's users by members fitted on the others.
 
-    An encoder that was stopped while its rate was high is another one than the final encoder, whose schedule comes to its
-    end: its logits all lie some way to one side, and it was the best of many on these very users. Weights learned from
-    its logits would not fit. So the encoder that scores a fold is trained as the final one will be, its head's bias too;
-    as many encoders as there will be, whose average is surer than each of them.
-
     Args:
-        seeds: options of each encoder of the average; the first finds the number of steps.
-        starts: what each fold's encoders start from.
+        starts: weights that each fold's encoders start from.
     """
-    labels = np.concatenate([data.labels[fold.held_out] for fold in folds])
-    fits = [
-        fit_classifier(
-            config,
-            seeds[0],
-            data.take(fold.fitted),
-            data.take(fold.held_out),
-            partial(on_epoch, f"fold {number} of {len(folds)}"),
-            initial_weights=start,
-            checkpoint_folder=checkpoints / f"fold_{number}" if checkpoints else None,
-        )
-        for number, (fold, start) in enumerate(zip(folds, starts, strict=True), start=1)
-    ]
+    parts = [FoldUsers.of(data, fold) for fold in folds]
+    fits = find_best_steps(parts, trainer, starts)
     best_steps = round(np.mean([fit.best_steps for fit in fits]))
-    encoders: list[keras.Model] = []
-    encoder_logits: list[Logits] = []
-    for number, (fold, start, found) in enumerate(zip(folds, starts, fits, strict=True), start=1):
-        fitted = data.take(fold.fitted)
-        scoring: list[keras.Model] = []
-        if found.best_steps == found.epochs[-1].steps == best_steps:
-            fit_head_bias(found.model, fitted)
-            scoring.append(found.model)
-        scoring += fit_encoders(
-            best_steps,
-            config,
-            seeds[len(scoring) :],
-            fitted,
-            start,
-            checkpoints,
-            f"fold {number} again",
-            on_epoch,
-        )
-        held_out = data.tokens.take(fold.held_out)
-        logits = [predict_logits(encoder, held_out).astype(np.float64) for encoder in scoring]
-        encoder_logits.append(np.mean(logits, axis=0))
-        encoders.append(scoring[0])
+    encoders, encoder_logits = score_by_encoders(parts, trainer, starts, fits, best_steps)
     best = {
-        order: choose_penalty(data, folds, config.vocabulary_size, order)
+        order: choose_penalty(data, folds, trainer.config.vocabulary_size, order)
         for order in (BAG_ORDER, *NGRAM_ORDERS)
     }
-    ngram_order = max(NGRAM_ORDERS, key=lambda order: best[order].auc)  # the first of equals: the shorter
-    orders = {BAG_OF_APPS: BAG_ORDER, NGRAMS: ngram_order}
+    orders = choose_linear_members(best)
     return HeldOut(
-        labels=labels,
-        logits={
-            ENCODER: np.concatenate(encoder_logits),
-            **{name: best[order].logits for name, order in orders.items()},
-        },
+        labels=np.concatenate([part.held_out.labels for part in parts]),
+        logits={ENCODER: encoder_logits, **{name: best[order].logits for name, order in orders.items()}},
         orders=orders,
-        cs={order: one.c for order, one in best.items()},
+        cs={order: penalty.c for order, penalty in best.items()},
         fits=fits,
         best_steps=best_steps,
         encoders=encoders,
     )
 
 
-def fit_encoders(
-    steps: int,
-    config: EncoderConfig,
-    seeds: Sequence[TrainingOptions],
-    train: LabelledSequences,
-    start: NamedWeights,
-    checkpoints: Path | None,
-    part: str,
-    on_epoch: OnEpoch,
-) -> list[keras.Model]:
-    """Train an encoder that scores for each seed: so many steps, a schedule that ends with them, the head's bias last."""
-    encoders = []
-    for options in seeds:
-        name = part if len(seeds) == 1 else f"{part} seed {options.seed}"
-        folder = f"{part} {options.seed}".replace(" ", "_")
-        fit = fit_for_steps(
-            steps,
-            config,
-            options,
-            train,
-            partial(on_epoch, name),
-            initial_weights=start,
-            checkpoint_folder=checkpoints / folder if checkpoints else None,
-        )
-        fit_head_bias(fit.model, train)
-        encoders.append(fit.model)
-    return encoders
+def find_best_steps(
+    parts: Sequence[FoldUsers], trainer: EncoderTrainer, starts: Sequence[NamedWeights]
+) -> list[Fit]:
+    """Train on each fold's fitted users until its held-out users say that it is enough."""
+    return [
+        trainer.search(part.fitted, part.held_out, start, f"fold {number} of {len(parts)}")
+        for number, (part, start) in enumerate(zip(parts, starts, strict=True), start=1)
+    ]
+
+
+def score_by_encoders(
+    parts: Sequence[FoldUsers],
+    trainer: EncoderTrainer,
+    starts: Sequence[NamedWeights],
+    fits: Sequence[Fit],
+    best_steps: int,
+) -> tuple[list[keras.Model], Logits]:
+    """The first encoder of each fold, and logits of all held-out users by the average of the fold's encoders.
+
+    An encoder that was stopped while its rate was high differs from the final encoder, whose schedule comes to its
+    end: its logits all lie some way to one side, and it was the best of many on these very users. Weights learned
+    from its logits would not fit. So the encoder that scores a fold is trained as the final one will be, its head's
+    bias too; as many encoders as there will be, since their average is surer than each of them.
+    """
+    encoders, logits = [], []
+    for number, (part, start, fit) in enumerate(zip(parts, starts, fits, strict=True), start=1):
+        scoring: list[keras.Model] = []
+        if fit.best_steps == fit.epochs[-1].steps == best_steps:  # trained as the final one will be already
+            fit_head_bias(fit.model, part.fitted)
+            scoring.append(fit.model)
+        scoring += trainer.train_for(best_steps, part.fitted, start, f"fold {number} again", len(scoring))
+        by_encoder = [predict_logits(encoder, part.held_out.tokens).astype(np.float64) for encoder in scoring]
+        logits.append(np.mean(by_encoder, axis=0))
+        encoders.append(scoring[0])
+    return encoders, np.concatenate(logits)
+
+
+def choose_linear_members(best: Mapping[int, BestPenalty]) -> dict[str, int]:
+    """Longest n-gram of each linear member: of the n-grams the one that ranks best, of equals the shorter."""
+    return {BAG_OF_APPS: BAG_ORDER, NGRAMS: max(NGRAM_ORDERS, key=lambda order: best[order].auc)}
 
 
 def choose_penalty(

@@ -13,7 +13,7 @@ Out  one Keras model, token ids -> calibrated logit, and its members to measure 
    schedule that ends with them. As in the folds, its head's bias is fitted last.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -27,14 +27,14 @@ from jobs.evaluation.classification import choose_threshold
 from jobs.evaluation.metrics import to_probabilities
 from jobs.sequences.token_sequences import TokenSequences
 from jobs.sequences.tokenizer import Tokenizer
-from jobs.sequences.vocabulary import build_vocabulary
-from jobs.training.fit.batches import LabelledSequences
-from jobs.training.fit.classifier import Epoch
+from jobs.training.encoder_trainer import EncoderTrainer, OnEpoch
+from jobs.training.fit.classifier import Epoch, StartingPoint
 from jobs.training.fit.options import TrainingOptions
 from jobs.training.fit.predict import predict_logits
 from jobs.training.fit.rate_finder import RateSearch, find_learning_rate
-from jobs.training.held_out import ENCODER, HeldOut, Logits, OnEpoch, fit_encoders, score_held_out
+from jobs.training.held_out import ENCODER, HeldOut, Logits, score_held_out
 from jobs.training.linear import LinearModel, fit_linear
+from jobs.training.prepared import Prepared, prepare
 from jobs.training.settings import TrainingSettings
 from jobs.training.stacking import Stack, fit_stacks
 from jobs.training.start.pretrain import PretrainingEpoch
@@ -43,9 +43,6 @@ from jobs.training.start.warm_start import Earlier
 from jobs.training_set.examples import Examples
 from jobs.training_set.folds import make_folds
 from jobs.training_set.trained_on import TrainedOn
-
-# Where sessions group less, filters that see nothing else are wasted: the order alone says more.
-FEWEST_INSTALLS_PER_SESSION = 2.0
 
 
 @dataclass(frozen=True)
@@ -101,37 +98,25 @@ def train(
         WarmStartError: the earlier version has other sizes, or has seen the users that folds hold out.
         CheckpointError: the folder holds another training's state.
     """
-    tokenizer, config, data = prepare(examples, settings)
+    prepared = prepare(examples, settings)
     folds = make_folds(examples, settings.recipe.folds, settings.recipe.enough_held_out)
     trained_on = TrainedOn.of_folds(examples, folds)
     if earlier is not None:
         folds = earlier.keep_unseen(folds, examples)
         trained_on = trained_on.after(earlier.trained_on)
     start = choose_starting_weights(
-        data.tokens,
-        tokenizer.vocabulary,
-        config,
-        settings.training,
-        len(folds),
-        earlier,
-        partial(report_pretraining, on_epoch),
+        prepared, settings.training, len(folds), earlier, partial(report_pretraining, on_epoch)
     )
-    seeds = one_for_each_seed(settings)
-    held_out = score_held_out(data, folds, config, seeds, start.folds, checkpoints, on_epoch)
+    trainer = EncoderTrainer(prepared.config, one_for_each_seed(settings), on_epoch, checkpoints)
+    held_out = score_held_out(prepared.users, folds, trainer, start.folds)
     stack, linear_stack = fit_stacks(held_out.logits, held_out.labels, doubtful=ENCODER)
-
-    linear = {
-        name: fit_linear(data.tokens, data.labels, config.vocabulary_size, order, held_out.cs[order])
-        for name, order in held_out.orders.items()
-    }
-    encoders = fit_encoders(
-        held_out.best_steps, config, seeds, data, start.all_users, checkpoints, "all training users", on_epoch
-    )
+    linear = fit_linear_members(prepared, held_out)
+    encoders = trainer.train_for(held_out.best_steps, prepared.users, start.all_users, "all training users")
     encoder = average_models(encoders)
     return Trained(
-        model=join(encoder, linear, stack, tokenizer.max_history),
-        tokenizer=tokenizer,
-        config=config,
+        model=join(encoder, linear, stack, prepared.tokenizer.max_history),
+        tokenizer=prepared.tokenizer,
+        config=prepared.config,
         encoder=encoder,
         linear=linear,
         stack=stack,
@@ -142,34 +127,26 @@ def train(
     )
 
 
-def prepare(
-    examples: Examples, settings: TrainingSettings
-) -> tuple[Tokenizer, EncoderConfig, LabelledSequences]:
-    """The training users' vocabulary in its tokenizer, sizes that fit it, and their tokens."""
-    vocabulary = build_vocabulary(
-        examples.installs, settings.recipe.min_count, max_size=settings.encoder.vocabulary_size
-    )
-    config = replace(settings.encoder, vocabulary_size=vocabulary.size)
-    reads_sessions = examples.installs.installs_per_session() >= FEWEST_INSTALLS_PER_SESSION
-    tokenizer = Tokenizer(vocabulary, settings.recipe.max_history, reads_sessions)
-    return tokenizer, config, LabelledSequences(tokenizer.translate(examples.installs), examples.labels)
+def fit_linear_members(prepared: Prepared, held_out: HeldOut) -> dict[str, LinearModel]:
+    """Fit the linear members on all training users, as the held-out users chose them."""
+    tokens, labels = prepared.users.tokens, prepared.users.labels
+    return {
+        name: fit_linear(tokens, labels, prepared.config.vocabulary_size, order, held_out.cs[order])
+        for name, order in held_out.orders.items()
+    }
 
 
 def find_rate(
     examples: Examples, settings: TrainingSettings, on_epoch: OnEpoch, earlier: Earlier | None
 ) -> RateSearch:
     """Try learning rates on the encoder alone, from where a training on all of them would start."""
-    tokenizer, config, data = prepare(examples, settings)
+    prepared = prepare(examples, settings)
     start = choose_starting_weights(
-        data.tokens,
-        tokenizer.vocabulary,
-        config,
-        settings.training,
-        0,
-        earlier,
-        partial(report_pretraining, on_epoch),
+        prepared, settings.training, 0, earlier, partial(report_pretraining, on_epoch)
     )
-    return find_learning_rate(config, settings.training, data, initial_weights=start.all_users)
+    return find_learning_rate(
+        prepared.config, settings.training, prepared.users, StartingPoint(start.all_users)
+    )
 
 
 def report_pretraining(on_epoch: OnEpoch, epoch: PretrainingEpoch) -> None:

@@ -9,7 +9,7 @@ Out  the classifier with the weights of its best evaluation, and what each evalu
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -68,16 +68,27 @@ class Fit:
         return self.best_epoch.steps
 
 
+@dataclass(frozen=True)
+class StartingPoint:
+    """What a training begins with."""
+
+    weights: NamedWeights = field(default_factory=dict)  # those that it does not name start at random
+    build: BuildModel = build_classifier  # the untrained model, token ids (batch, sequence) to logit (batch,)
+    # Where the state is written after each evaluation. A training that finds its own state there goes on from it, and
+    # a finished one is given back at once; neither reports again what was reported before.
+    checkpoint_folder: Path | None = None
+
+
+FROM_SCRATCH = StartingPoint()
+
+
 def fit_classifier(
     config: EncoderConfig,
     options: TrainingOptions,
     train: LabelledSequences,
     validation: LabelledSequences | None,
     on_epoch: Callable[[Epoch], None],
-    *,
-    build: BuildModel = build_classifier,
-    initial_weights: NamedWeights | None = None,
-    checkpoint_folder: Path | None = None,
+    start: StartingPoint = FROM_SCRATCH,
 ) -> Fit:
     """Train until validation AUC stops rising; `on_epoch` is called after each evaluation.
 
@@ -86,21 +97,16 @@ def fit_classifier(
     Args:
         validation: without it, all epochs or steps are trained, the rate is never halved, and the last
             weights are kept.
-        build: makes the untrained model, token ids int32 `(batch, sequence)` to logit `(batch,)`.
-        initial_weights: to start from; weights that it does not name start at random.
-        checkpoint_folder: where the state is written after each evaluation. A training that finds its own
-            state there goes on from it, and a finished one is given back at once; neither reports again
-            what was reported before.
 
     Raises:
-        CheckpointError: `checkpoint_folder` holds the state of another training.
-        ValueError: `initial_weights` do not fit the model.
+        CheckpointError: the checkpoint folder holds the state of another training.
+        ValueError: the starting weights do not fit the model.
     """
     length = measure_length(len(train.labels), options)
     repeat_to_the_last_bit(options.seed)
     with training_precision(), training_strategy().scope():
-        model = build(config)
-        set_initial_weights(model, initial_weights or {})
+        model = start.build(config)
+        set_initial_weights(model, start.weights)
         schedule = make_schedule(options, length.epoch_steps, length.total_steps)
         epochs = _Epochs(validation, on_epoch, length)
         stopping = plateau = checkpoint = None
@@ -110,9 +116,9 @@ def fit_classifier(
                 schedule = ScaledSchedule(schedule)
                 plateau = HalveOnPlateau(schedule, options.reduce_on_plateau_patience)
         compile_classifier(model, options, schedule, train.tokens.count(config.vocabulary_size))
-        if checkpoint_folder is not None:
+        if start.checkpoint_folder is not None:
             identity = _identify(config, options, train, validation, model)
-            checkpoint = Checkpoint(checkpoint_folder, identity, epochs.finished, stopping, plateau)
+            checkpoint = Checkpoint(start.checkpoint_folder, identity, epochs.finished, stopping, plateau)
             epochs.finished.extend(Epoch(**evaluation) for evaluation in checkpoint.evaluations)
         done = len(epochs.finished)
         model.fit(
@@ -128,7 +134,7 @@ def fit_classifier(
             verbose=0,
         )
     # Scored and exported in float32 on one device, whatever it was trained in and on.
-    trained = build(config)
+    trained = start.build(config)
     trained.set_weights(model.get_weights())
     return Fit(trained, epochs.finished)
 
@@ -139,9 +145,7 @@ def fit_for_steps(
     options: TrainingOptions,
     train: LabelledSequences,
     on_epoch: Callable[[Epoch], None],
-    *,
-    initial_weights: NamedWeights,
-    checkpoint_folder: Path | None,
+    start: StartingPoint,
 ) -> Fit:
     """Train for so many steps without validation users; the schedule ends with them."""
     epochs = steps / steps_per_epoch(len(train.labels), options)
@@ -150,15 +154,7 @@ def fit_for_steps(
         "max_epochs": math.ceil(epochs),
         "warmup_epochs": min(options.warmup_epochs, epochs / 2),
     }
-    return fit_classifier(
-        config,
-        options.model_copy(update=length),
-        train,
-        None,
-        on_epoch,
-        initial_weights=initial_weights,
-        checkpoint_folder=checkpoint_folder,
-    )
+    return fit_classifier(config, options.model_copy(update=length), train, None, on_epoch, start)
 
 
 def _best_weights(patience: int) -> keras.callbacks.EarlyStopping:

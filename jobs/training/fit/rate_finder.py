@@ -17,16 +17,38 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.encoder.classifier import EncoderConfig, build_classifier
+from jobs.encoder.classifier import EncoderConfig
 from jobs.training.fit.batches import LabelledSequences, class_weights, training_batches
-from jobs.training.fit.classifier import BuildModel
+from jobs.training.fit.classifier import FROM_SCRATCH, StartingPoint
 from jobs.training.fit.devices import repeat_to_the_last_bit, training_precision
-from jobs.training.fit.named_weights import NamedWeights, set_initial_weights
+from jobs.training.fit.named_weights import set_initial_weights
 from jobs.training.fit.optimizer import compile_classifier
 from jobs.training.fit.options import TrainingOptions
 
 SMOOTHING = 0.9  # share of the earlier losses in each smoothed one: about the last ten batches count
 EXPLODED = 4.0  # times the lowest smoothed loss
+
+
+@dataclass(frozen=True)
+class RateRange:
+    """Rates that grow by one factor from step to step."""
+
+    lowest: float = 1e-6
+    highest: float = 1.0
+    steps: int = 100
+
+    def at(self, step: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Rate of each step, counted from 0."""
+        return self.lowest * (self.highest / self.lowest) ** (step / max(self.steps - 1, 1))
+
+    def schedule(self) -> keras.optimizers.schedules.LearningRateSchedule:
+        """The same rates for Keras: a decay by more than 1 is a growth."""
+        return keras.optimizers.schedules.ExponentialDecay(
+            self.lowest, max(self.steps - 1, 1), self.highest / self.lowest
+        )
+
+
+USUAL_RATES = RateRange()
 
 
 @dataclass(frozen=True)
@@ -42,36 +64,30 @@ def find_learning_rate(
     config: EncoderConfig,
     options: TrainingOptions,
     train: LabelledSequences,
-    *,
-    build: BuildModel = build_classifier,
-    initial_weights: NamedWeights | None = None,
-    lowest: float = 1e-6,
-    highest: float = 1.0,
-    steps: int = 100,
+    start: StartingPoint = FROM_SCRATCH,
+    rates: RateRange = USUAL_RATES,
 ) -> RateSearch:
     """Train one model for some steps, each at a higher rate, until the loss explodes.
 
     `options.learning_rate` and the schedule are not read; optimizer, batches and class weights are those
-    of the training, and so is what it starts from where `initial_weights` say it.
+    of the training, and so is what it starts from.
     """
     repeat_to_the_last_bit(options.seed)
     with training_precision():
-        model = build(config)
-        set_initial_weights(model, initial_weights or {})
-        # A decay by more than 1 is a growth.
-        rates = keras.optimizers.schedules.ExponentialDecay(lowest, max(steps - 1, 1), highest / lowest)
-        compile_classifier(model, options, rates, train.tokens.count(config.vocabulary_size))
+        model = start.build(config)
+        set_initial_weights(model, start.weights)
+        compile_classifier(model, options, rates.schedule(), train.tokens.count(config.vocabulary_size))
         losses = _SmoothedLosses()
         model.fit(
             training_batches(train, options),
-            steps_per_epoch=steps,
+            steps_per_epoch=rates.steps,
             class_weight=class_weights(train.labels, options),
             callbacks=[losses],
             shuffle=False,  # training_batches shuffles
             verbose=0,
         )
     smoothed = np.array(losses.smoothed)
-    tried = lowest * (highest / lowest) ** (np.arange(len(smoothed)) / max(steps - 1, 1))
+    tried = rates.at(np.arange(len(smoothed)))
     return RateSearch(tried, smoothed, suggest_rate(tried, smoothed))
 
 

@@ -7,11 +7,9 @@ Out  weights by name, for `fit_classifier`: for each fold, and for all training 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jobs.encoder.classifier import EncoderConfig
-from jobs.sequences.token_sequences import TokenSequences
-from jobs.sequences.vocabulary import Vocabulary
 from jobs.training.fit.named_weights import EMBEDDINGS, NamedWeights
 from jobs.training.fit.options import TrainingOptions
+from jobs.training.prepared import Prepared
 from jobs.training.start.app_vectors import fit_app_vectors
 from jobs.training.start.pretrain import PretrainingEpoch, pretrain_encoder
 from jobs.training.start.warm_start import Earlier, warm_start
@@ -26,9 +24,7 @@ class StartingWeights:
 
 
 def choose_starting_weights(
-    tokens: TokenSequences,
-    vocabulary: Vocabulary,
-    config: EncoderConfig,
+    prepared: Prepared,
     options: TrainingOptions,
     folds: int,
     earlier: Earlier | None,
@@ -39,6 +35,7 @@ def choose_starting_weights(
     Raises:
         WarmStartError: the earlier version has other sizes, naming the setting.
     """
+    tokens, config = prepared.users.tokens, prepared.config
 
     def pretrain(start: NamedWeights) -> NamedWeights:
         if not options.pretraining_epochs:
@@ -52,7 +49,7 @@ def choose_starting_weights(
         start = pretrain({EMBEDDINGS: vectors})
         return StartingWeights([start] * folds, start)
     *of_folds, of_all = (
-        pretrain(warm_start(encoder, earlier.vocabulary.apps, vocabulary.apps, config))
+        pretrain(warm_start(encoder, earlier.vocabulary.apps, prepared.tokenizer.vocabulary.apps, config))
         for encoder in (*earlier.fold_encoders[:folds], earlier.encoder)
     )
     return StartingWeights(of_folds, of_all)

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.training.fit.batches import LabelledSequences
-from jobs.training.fit.classifier import fit_classifier
+from jobs.training.fit.classifier import StartingPoint, fit_classifier
 from jobs.training.fit.named_weights import read_weights, set_initial_weights
 from jobs.training.fit.options import TrainingOptions
 from jobs.training.fit.predict import predict_logits
@@ -118,8 +118,7 @@ def train(start: dict[str, Any], checkpoints: Path | None = None) -> Any:
         USERS,
         VALIDATION,
         [].append,
-        initial_weights=start,
-        checkpoint_folder=checkpoints,
+        StartingPoint(weights=start, checkpoint_folder=checkpoints),
     )
 
 

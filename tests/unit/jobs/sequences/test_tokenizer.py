@@ -12,7 +12,7 @@ from jobs.sequences.app_sequences import AppSequences
 from jobs.sequences.sessions import begins_session
 from jobs.sequences.tokenizer import Tokenizer
 from jobs.sequences.vocabulary import Vocabulary
-from jobs.training.recipe import prepare
+from jobs.training.prepared import prepare
 from jobs.training.settings import TrainingSettings
 from jobs.training_set.examples import Examples
 from tests.made_up.ragged import rows_of
@@ -104,7 +104,8 @@ def test_a_recipe_reads_sessions_that_group_installs(starts, reads_sessions):
         as_of=np.array(["2026-02-01"], "datetime64[us]"),
         installs=installs,
     )
-    found, _, data = prepare(examples, TrainingSettings())
+    prepared = prepare(examples, TrainingSettings())
+    found, data = prepared.tokenizer, prepared.users
     assert found.reads_sessions == reads_sessions
     assert (data.tokens.values < 0).any() == reads_sessions
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from jobs.evaluation.metrics import to_probabilities
-from jobs.training.fit.classifier import fit_for_steps
+from jobs.training.encoder_trainer import EncoderTrainer
+from jobs.training.fit.classifier import StartingPoint, fit_for_steps
 from jobs.training.fit.head_bias import fit_head_bias
 from jobs.training.fit.options import TrainingOptions
 from jobs.training.fit.predict import predict_logits
@@ -21,16 +22,13 @@ OVERFITTING = TrainingOptions(seed=3, batch_size=32, learning_rate=0.01, max_epo
 def score(*seeds: TrainingOptions) -> tuple[dict[str, list[int]], HeldOut]:
     """What the folds find, and the steps of each reported epoch by part."""
     parts: dict[str, list[int]] = {}
-    found = score_held_out(
-        DATA,
-        FOLDS,
+    trainer = EncoderTrainer(
         SMALL,
         seeds,
-        starts=[{}],
-        checkpoints=None,
         on_epoch=lambda part, epoch: parts.setdefault(part, []).append(epoch.steps),
+        checkpoints=None,
     )
-    return parts, found
+    return parts, score_held_out(DATA, FOLDS, trainer, starts=[{}])
 
 
 def test_the_encoder_that_scores_a_fold_is_trained_to_the_end_of_a_schedule_of_the_best_length():
@@ -61,7 +59,12 @@ def test_a_fold_is_scored_by_the_average_of_as_many_encoders_as_there_will_be():
     _, found = score(*seeds)
     fitted, held_out = (DATA.take(indices) for indices in (FOLDS[0].fitted, FOLDS[0].held_out))
     second = fit_for_steps(
-        found.best_steps, SMALL, seeds[1], fitted, [].append, initial_weights={}, checkpoint_folder=None
+        found.best_steps,
+        SMALL,
+        seeds[1],
+        fitted,
+        [].append,
+        StartingPoint(weights={}, checkpoint_folder=None),
     ).model
     fit_head_bias(second, fitted)
     logits = [predict_logits(encoder, held_out.tokens) for encoder in (found.encoders[0], second)]

@@ -9,7 +9,7 @@ import pytest
 from jobs.encoder.classifier import EncoderConfig
 from jobs.training.fit.batches import LabelledSequences
 from jobs.training.fit.checkpoint import CHECKPOINT_FILE, CheckpointError
-from jobs.training.fit.classifier import Epoch, Fit, fit_classifier
+from jobs.training.fit.classifier import Epoch, Fit, StartingPoint, fit_classifier
 from jobs.training.fit.options import TrainingOptions
 from tests.made_up.labelled_sequences import SMALL, assert_same_weights, build_average, made_up_users
 
@@ -56,7 +56,12 @@ def train(
         reported.append(epoch.number)
 
     fit = fit_classifier(
-        SMALL, options, users, validation, report, build=build_with_dropout, checkpoint_folder=folder
+        SMALL,
+        options,
+        users,
+        validation,
+        report,
+        StartingPoint(build=build_with_dropout, checkpoint_folder=folder),
     )
     return fit, reported
 
@@ -131,7 +136,12 @@ def test_a_checkpoint_of_other_users_is_refused(folder):
 def test_a_checkpoint_of_another_model_is_refused(folder):
     with pytest.raises(CheckpointError, match="another training: initial weights was"):
         fit_classifier(
-            SMALL, OPTIONS, TRAIN, VALIDATION, [].append, build=build_average, checkpoint_folder=folder
+            SMALL,
+            OPTIONS,
+            TRAIN,
+            VALIDATION,
+            [].append,
+            StartingPoint(build=build_average, checkpoint_folder=folder),
         )
 
 

@@ -7,7 +7,7 @@ from jobs.evaluation.metrics import measure, to_probabilities
 from jobs.training.fit.batches import (
     LabelledSequences,
 )
-from jobs.training.fit.classifier import Fit, fit_classifier
+from jobs.training.fit.classifier import Fit, StartingPoint, fit_classifier
 from jobs.training.fit.options import TrainingOptions
 from jobs.training.fit.predict import predict_logits
 from tests.made_up.labelled_sequences import OPTIONS, Parts, assert_same_weights, build_average
@@ -20,7 +20,9 @@ def fit(parts: Parts) -> Fit:
 
 def fit_average(parts: Parts, **settings: object) -> Fit:
     options = TrainingOptions(**{"batch_size": 32, "learning_rate": 0.01, "max_epochs": 2, **settings})
-    return fit_classifier(parts[0], options, parts[1], parts[2], [].append, build=build_average)
+    return fit_classifier(
+        parts[0], options, parts[1], parts[2], [].append, StartingPoint(build=build_average)
+    )
 
 
 def test_the_loss_falls(fit):
@@ -50,12 +52,14 @@ def test_as_many_steps_without_validation_users_train_the_weights_that_were_best
     config, train, validation = parts
     # A schedule without an end: the rate of a step does not hang on how many there will be.
     options = OPTIONS.model_copy(update={"schedule": "inverse_square_root", "learning_rate": 0.5})
-    searched = fit_classifier(config, options, train, validation, [].append, build=build_average)
+    searched = fit_classifier(
+        config, options, train, validation, [].append, StartingPoint(build=build_average)
+    )
     # 180 users in batches of 32: 6 steps an epoch.
     assert 6 <= searched.best_steps < len(searched.epochs) * 6
     steps = searched.best_steps
     stopped = options.model_copy(update={"max_steps": steps})
-    repeated = fit_classifier(config, stopped, train, None, [].append, build=build_average)
+    repeated = fit_classifier(config, stopped, train, None, [].append, StartingPoint(build=build_average))
     assert_same_weights(searched.model, repeated.model)
     assert repeated.best_epoch == repeated.epochs[-1]
     assert np.isnan(repeated.epochs[-1].validation_auc)
@@ -64,7 +68,9 @@ def test_as_many_steps_without_validation_users_train_the_weights_that_were_best
 def test_each_evaluation_is_reported_once_and_the_last_one_comes_with_the_last_step(parts):
     options = TrainingOptions(batch_size=32, max_epochs=2, evaluate_every_steps=5, patience=9)
     reported = []
-    fit = fit_classifier(parts[0], options, parts[1], parts[2], reported.append, build=build_average)
+    fit = fit_classifier(
+        parts[0], options, parts[1], parts[2], reported.append, StartingPoint(build=build_average)
+    )
     # 180 users in batches of 32: 6 steps an epoch.
     assert [(epoch.number, epoch.steps) for epoch in reported] == [(1, 5), (2, 10), (3, 12)]
     assert fit.epochs == reported
@@ -76,7 +82,7 @@ def test_balanced_class_weights_move_the_mean_probability_to_a_half(parts):
     means = []
     for name in ("none", "balanced"):
         options = TrainingOptions(class_weights=name, learning_rate=0.05, max_epochs=6)
-        trained = fit_classifier(config, options, rare, None, [].append, build=build_average)
+        trained = fit_classifier(config, options, rare, None, [].append, StartingPoint(build=build_average))
         means.append(to_probabilities(predict_logits(trained.model, validation.tokens)).mean())
     assert means[0] < 0.3
     assert means[1] == pytest.approx(0.5, abs=0.1)

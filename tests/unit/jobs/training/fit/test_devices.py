@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from jobs.encoder.classifier import EncoderConfig, build_classifier
-from jobs.training.fit.classifier import fit_classifier
+from jobs.training.fit.classifier import StartingPoint, fit_classifier
 from jobs.training.fit.devices import training_precision
 from jobs.training.fit.options import TrainingOptions
 
@@ -26,7 +26,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
 
 from jobs.training.fit.devices import training_strategy
-from jobs.training.fit.classifier import fit_classifier
+from jobs.training.fit.classifier import StartingPoint, fit_classifier
 from jobs.training.fit.options import TrainingOptions
 from jobs.training.fit.predict import predict_logits
 from tests.made_up.labelled_sequences import SMALL, build_average, made_up_users
@@ -37,7 +37,7 @@ options = TrainingOptions(
     batch_size=32, learning_rate=0.05, max_epochs=3, clip_norm=1.0, weight_decay=0.01, class_weights="balanced",
     reduce_on_plateau_patience=1,
 )
-fit = fit_classifier(SMALL, options, train, validation, [].append, build=build_average)
+fit = fit_classifier(SMALL, options, train, validation, [].append, StartingPoint(build=build_average))
 
 def fit_encoder(**settings):
     # Its weights are too many for one sum over the devices.
@@ -114,7 +114,7 @@ def test_a_classifier_trained_in_mixed_precision_comes_back_in_float32(parts, mo
         policies.append(keras.config.dtype_policy().name)
         return build_classifier(config)
 
-    trained = fit_classifier(config, options, train, validation, [].append, build=build)
+    trained = fit_classifier(config, options, train, validation, [].append, StartingPoint(build=build))
     assert policies == ["mixed_float16", "float32"]
     assert trained.model.get_layer("encoder").compute_dtype == "float32"
     assert np.isfinite(trained.epochs[0].training_loss)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jobs.training.fit.classifier import Fit, fit_classifier
+from jobs.training.fit.classifier import Fit, StartingPoint, fit_classifier
 from jobs.training.fit.options import TrainingOptions
 from tests.made_up.labelled_sequences import OPTIONS, Parts, build_average
 
@@ -22,8 +22,7 @@ def test_initial_weights_are_where_training_starts(parts):
         parts[1],
         None,
         [].append,
-        build=build_average,
-        initial_weights={"embedding/embeddings": embeddings},
+        StartingPoint(build=build_average, weights={"embedding/embeddings": embeddings}),
     )
     np.testing.assert_allclose(fit.model.get_layer("embedding").embeddings.numpy(), 0.25, rtol=1e-6)
 
@@ -43,6 +42,5 @@ def test_initial_weights_of_another_model_are_refused(parts, path, message):
             parts[1],
             None,
             [].append,
-            build=build_average,
-            initial_weights={path: np.zeros(2, np.float32)},
+            StartingPoint(build=build_average, weights={path: np.zeros(2, np.float32)}),
         )

@@ -6,8 +6,9 @@ import pytest
 
 from jobs.encoder.classifier import EncoderConfig
 from jobs.training.curves import draw_rate_search
+from jobs.training.fit.classifier import StartingPoint
 from jobs.training.fit.options import TrainingOptions
-from jobs.training.fit.rate_finder import RateSearch, find_learning_rate, suggest_rate
+from jobs.training.fit.rate_finder import RateRange, RateSearch, find_learning_rate, suggest_rate
 from tests.made_up.labelled_sequences import SMALL, build_average, made_up_users
 
 TRAIN = made_up_users(100, seed=1)
@@ -24,7 +25,13 @@ def build_unstable(config: EncoderConfig) -> keras.Model:
 @pytest.fixture(scope="module")
 def search() -> RateSearch:
     options = TrainingOptions(batch_size=32)
-    return find_learning_rate(SMALL, options, TRAIN, build=build_average, lowest=1e-4, highest=1.0, steps=30)
+    return find_learning_rate(
+        SMALL,
+        options,
+        TRAIN,
+        StartingPoint(build=build_average),
+        RateRange(lowest=1e-4, highest=1.0, steps=30),
+    )
 
 
 def test_rates_grow_by_the_same_factor_from_the_lowest_to_the_highest(search):
@@ -40,7 +47,9 @@ def test_the_suggested_rate_is_one_at_which_the_loss_falls(search):
 
 def test_the_same_seed_finds_the_same_losses(search):
     options = TrainingOptions(batch_size=32)
-    again = find_learning_rate(SMALL, options, TRAIN, build=build_average, lowest=1e-4, steps=30)
+    again = find_learning_rate(
+        SMALL, options, TRAIN, StartingPoint(build=build_average), RateRange(lowest=1e-4, steps=30)
+    )
     np.testing.assert_array_equal(search.losses, again.losses)
 
 
@@ -49,10 +58,8 @@ def test_the_search_stops_when_the_loss_explodes():
         SMALL,
         TrainingOptions(batch_size=32),
         TRAIN,
-        build=build_unstable,
-        lowest=1e-6,
-        highest=100.0,
-        steps=60,
+        StartingPoint(build=build_unstable),
+        RateRange(lowest=1e-6, highest=100.0, steps=60),
     )
     assert 2 <= len(exploded.losses) < 60
     assert len(exploded.rates) == len(exploded.losses)

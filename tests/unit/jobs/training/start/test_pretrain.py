@@ -6,7 +6,7 @@ import pytest
 from jobs.encoder.classifier import EncoderConfig, build_classifier
 from jobs.sequences.token_sequences import TokenSequences
 from jobs.training.fit.batches import LabelledSequences
-from jobs.training.fit.classifier import fit_classifier
+from jobs.training.fit.classifier import StartingPoint, fit_classifier
 from jobs.training.fit.named_weights import NamedWeights, read_weights
 from jobs.training.fit.options import TrainingOptions
 from jobs.training.start.masking import mask_tokens
@@ -53,7 +53,7 @@ def test_hidden_installs_are_guessed_better_than_by_popularity(epochs):
 def test_fine_tuning_starts_from_the_pretrained_encoder(pretrained):
     standing_still = TrainingOptions(batch_size=64, learning_rate=1e-12, max_steps=1)
     users = LabelledSequences(TOKENS, (np.arange(512) % 2).astype(np.int8))
-    fit = fit_classifier(CONFIG, standing_still, users, None, [].append, initial_weights=pretrained)
+    fit = fit_classifier(CONFIG, standing_still, users, None, [].append, StartingPoint(weights=pretrained))
     encoder = read_weights(fit.model.get_layer("encoder"))
     assert encoder.keys() == pretrained.keys()
     for path, weight in pretrained.items():

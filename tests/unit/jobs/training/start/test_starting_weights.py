@@ -5,17 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jobs.encoder.classifier import build_classifier
+from jobs.encoder.classifier import EncoderConfig, build_classifier
+from jobs.sequences.tokenizer import Tokenizer
 from jobs.sequences.vocabulary import Vocabulary
 from jobs.training.fit.named_weights import EMBEDDINGS, read_weights
 from jobs.training.fit.options import TrainingOptions
+from jobs.training.prepared import Prepared
 from jobs.training.start.app_vectors import fit_app_vectors
 from jobs.training.start.starting_weights import StartingWeights, choose_starting_weights
 from jobs.training.start.warm_start import Earlier
 from jobs.training_set.trained_on import TrainedOn
 from tests.made_up.labelled_sequences import SMALL, made_up_users
 
-TOKENS = made_up_users(64, seed=1).tokens
+USERS = made_up_users(64, seed=1)
+TOKENS = USERS.tokens
 VOCABULARY = Vocabulary(tuple(f"app {i}" for i in range(SMALL.vocabulary_size - 3)))
 OPTIONS = TrainingOptions(seed=5, batch_size=32)
 
@@ -28,8 +31,12 @@ def earlier() -> Earlier:
     return Earlier(Vocabulary(VOCABULARY.apps[::-1]), encoders[0], encoders[1:], nobody)
 
 
+def prepared(config: EncoderConfig) -> Prepared:
+    return Prepared(Tokenizer(VOCABULARY, 128, reads_sessions=False), config, USERS)
+
+
 def start(options: TrainingOptions = OPTIONS, earlier: Earlier | None = None) -> StartingWeights:
-    return choose_starting_weights(TOKENS, VOCABULARY, SMALL, options, 2, earlier, lambda _: None)
+    return choose_starting_weights(prepared(SMALL), options, 2, earlier, lambda _: None)
 
 
 def test_all_start_from_the_company_that_apps_keep():
@@ -53,7 +60,7 @@ def test_each_fold_starts_from_the_earlier_encoder_of_its_own(earlier):
 def test_pretraining_moves_the_encoder_and_leaves_the_earlier_head(earlier):
     told = []
     options = OPTIONS.model_copy(update={"pretraining_epochs": 1})
-    found = choose_starting_weights(TOKENS, VOCABULARY, SMALL, options, 2, earlier, told.append)
+    found = choose_starting_weights(prepared(SMALL), options, 2, earlier, told.append)
     assert len(told) == 3
     expected = read_weights(earlier.encoder)
     np.testing.assert_array_equal(found.all_users["head/kernel"], expected["head/kernel"])
@@ -63,4 +70,4 @@ def test_pretraining_moves_the_encoder_and_leaves_the_earlier_head(earlier):
 def test_another_size_is_refused_by_its_name(earlier):
     config = replace(SMALL, hidden_dim=SMALL.hidden_dim * 2)
     with pytest.raises(Exception, match="hidden_dim is 16, the earlier model has 8"):
-        choose_starting_weights(TOKENS, VOCABULARY, config, OPTIONS, 2, earlier, lambda _: None)
+        choose_starting_weights(prepared(config), OPTIONS, 2, earlier, lambda _: None)

@@ -8,7 +8,7 @@ import pytest
 
 from jobs.encoder.classifier import build_classifier
 from jobs.encoder.tokens import UNKNOWN_TOKEN_ID
-from jobs.training.fit.classifier import fit_classifier
+from jobs.training.fit.classifier import StartingPoint, fit_classifier
 from jobs.training.fit.named_weights import (
     EMBEDDINGS,
     NamedWeights,
@@ -69,7 +69,7 @@ def test_training_goes_on_from_the_earlier_model():
     first = fit_classifier(SMALL, options, users, None, [].append)
     standing_still = TrainingOptions(batch_size=64, max_epochs=1, learning_rate=1e-12)
     start = warm_start(first.model, apps, apps, SMALL)
-    second = fit_classifier(SMALL, standing_still, users, None, [].append, initial_weights=start)
+    second = fit_classifier(SMALL, standing_still, users, None, [].append, StartingPoint(weights=start))
     token_ids = users.tokens.padded(np.arange(64))
     np.testing.assert_allclose(first.model(token_ids), second.model(token_ids), atol=1e-5)
 
