@@ -296,7 +296,7 @@ def test_features_of_a_training_work_together_by_their_settings(result, tracking
     assert "brand new app" in vocabulary.split("\n")
     assert APPS[0] not in vocabulary.split("\n")
     assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {
-        *("fold_1", "fold_1_again_8", "all_training_users_7", "all_training_users_8")
+        *("fold_1_of_1", "fold_1_again_8", "all_training_users_7", "all_training_users_8")
     }
 
 
