@@ -98,7 +98,7 @@ def stop_spark(silence_its_log: bool = False) -> None:
     """
     if "pyspark.sql" not in sys.modules:  # jobs without Spark do not pay for its import
         return
-    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+    from py4j.protocol import Py4JError
     from pyspark.sql import SparkSession
 
     try:

@@ -3,8 +3,6 @@
 In   token ids, padded at the end with zeros, negative where a session begins   int32 (batch, sequence)
 Out  one vector per install                                                      float (batch, sequence, hidden_dim)
 """
-# mypy: allow-subclassing-any
-# Keras ships no types.
 
 import math
 from typing import Any

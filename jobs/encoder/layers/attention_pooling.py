@@ -3,8 +3,6 @@
 In   one vector per install   float (batch, sequence, hidden_dim), and which installs are real
 Out  one vector per user      float (batch, 4 * hidden_dim)
 """
-# mypy: allow-subclassing-any
-# Keras ships no types.
 
 from typing import Any
 

@@ -3,8 +3,6 @@
 In   one vector per install        (batch, sequence, hidden_dim), and which installs are real
 Out  one vector per install that knows a little more of the others, same shape
 """
-# mypy: allow-subclassing-any
-# Keras ships no types.
 
 from typing import Any
 

@@ -3,8 +3,6 @@
 In   token ids, padded at the end with zeros   int32 (batch, sequence)
 Out  the last ones, padded at the end          int32 (batch, at most max_installs)
 """
-# mypy: allow-subclassing-any
-# Keras ships no types.
 
 from typing import Any
 

@@ -3,8 +3,6 @@
 In   one vector per install    float (batch, sequence, hidden_dim), which installs are real, and whose session is whose
 Out  one vector per install that knows its neighbours, same shape
 """
-# mypy: allow-subclassing-any
-# Keras ships no types.
 
 from typing import Any
 

@@ -3,8 +3,6 @@
 In   the encoder's output, and where installs are hidden   float (batch, sequence, hidden_dim), int32 (batch, hidden)
 Out  logits of all tokens                                  float32 (batch, hidden, vocabulary)
 """
-# mypy: allow-subclassing-any
-# Keras ships no types.
 
 from typing import Any
 

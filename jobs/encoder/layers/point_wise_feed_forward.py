@@ -3,8 +3,6 @@
 In   one vector per install        (batch, sequence, hidden_dim)
 Out  each vector on its own through two dense layers, same shape
 """
-# mypy: allow-subclassing-any
-# Keras ships no types.
 
 from typing import Any
 

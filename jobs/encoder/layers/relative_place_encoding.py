@@ -3,8 +3,6 @@
 In   one vector per install    float (batch, sequence, hidden_dim), and which installs are real
 Out  the same vectors plus what their place says: -1 for the first install, 0 for the middle, 1 for the last
 """
-# mypy: allow-subclassing-any
-# Keras ships no types.
 
 import math
 

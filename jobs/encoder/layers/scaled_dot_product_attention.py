@@ -3,8 +3,6 @@
 In   query, key, value  (batch, num_heads, sequence, head_dim), and which installs are real
 Out  one weighted mean of the values for each query
 """
-# mypy: allow-subclassing-any
-# Keras ships no types.
 
 import math
 

@@ -3,8 +3,6 @@
 In   one vector per install        (batch, sequence, hidden_dim)
 Out  the same vectors plus a fixed wave that tells first install from second
 """
-# mypy: allow-subclassing-any
-# Keras ships no types.
 
 from typing import Any
 

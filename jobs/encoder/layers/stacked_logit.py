@@ -3,8 +3,6 @@
 In   one logit per user and model   float (batch,) each
 Out  one logit per user             float32 (batch,)
 """
-# mypy: allow-subclassing-any
-# Keras ships no types.
 
 from collections.abc import Sequence
 from typing import Any

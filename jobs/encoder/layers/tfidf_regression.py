@@ -3,8 +3,6 @@
 In   token ids, padded at the end with zeros   int32 (batch, sequence)
 Out  one logit per user                        float32 (batch,)
 """
-# mypy: allow-subclassing-any
-# Keras ships no types.
 
 from typing import Any
 

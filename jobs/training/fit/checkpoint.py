@@ -6,8 +6,6 @@ Out  checkpoint.npz, which the same training, started again, goes on from with t
 Keras' BackupAndRestore keeps weights, optimizer and epoch. It lacks the states of the dropout's random
 generators, the best weights and the patience of early stopping, and it overwrites its file in place.
 """
-# mypy: allow-subclassing-any
-# Keras ships no types.
 
 import hashlib
 import json

@@ -3,8 +3,6 @@
 In   sizes, recipe, token sequences and labels of training and validation users
 Out  the classifier with the weights of its best evaluation, and what each evaluation found
 """
-# mypy: allow-subclassing-any
-# Keras ships no types.
 
 import math
 import time

@@ -1,6 +1,4 @@
 """Loss and optimizer of a training, from its options."""
-# mypy: allow-subclassing-any
-# Keras ships no types.
 
 from collections.abc import Mapping, Sequence
 from typing import Any

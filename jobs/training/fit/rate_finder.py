@@ -6,8 +6,6 @@ Out  loss by learning rate, and the rate at which it falls fastest
 Reference:
     https://arxiv.org/abs/1506.01186
 """
-# mypy: allow-subclassing-any
-# Keras ships no types.
 
 import math
 from dataclasses import dataclass

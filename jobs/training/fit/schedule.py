@@ -8,8 +8,6 @@ Out  a schedule: 0-based step -> learning rate
     linear                linear warm-up, then linear to 0
     cosine                linear warm-up, then a half cosine to 0
 """
-# mypy: allow-subclassing-any
-# Keras ships no types.
 
 from typing import Any
 

@@ -6,8 +6,6 @@ Out  the encoder's weights, to initialise `fit_classifier` with
 Reference:
     https://arxiv.org/abs/1810.04805
 """
-# mypy: allow-subclassing-any
-# Keras ships no types.
 
 import time
 from collections.abc import Callable, Iterator
