@@ -1,7 +1,7 @@
 """The risk classifier: encoder, pooling, head.
 
-In   token ids, padded at the end with zeros, negative where a session begins   int32 (batch, sequence)
-Out  one logit per user                                                          float32 (batch,)
+In   token ids, negative where a session begins, 0 is padding   int32 (batch, sequence)   [[-5, 9], [-4, 0]]
+Out  one logit per user                                         float32 (batch,)
 """
 
 import keras
@@ -42,7 +42,7 @@ class EncoderConfig:
 
     @model_validator(mode="after")
     def check_sizes(self) -> "EncoderConfig":
-        """Hold sizes to each other."""
+        """Check that the sizes fit together."""
         if self.hidden_dim % self.num_heads:
             sizes = f"num_heads={self.num_heads} and hidden_dim={self.hidden_dim}"
             raise ValueError(f"num_heads must divide hidden_dim, got {sizes}")
@@ -54,8 +54,8 @@ class EncoderConfig:
 def build_classifier(config: EncoderConfig) -> keras.Model:
     """Build the untrained classifier: token ids int32 `(batch, sequence)` to logit float32 `(batch,)`.
 
-    Of a longer row the last `max_sequence_length` installs count. Follows Keras' global dtype policy, except for the
-    logit, which is float32 also under mixed precision.
+    Only the last `max_sequence_length` installs of a longer row count. The model follows Keras' global dtype
+    policy; its logit is float32 under mixed precision, too.
     """
     token_ids = keras.Input(shape=(None,), dtype="int32", name="token_ids")
     last = KeepLastInstalls(config.max_sequence_length, name="last_installs")(token_ids)

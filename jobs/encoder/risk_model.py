@@ -1,7 +1,7 @@
-"""The model that scores: a weighted sum of the encoder's logit and of linear models' logits.
+"""The risk model: a weighted sum of the logits of the encoder and of linear models.
 
-In   token ids, padded at the end with zeros, negative where a session begins   int32 (batch, sequence)
-Out  one logit per user                                                          float32 (batch,)
+In   token ids, negative where a session begins, 0 is padding   int32 (batch, sequence)   [[-5, 9], [-4, 0]]
+Out  one logit per user                                         float32 (batch,)
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,10 @@ from jobs.encoder.layers.stacked_logit import StackedLogit
 def build_risk_model(
     members: Sequence[Any], weights: Sequence[float], intercept: float, max_history: int
 ) -> keras.Model:
-    """Join models or layers, each from token ids to a logit, to one model that reads the last `max_history` installs.
+    """Join members into one model that reads the last `max_history` installs.
+
+    Args:
+        members: models or layers, each from token ids to a logit.
 
     Returns:
         token ids int32 `(batch, sequence)` to logit float32 `(batch,)`, named `risk_model`.
@@ -28,7 +31,7 @@ def build_risk_model(
 
 
 def average_models(models: Sequence[keras.Model]) -> keras.Model:
-    """One model that gives the mean of several models' logits; a single one stays as it is."""
+    """Build a model whose logit is the mean of several models' logits; a single model stays as it is."""
     if len(models) == 1:
         return models[0]
     token_ids = keras.Input(shape=(None,), dtype="int32", name="token_ids")

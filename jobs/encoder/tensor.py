@@ -1,4 +1,4 @@
-"""One name for what flows between layers."""
+"""Types of the tensors that flow between layers, and of their shapes."""
 
 from typing import Any, TypeAlias
 

@@ -1,9 +1,10 @@
-"""Tokens with a meaning of their own; every other token is an app.
+"""Special tokens; every other token is an app.
 
     [4, 9, -4, 7]   apps 4, 9, 4 and 7; a new session begins with the second 4
 
-A negative token is the same app, the first of a session. One number says both, so sessions travel wherever tokens do, and
-whoever counts apps takes the absolute value. Sequences whose sessions are not known hold no negative token.
+A negative token stands for the same app, as the first install of a session. One number holds both facts, so
+sessions travel wherever tokens do, and code that counts apps takes the absolute value. Sequences without
+known sessions hold no negative token.
 """
 
 PAD_TOKEN_ID = 0  # always at the end of a row

@@ -1,7 +1,7 @@
 """The Transformer encoder.
 
-In   token ids, padded at the end with zeros, negative where a session begins   int32 (batch, sequence)
-Out  one vector per install                                                      float (batch, sequence, hidden_dim)
+In   token ids, negative where a session begins, 0 is padding   int32 (batch, sequence)   [[-5, 9], [-4, 0]]
+Out  one vector per install                                     float (batch, sequence, hidden_dim)
 """
 
 import math
@@ -22,26 +22,27 @@ from jobs.encoder.tokens import PAD_TOKEN_ID
 class TransformerEncoder(keras.layers.Layer):
     """Embeddings, positions, neighbours and a stack of encoder layers (Vaswani et al., 2017, §3.1, §3.4).
 
-    Embeddings are scaled by `sqrt(hidden_dim)` (§3.4) and start with standard deviation
-    `1 / sqrt(hidden_dim)`, so that they weigh as much as the positional waves. Beyond the paper, each install also gets
-    its relative place in the history, and convolutions over its neighbours, in its session and beyond, come before the
-    attention. Padding mask and sessions are derived from the token ids inside the call; no Keras mask is read or passed on.
+    Embeddings are scaled by `sqrt(hidden_dim)` (§3.4) and start with standard deviation `1 /
+    sqrt(hidden_dim)`, so that they weigh as much as the positional waves. Two parts are not in the paper: an
+    encoding of each install's relative place in the history, and convolutions over its neighbours before the
+    attention. `call` derives the padding mask and the sessions from the token ids; it reads and passes on no
+    Keras mask.
 
     Args:
         vocabulary_size: number of token ids, special tokens included.
         hidden_dim: width of the embeddings and of the output; a multiple of `num_heads`.
         num_layers: number of encoder layers.
-        num_heads: number of attentions in each layer.
+        num_heads: number of attention heads in each layer.
         intermediate_dim: width inside the feed-forward networks.
-        context_width: installs that the convolutions see, itself in the middle; odd.
-        dropout: share dropped in training, of the embeddings' sum and of each sublayer's output (§5.4).
+        context_width: installs that a convolution sees, its own in the middle; odd.
+        dropout: share dropped in training, of the summed embeddings and of each sublayer's output (§5.4).
 
     Call arguments:
-        token_ids: int32, `(batch, sequence)`; 0 is padding and comes last, a negative one begins a session.
+        token_ids: int32, `(batch, sequence)`; 0 is padding and comes last, a negative id begins a session.
         training: whether dropout is on.
 
     Returns:
-        Float tensor, `(batch, sequence, hidden_dim)`. Padded positions hold numbers of no meaning.
+        Float tensor, `(batch, sequence, hidden_dim)`. Padded positions hold meaningless numbers.
 
     Example:
         >>> encoder = TransformerEncoder(1000, hidden_dim=64, num_layers=2, num_heads=4, intermediate_dim=128)
@@ -101,12 +102,12 @@ class TransformerEncoder(keras.layers.Layer):
         return self.encode(self.token_embedding(ops.abs(token_ids)), token_ids, training)
 
     def encode(self, embeddings: Tensor, token_ids: Tensor, training: bool | None = None) -> Tensor:
-        """What `call` does after the embedding: `(batch, sequence, hidden_dim)` to the same shape.
+        """Run every step of `call` after the embedding: `(batch, sequence, hidden_dim)` to the same shape.
 
         Explanations start here, since gradients reach embeddings but not token ids.
 
         Args:
-            token_ids: say which installs are real, and where sessions begin, but not which apps they are.
+            token_ids: tell which installs are real and where sessions begin; which apps they are is not read.
         """
         padding_mask = ops.not_equal(token_ids, PAD_TOKEN_ID)
         sessions = ops.cumsum(ops.cast(token_ids < 0, "int32"), axis=1)
@@ -119,11 +120,9 @@ class TransformerEncoder(keras.layers.Layer):
         return x
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """`(batch, sequence, hidden_dim)`."""
         return (*input_shape, self.hidden_dim)
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
         return {
             **super().get_config(),
             "vocabulary_size": self.vocabulary_size,

@@ -1,4 +1,4 @@
-"""Averages over a user's real installs: of all alike, and of those that attention picks.
+"""Attention pooling: averages over a user's real installs, with equal and with learned weights.
 
 In   one vector per install   float (batch, sequence, hidden_dim), and which installs are real
 Out  one vector per user      float (batch, 4 * hidden_dim)
@@ -12,22 +12,26 @@ from keras import ops
 from jobs.encoder.layers.relative_place_encoding import relative_places
 from jobs.encoder.tensor import Shape, Tensor
 
-# Averages of few installs are noisy, so they are shrunk towards zero: of so many installs of weight 1, half is kept.
+# Averages of few installs are noisy, so they are shrunk towards zero. With this many installs of weight 1,
+# half of the average is kept.
 SHRINKAGE_INSTALLS = 4.0
 
 
 @keras.saving.register_keras_serializable(package="risk_encoder")
 class AttentionPooling(keras.layers.Layer):
-    """`sum(w x) / (sum(w) + 4)` and `sum(w p x) / (sum(w) + 4)`, once with `w = 1` and once with learned weights.
+    """Shrunk averages of all installs, with equal weights and with learned ones.
 
-    `p` is an install's relative place, from -1 to 1: whether what the encoder found came early or late. The learned weights
-    are `exp(score)`, with a linear score of `x` for each head, and each head averages its share of the width: over the
-    installs that matter to it, however many others a user has (as in Lin et al., 2017, "A Structured Self-Attentive
-    Sentence Embedding", https://arxiv.org/abs/1703.03130, §2.1). A user with only padding gets zeros. Sums run in float32
-    whatever the compute dtype: float16 loses digits over long sequences.
+    `sum(w x) / (sum(w) + 4)` and `sum(w p x) / (sum(w) + 4)`, once with `w = 1` and once with learned `w`.
+
+    `p` is an install's relative place, from -1 to 1: it tells whether an install came early or late. The
+    learned weights are `exp(score)`, where each head has a linear score of `x`. Each head averages its own
+    share of the width, over the installs that matter to it, however many others a user has (as in Lin et al.,
+    2017, "A Structured Self-Attentive Sentence Embedding", https://arxiv.org/abs/1703.03130, §2.1). A user
+    with only padding gets zeros. Sums run in float32 whatever the compute dtype: float16 loses digits over
+    long sequences.
 
     Args:
-        num_heads: averages of learned weights, side by side; divides `hidden_dim`.
+        num_heads: averages with learned weights, side by side; divides `hidden_dim`.
 
     Call arguments:
         inputs: float, `(batch, sequence, hidden_dim)`.
@@ -48,7 +52,6 @@ class AttentionPooling(keras.layers.Layer):
         self.num_heads = num_heads
 
     def build(self, inputs_shape: Shape, padding_mask_shape: Shape | None = None) -> None:
-        """Build the scores."""
         del padding_mask_shape
         self.score = keras.layers.Dense(self.num_heads, dtype=self.dtype_policy, name="score")
         self.score.build(inputs_shape)
@@ -74,7 +77,6 @@ class AttentionPooling(keras.layers.Layer):
         return (batch, None if hidden_dim is None else 4 * hidden_dim)
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
         return {**super().get_config(), "num_heads": self.num_heads}
 
 
@@ -83,7 +85,7 @@ def average_by_place(x: Tensor, weights: Tensor, places: Tensor, shrinkage: floa
 
     Args:
         x: `(batch, sequence, hidden_dim)`.
-        weights: `(batch, sequence, heads)`; each head weighs its share of `x`'s width.
+        weights: `(batch, sequence, heads)`; each head weighs its own share of `x`'s width.
         places: `(batch, sequence, 1)`.
         shrinkage: one number, or `(batch, 1, heads)`.
     """

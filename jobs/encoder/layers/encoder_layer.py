@@ -1,7 +1,7 @@
-"""One layer of the encoder.
+"""One layer of the encoder: self-attention, then a feed-forward network.
 
 In   one vector per install        (batch, sequence, hidden_dim), and which installs are real
-Out  one vector per install that knows a little more of the others, same shape
+Out  one vector per install, updated by what the user's other installs hold, same shape
 """
 
 from typing import Any
@@ -24,7 +24,7 @@ class EncoderLayer(keras.layers.Layer):
 
     Args:
         hidden_dim: width of input and output; a multiple of `num_heads`.
-        num_heads: number of attentions.
+        num_heads: number of attention heads.
         intermediate_dim: width inside the feed-forward network.
         dropout: share of each sublayer's output that is dropped in training.
 
@@ -34,11 +34,12 @@ class EncoderLayer(keras.layers.Layer):
         training: whether dropout is on.
 
     Returns:
-        Float tensor, `(batch, sequence, hidden_dim)`. Padded positions hold numbers of no meaning.
+        Float tensor, `(batch, sequence, hidden_dim)`. Padded positions hold meaningless numbers.
 
     Example:
         >>> layer = EncoderLayer(hidden_dim=64, num_heads=4, intermediate_dim=128)
-        >>> tuple(layer(keras.random.normal((2, 7, 64)), padding_mask=keras.ops.ones((2, 7), dtype="bool")).shape)
+        >>> mask = keras.ops.ones((2, 7), dtype="bool")
+        >>> tuple(layer(keras.random.normal((2, 7, 64)), padding_mask=mask).shape)
         (2, 7, 64)
 
     Reference:
@@ -78,12 +79,10 @@ class EncoderLayer(keras.layers.Layer):
         return self.feed_forward_norm(x + self.feed_forward_dropout(transformed, training=training))
 
     def compute_output_shape(self, inputs_shape: Shape, padding_mask_shape: Shape) -> Shape:
-        """Same as the input's."""
         del padding_mask_shape
         return inputs_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
         return {
             **super().get_config(),
             "hidden_dim": self.hidden_dim,

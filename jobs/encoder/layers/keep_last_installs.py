@@ -1,7 +1,7 @@
 """Keep the last installs of each row.
 
-In   token ids, padded at the end with zeros   int32 (batch, sequence)
-Out  the last ones, padded at the end          int32 (batch, at most max_installs)
+In   token ids, padded at the end with zeros   int32 (batch, sequence)               [[5, 9, 7], [4, 0, 0]]
+Out  the last ones, padded at the end          int32 (batch, at most max_installs)   [[9, 7], [4, 0]]
 """
 
 from typing import Any
@@ -28,7 +28,8 @@ class KeepLastInstalls(keras.layers.Layer):
 
     Example:
         >>> import keras
-        >>> KeepLastInstalls(2)(keras.ops.convert_to_tensor([[5, 9, 7], [4, 0, 0]], dtype="int32")).numpy().tolist()
+        >>> token_ids = keras.ops.convert_to_tensor([[5, 9, 7], [4, 0, 0]], dtype="int32")
+        >>> KeepLastInstalls(2)(token_ids).numpy().tolist()
         [[9, 7], [4, 0]]
     """
 
@@ -51,9 +52,8 @@ class KeepLastInstalls(keras.layers.Layer):
         return (batch, None if longest is None else min(longest, self.max_installs))
 
     def compute_output_spec(self, token_ids: Tensor) -> keras.KerasTensor:
-        """Tokens stay integers; Keras would take them for the layer's floats."""
+        """Keep the integers' dtype; Keras would assume the layer's float dtype."""
         return keras.KerasTensor(self.compute_output_shape(token_ids.shape), dtype=token_ids.dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
         return {**super().get_config(), "max_installs": self.max_installs}

@@ -1,7 +1,9 @@
-"""What stands directly around each install.
+"""Convolutions over neighbouring installs.
 
-In   one vector per install    float (batch, sequence, hidden_dim), which installs are real, and whose session is whose
-Out  one vector per install that knows its neighbours, same shape
+In   one vector per install          float (batch, sequence, hidden_dim)
+     which installs are real         bool (batch, sequence)                [[True, True, True, False]]
+     each install's session number   int32 (batch, sequence)               [[1, 1, 2, 2]]
+Out  one vector per install, updated by its neighbours, same shape
 """
 
 from typing import Any
@@ -9,28 +11,31 @@ from typing import Any
 import keras
 from keras import ops
 
-from jobs.encoder.layers.encoder_layer import LAYER_NORM_EPSILON
 from jobs.encoder.tensor import Shape, Tensor
+
+LAYER_NORM_EPSILON = 1e-6  # this layer's own: the encoder layer's may change without it
 
 
 @keras.saving.register_keras_serializable(package="risk_encoder")
 class LocalContext(keras.layers.Layer):
     """Convolutions over neighbouring installs, then residual sum and normalisation.
 
-    `LayerNorm(x + Dropout(SiLU([Conv(x), SessionConv(x)])))`, padding set to zero before the convolutions. Short motifs,
-    one app right after another, are what attention learns slowest from a few thousand users; a convolution before it sees
-    them at once (as in QANet, Yu et al., 2018, https://arxiv.org/abs/1804.09541, §2.2). Half of the filters see only
-    neighbours of the same session: an app minutes after another says more than one that only comes next, days later. The
-    other half see all, for histories whose sessions are of one install each.
+    `LayerNorm(x + Dropout(SiLU([Conv(x), SessionConv(x)])))`; padding is set to zero before the convolutions.
+
+    From a few thousand users, attention learns short motifs (one app right after another) slowest. A
+    convolution before it sees them at once (as in QANet, Yu et al., 2018, https://arxiv.org/abs/1804.09541,
+    §2.2). Half of the filters see only neighbours of the same session, since an app that follows within
+    minutes says more than one that follows days later. The other half see all neighbours, for histories with
+    one install per session.
 
     Args:
-        width: installs that one output sees, itself in the middle; odd.
+        width: installs that one output sees, its own in the middle; odd.
         dropout: share dropped in training.
 
     Call arguments:
         inputs: float, `(batch, sequence, hidden_dim)`.
         padding_mask: bool, `(batch, sequence)`; True marks a real install.
-        sessions: int32, `(batch, sequence)`; numbers a user's sessions, each one more than the one before.
+        sessions: int32, `(batch, sequence)`; each install's session number, one higher for each next session.
         training: whether dropout is on.
 
     Returns:
@@ -39,7 +44,8 @@ class LocalContext(keras.layers.Layer):
     Example:
         >>> import keras
         >>> mask, sessions = keras.ops.ones((2, 7), dtype="bool"), keras.ops.zeros((2, 7), dtype="int32")
-        >>> tuple(LocalContext(width=5)(keras.ops.ones((2, 7, 64)), padding_mask=mask, sessions=sessions).shape)
+        >>> layer = LocalContext(width=5)
+        >>> tuple(layer(keras.ops.ones((2, 7, 64)), padding_mask=mask, sessions=sessions).shape)
         (2, 7, 64)
     """
 
@@ -57,7 +63,7 @@ class LocalContext(keras.layers.Layer):
         padding_mask_shape: Shape | None = None,
         sessions_shape: Shape | None = None,
     ) -> None:
-        """Build the convolutions, together as wide as the input."""
+        """Build the convolutions, which together are as wide as the input."""
         del padding_mask_shape, sessions_shape
         hidden_dim = inputs_shape[-1] or 0  # known when a layer is built
         self.convolution = self._convolution(hidden_dim - hidden_dim // 2, "convolution")
@@ -81,8 +87,8 @@ class LocalContext(keras.layers.Layer):
     def _convolve_sessions(self, x: Tensor, sessions: Tensor) -> Tensor:
         """Convolve each session as if it stood alone.
 
-        Sessions take turns in as many groups as put the next one of a group out of a filter's reach. One convolution for
-        each group of three trains in half the time of sums over masked neighbours.
+        Sessions go in turn into groups, enough of them that no filter reaches two sessions of one group. With
+        three groups, one convolution for each trains in half the time of sums over masked neighbours.
         """
         groups = self.width // 2 + 1
         context = 0.0
@@ -94,10 +100,8 @@ class LocalContext(keras.layers.Layer):
     def compute_output_shape(
         self, inputs_shape: Shape, padding_mask_shape: Shape, sessions_shape: Shape
     ) -> Shape:
-        """Same as the input's."""
         del padding_mask_shape, sessions_shape
         return inputs_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
         return {**super().get_config(), "width": self.width, "dropout": self.dropout}

@@ -1,7 +1,8 @@
 """The head of masked-install pretraining: logits of hidden installs.
 
-In   the encoder's output, and where installs are hidden   float (batch, sequence, hidden_dim), int32 (batch, hidden)
-Out  logits of all tokens                                  float32 (batch, hidden, vocabulary)
+In   the encoder's output             float (batch, sequence, hidden_dim)
+     positions of hidden installs     int32 (batch, hidden)                   [[0, 3], [1, 2]]
+Out  logits of all tokens, for each   float32 (batch, hidden, vocabulary)
 """
 
 from typing import Any
@@ -13,9 +14,9 @@ from jobs.encoder.tensor import Shape, Tensor
 
 
 class MaskedInstallHead(keras.layers.Layer):
-    """Logits of the tokens at some positions, by the embeddings that the encoder reads with.
+    """Logits of all tokens at the hidden positions, computed with the encoder's own embeddings.
 
-    Inputs and outputs sharing one matrix (Press and Wolf, 2017) is how BERT does it.
+    The input and the output share one matrix (Press and Wolf, 2017), as in BERT.
 
     Args:
         token_embedding: the encoder's own layer, built.
@@ -33,7 +34,7 @@ class MaskedInstallHead(keras.layers.Layer):
         self.token_embedding = token_embedding
 
     def build(self, inputs_shape: Shape, positions_shape: Shape) -> None:
-        """One offset for each token: how popular it is."""
+        """Make one bias per token, for its popularity."""
         del inputs_shape, positions_shape
         self.bias = self.add_weight(shape=(self.token_embedding.input_dim,), initializer="zeros", name="bias")
 
@@ -48,5 +49,4 @@ class MaskedInstallHead(keras.layers.Layer):
         return ops.cast(logits, "float32") + ops.cast(self.bias, "float32")
 
     def compute_output_shape(self, inputs_shape: Shape, positions_shape: Shape) -> Shape:
-        """`(batch, hidden, vocabulary)`."""
         return (inputs_shape[0], positions_shape[1], self.token_embedding.input_dim)

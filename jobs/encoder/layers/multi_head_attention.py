@@ -1,7 +1,7 @@
 """Multi-head self-attention.
 
 In   one vector per install        (batch, sequence, hidden_dim), and which installs are real
-Out  one vector per install that has looked at the user's other installs, same shape
+Out  one vector per install, a mix of what all of the user's installs hold, same shape
 """
 
 from typing import Any
@@ -15,26 +15,27 @@ from jobs.encoder.tensor import Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="risk_encoder")
 class MultiHeadAttention(keras.layers.Layer):
-    """Several attentions side by side, each on its own projection (Vaswani et al., 2017, §3.2.2).
+    """Several attention heads side by side, each with its own projections (Vaswani et al., 2017, §3.2.2).
 
     `Concat(head_1, …, head_h) W^O` with `head_i = Attention(X W_i^Q, X W_i^K, X W_i^V)` and
-    `head_dim = hidden_dim / num_heads`. The heads' projections are the columns of one matrix each for
-    query, key and value.
+    `head_dim = hidden_dim / num_heads`. Query, key and value have one matrix each, and a head's
+    projection is a block of its columns.
 
     Args:
         hidden_dim: width of input and output; a multiple of `num_heads`.
-        num_heads: number of attentions.
+        num_heads: number of attention heads.
 
     Call arguments:
         inputs: float, `(batch, sequence, hidden_dim)`.
         padding_mask: bool, `(batch, sequence)`; True marks a real install.
 
     Returns:
-        Float tensor, `(batch, sequence, hidden_dim)`. Padded positions hold numbers of no meaning.
+        Float tensor, `(batch, sequence, hidden_dim)`. Padded positions hold meaningless numbers.
 
     Example:
         >>> attention = MultiHeadAttention(hidden_dim=64, num_heads=4)
-        >>> tuple(attention(keras.random.normal((2, 7, 64)), padding_mask=ops.ones((2, 7), dtype="bool")).shape)
+        >>> mask = ops.ones((2, 7), dtype="bool")
+        >>> tuple(attention(keras.random.normal((2, 7, 64)), padding_mask=mask).shape)
         (2, 7, 64)
 
     Reference:
@@ -83,10 +84,8 @@ class MultiHeadAttention(keras.layers.Layer):
         return ops.reshape(ops.transpose(heads, (0, 2, 1, 3)), (batch, sequence, self.hidden_dim))
 
     def compute_output_shape(self, inputs_shape: Shape, padding_mask_shape: Shape) -> Shape:
-        """Same as the input's."""
         del padding_mask_shape
         return inputs_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
         return {**super().get_config(), "hidden_dim": self.hidden_dim, "num_heads": self.num_heads}

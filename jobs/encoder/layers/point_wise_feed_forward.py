@@ -1,7 +1,7 @@
 """Point-wise feed-forward network.
 
 In   one vector per install        (batch, sequence, hidden_dim)
-Out  each vector on its own through two dense layers, same shape
+Out  each vector, passed on its own through two dense layers, same shape
 """
 
 from typing import Any
@@ -15,8 +15,9 @@ from jobs.encoder.tensor import Shape, Tensor
 class PointWiseFeedForward(keras.layers.Layer):
     """Two dense layers with a SiLU between them (Vaswani et al., 2017, §3.3, eq. 2).
 
-    `SiLU(x W_1 + b_1) W_2 + b_2`, the same weights at every position; masks play no part. The paper's ReLU has a
-    gradient that jumps, by which explanations missed; that of `SiLU(x) = x sigmoid(x)` (Elfwing et al., 2018) does not.
+    `SiLU(x W_1 + b_1) W_2 + b_2`, with the same weights at every position and without a mask. The gradient of
+    the paper's ReLU jumps, which made explanations inexact; that of `SiLU(x) = x sigmoid(x)` (Elfwing et al.,
+    2018) does not.
 
     Args:
         hidden_dim: width of the output.
@@ -29,7 +30,8 @@ class PointWiseFeedForward(keras.layers.Layer):
         Float tensor, `(batch, sequence, hidden_dim)`.
 
     Example:
-        >>> tuple(PointWiseFeedForward(hidden_dim=64, intermediate_dim=128)(keras.random.normal((2, 7, 64))).shape)
+        >>> feed_forward = PointWiseFeedForward(hidden_dim=64, intermediate_dim=128)
+        >>> tuple(feed_forward(keras.random.normal((2, 7, 64))).shape)
         (2, 7, 64)
 
     Reference:
@@ -54,11 +56,9 @@ class PointWiseFeedForward(keras.layers.Layer):
         return self.outer_dense(self.inner_dense(inputs))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """The input's shape with `hidden_dim` last."""
         return (*input_shape[:-1], self.hidden_dim)
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
         return {
             **super().get_config(),
             "hidden_dim": self.hidden_dim,

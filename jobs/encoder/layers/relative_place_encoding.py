@@ -1,7 +1,7 @@
 """Relative place of each install in its user's history.
 
 In   one vector per install    float (batch, sequence, hidden_dim), and which installs are real
-Out  the same vectors plus what their place says: -1 for the first install, 0 for the middle, 1 for the last
+Out  the same vectors plus an encoding of their place: -1 for the first install, 0 in the middle, 1 for the last
 """
 
 import math
@@ -15,7 +15,7 @@ WAVES = 4
 
 
 def relative_places(padding_mask: Tensor) -> Tensor:
-    """Place of each real install from -1, the first, to 1, the last; 0 for padding and for an only install.
+    """Place of each real install from -1, the first, to 1, the last; 0 for padding and for a single install.
 
     Args:
         padding_mask: bool, `(batch, sequence)`; True marks a real install.
@@ -35,9 +35,10 @@ def relative_places(padding_mask: Tensor) -> Tensor:
 class RelativePlaceEncoding(keras.layers.Layer):
     """Add a learned projection of the relative place and of its waves.
 
-    `x + W [p, sin(k pi p / 2), cos(k pi p / 2)] + b` for `k = 1 … 4`, where `p` runs from -1 to 1. Whether an app came
-    early or late in a history depends on the history's length, which sinusoids of the absolute position do not know. Waves of a coordinate
-    instead of the bare coordinate: Tancik et al., 2020, https://arxiv.org/abs/2006.10739.
+    `x + W [p, sin(k pi p / 2), cos(k pi p / 2)] + b` for `k = 1 … 4`, where `p` runs from -1 to 1. Whether an
+    app came early or late in a history depends on the history's length, which sinusoids of the absolute
+    position do not know. Waves of a coordinate are used as in Tancik et al., 2020,
+    https://arxiv.org/abs/2006.10739.
 
     Call arguments:
         inputs: float, `(batch, sequence, hidden_dim)`.
@@ -54,7 +55,7 @@ class RelativePlaceEncoding(keras.layers.Layer):
     """
 
     def build(self, inputs_shape: Shape, padding_mask_shape: Shape | None = None) -> None:
-        """Build the projection, whose width is the input's."""
+        """Build the projection, as wide as the input."""
         del padding_mask_shape
         self.projection = keras.layers.Dense(inputs_shape[-1], dtype=self.dtype_policy, name="projection")
         self.projection.build((*inputs_shape[:-1], 1 + 2 * WAVES))
@@ -66,6 +67,5 @@ class RelativePlaceEncoding(keras.layers.Layer):
         return inputs + self.projection(ops.cast(features, self.compute_dtype))
 
     def compute_output_shape(self, inputs_shape: Shape, padding_mask_shape: Shape) -> Shape:
-        """Same as the input's."""
         del padding_mask_shape
         return inputs_shape

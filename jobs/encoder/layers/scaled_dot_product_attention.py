@@ -18,9 +18,9 @@ MASKED_SCORE = -1e9  # exp() of it is 0 in float32, and a row of only padding st
 class ScaledDotProductAttention(keras.layers.Layer):
     """Attention over one user's installs (Vaswani et al., 2017, §3.2.1, eq. 1).
 
-    `softmax(Q K^T / sqrt(head_dim)) V`. Padded installs get zero weight. A user with only padding has
-    no meaningful output (finite, the mean of all values) and is dropped before training and scoring.
-    The softmax runs in float32 whatever the compute dtype: float16 cannot hold `MASKED_SCORE`.
+    `softmax(Q K^T / sqrt(head_dim)) V`. Padded installs get zero weight. The output for a user with only
+    padding is finite, the mean of all values, but has no meaning; such users are dropped before training and
+    scoring. The softmax runs in float32 whatever the compute dtype: float16 cannot hold `MASKED_SCORE`.
 
     Call arguments:
         query, key, value: float, `(batch, num_heads, sequence, head_dim)`.
@@ -42,7 +42,7 @@ class ScaledDotProductAttention(keras.layers.Layer):
     def call(self, query: Tensor, key: Tensor, value: Tensor, padding_mask: Tensor) -> Tensor:
         scale = 1.0 / math.sqrt(query.shape[-1])
         scores = ops.cast(ops.einsum("bhqd,bhkd->bhqk", query * scale, key), "float32")
-        # Added and not selected: a tenth faster in training on a CPU, and padding drowns all the same.
+        # Adding the penalty trains a tenth faster than `where` on a CPU, and padding still gets weight 0.
         penalty = (1.0 - ops.cast(padding_mask, "float32")) * MASKED_SCORE  # (batch, key)
         weights = ops.softmax(scores + penalty[:, None, None, :], axis=-1)
         weights = ops.cast(weights, value.dtype)  # (batch, num_heads, query, key)
@@ -51,6 +51,5 @@ class ScaledDotProductAttention(keras.layers.Layer):
     def compute_output_shape(
         self, query_shape: Shape, key_shape: Shape, value_shape: Shape, padding_mask_shape: Shape
     ) -> Shape:
-        """Shape of the values as seen by each query."""
         del key_shape, padding_mask_shape
         return (*query_shape[:-1], value_shape[-1])

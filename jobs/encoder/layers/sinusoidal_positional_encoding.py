@@ -1,7 +1,7 @@
 """Sinusoidal positional encoding.
 
 In   one vector per install        (batch, sequence, hidden_dim)
-Out  the same vectors plus a fixed wave that tells first install from second
+Out  the same vectors plus fixed waves that mark each install's position
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ class SinusoidalPositionalEncoding(keras.layers.Layer):
 
     `PE(pos, 2i) = sin(pos / max_wavelength^(2i / hidden_dim))`, and the cosine at `2i + 1`. Positions
     count from the first install, so padding at the end changes no real position. The waves are
-    computed for the length at hand: there is no table and no longest sequence.
+    computed for each batch's length, so there is no table and no limit to the length.
 
     Args:
         max_wavelength: base of the wavelengths, 10000 in the paper.
@@ -53,9 +53,7 @@ class SinusoidalPositionalEncoding(keras.layers.Layer):
         return inputs + ops.cast(waves, inputs.dtype)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Same as the input's."""
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
         return {**super().get_config(), "max_wavelength": self.max_wavelength}

@@ -1,7 +1,7 @@
 """A weighted sum of several models' logits.
 
-In   one logit per user and model   float (batch,) each
-Out  one logit per user             float32 (batch,)
+In   one logit per user and model   float (batch,) each   [-1.2, 0.4], [-0.8, 1.0]
+Out  one logit per user             float32 (batch,)      [-0.9, 0.8] for weights 0.5, 0.5 and intercept 0.1
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from jobs.encoder.tensor import Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="risk_encoder")
 class StackedLogit(keras.layers.Layer):
-    """`sum_k w_k logit_k + b`, with numbers from out-of-fold logits (`jobs/training/stacking.py`).
+    """`sum_k w_k logit_k + b`, fitted on out-of-fold logits by `jobs/training/stacking.py`.
 
     Args:
-        weights: one per model.
-        intercept: what the sum starts with.
+        weights: `w_k`, one per model.
+        intercept: `b`.
 
     Call arguments:
         logits: list of float tensors, `(batch,)` each.
@@ -42,9 +42,7 @@ class StackedLogit(keras.layers.Layer):
         return sum(weighted[1:], weighted[0]) + self.intercept
 
     def compute_output_shape(self, logits_shape: Sequence[Shape]) -> Shape:
-        """Same as each logit's."""
         return logits_shape[0]
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
         return {**super().get_config(), "weights": list(self.stack_weights), "intercept": self.intercept}

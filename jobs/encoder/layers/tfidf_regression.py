@@ -1,6 +1,6 @@
-"""Tf-idf of n-grams of installs, then logistic regression, as a layer.
+"""Logistic regression on tf-idf of n-grams of installs, as a layer.
 
-In   token ids, padded at the end with zeros   int32 (batch, sequence)
+In   token ids, padded at the end with zeros   int32 (batch, sequence)   [[5, 9, 7], [4, 0, 0]]
 Out  one logit per user                        float32 (batch,)
 """
 
@@ -18,20 +18,21 @@ from jobs.encoder.tokens import PAD_TOKEN_ID
 
 @keras.saving.register_keras_serializable(package="risk_encoder")
 class TfidfRegression(keras.layers.Layer):
-    """Logistic regression on tf-idf features of a user's n-grams, fitted elsewhere (`jobs/training/linear.py`).
+    """Logistic regression on tf-idf features of a user's n-grams, fitted by `jobs/training/linear.py`.
 
-    A feature counted `c` times weighs `(1 + log c) idf`, the weights of a user are scaled to length 1, as scikit-learn's
-    TfidfVectorizer does with `sublinear_tf`, and the logit is their product with the coefficients plus the intercept.
+    A feature that occurs `c` times weighs `(1 + log c) idf`. The weights of a user are scaled to length 1, as
+    scikit-learn's TfidfVectorizer does with `sublinear_tf`. The logit is their product with the coefficients,
+    plus the intercept.
 
-    Each occurrence carries its share of its feature's weight, so the sum runs over installs, no table of distinct
-    features is needed, and `contributions` can say what each install adds.
+    Each occurrence carries an equal share of its feature's weight. So the sum runs over installs, needs no
+    table of distinct features, and `contributions` can return each install's part.
 
     Args:
         vocabulary_size: number of token ids.
         max_order: longest n-gram, in installs.
 
     Call arguments:
-        token_ids: int32, `(batch, sequence)`; 0 is padding and comes last. Sessions do not matter.
+        token_ids: int32, `(batch, sequence)`; 0 is padding and comes last. Sessions make no difference.
 
     Returns:
         float32, `(batch,)`. A user without any known feature gets the intercept.
@@ -71,7 +72,7 @@ class TfidfRegression(keras.layers.Layer):
         return ops.sum(self.contributions(token_ids), axis=1) + self.intercept
 
     def contributions(self, token_ids: Tensor) -> Tensor:
-        """What each install adds to the logit: float32 `(batch, sequence)`, an n-gram's part shared by its installs."""
+        """Part of each install in the logit, `(batch, sequence)`; the installs of an n-gram share its part."""
         token_ids = ops.abs(token_ids)
         weights, squared_length = 0.0, 0.0
         for order in range(1, self.max_order + 1):
@@ -81,11 +82,11 @@ class TfidfRegression(keras.layers.Layer):
             added = idf * ops.take(self.coefficients, features)
             squared_length += ops.sum(idf * idf * count, axis=1, keepdims=True)
             weights += self._share_among_installs(added, order)
-        # The smallest real length is that of one idf, which is at least 1.
+        # The shortest real vector holds one idf, which is at least 1.
         return weights * ops.rsqrt(ops.maximum(squared_length, 1e-6))
 
     def _find_ngrams(self, token_ids: Tensor, order: int) -> tuple[Tensor, Tensor]:
-        """The feature of the n-gram that starts at each install, and 1 where one does: `(batch, sequence)` each."""
+        """Feature of the n-gram that starts at each install, and 1 if it exists: `(batch, sequence)` each."""
         longest = ops.shape(token_ids)[1]
         padded = ops.pad(token_ids, [[0, 0], [0, order - 1]])
         installs = [padded[:, i : i + longest] for i in range(order)]
@@ -93,24 +94,22 @@ class TfidfRegression(keras.layers.Layer):
         return hash_ngrams(installs, self.vocabulary_size), occurs
 
     def _term_frequency(self, features: Tensor, occurs: Tensor) -> tuple[Tensor, Tensor]:
-        """Share of `1 + log c` that each of a feature's `c` occurrences carries, and `c`: `(batch, sequence)` each."""
+        """`(1 + log c) / c` and `c`, where `c` counts an n-gram's occurrences: `(batch, sequence)` each."""
         same = ops.cast(features[:, :, None] == features[:, None, :], "float32")
         count = ops.maximum(ops.sum(same * occurs[:, None, :], axis=2), 1.0)
         return (1.0 + ops.log(count)) / count, count
 
     def _share_among_installs(self, added: Tensor, order: int) -> Tensor:
-        """Spread what n-grams add, noted at their first installs, evenly over all their installs."""
+        """Spread each n-gram's part, given at its first install, evenly over all its installs."""
         longest = ops.shape(added)[1]
         padded = ops.pad(added, [[0, 0], [order - 1, 0]])
         shifted = [padded[:, order - 1 - i : order - 1 - i + longest] for i in range(order)]
         return sum(shifted[1:], shifted[0]) / order
 
     def compute_output_shape(self, token_ids_shape: Shape) -> Shape:
-        """One logit per user."""
         return token_ids_shape[:1]
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
         return {
             **super().get_config(),
             "vocabulary_size": self.vocabulary_size,
