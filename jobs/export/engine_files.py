@@ -1,10 +1,10 @@
-"""The files that engines score with, written by TensorFlow whatever Keras has trained on.
+"""Files that engines score with, written by TensorFlow whichever Keras backend trained the model.
 
 In   model.keras, and its tokenizer
 Out  saved_model/ (jobs/export/saved_model.py) and model.onnx (jobs/export/onnx_model.py) in one folder
 
-A process has one Keras backend, fixed when Keras is imported. Where that is not TensorFlow, a second process reads the
-Keras file and writes the others:
+A process has one Keras backend, fixed when Keras is imported. Where that is not TensorFlow, a second process
+reads the Keras file and writes the others:
 
     KERAS_BACKEND=tensorflow python -m jobs.export.engine_files < request.json
 """
@@ -38,7 +38,7 @@ def write_engine_files(keras_file: Path, tokenizer: Tokenizer, folder: Path) -> 
     """Write `saved_model/` and `model.onnx` into `folder`.
 
     Raises:
-        ExportError: with what the other process printed last.
+        ExportError: the other process failed; the message ends with its last error output.
     """
     if keras.backend.backend() == "tensorflow":
         model = keras.models.load_model(keras_file)

@@ -1,14 +1,15 @@
-"""What each install adds to a user's logit.
+"""Contributions of each install to a user's logit.
 
 In   the risk model, and token ids int32 (batch, sequence), padded at the end with zeros
-Out  {"contributions": float32 (batch, sequence), "logit": float32 (batch,), "baseline_logit": float32 (batch,)}
+Out  float32: {"contributions": (batch, sequence), "logit": (batch,), "baseline_logit": (batch,)}
 
      baseline_logit + sum of a user's contributions = logit
 
-Linear members say what each install adds, exactly; their baseline is the intercept. The encoder is explained by integrated
-gradients (Sundararajan, Taly and Yan, 2017, §3, https://arxiv.org/abs/1703.01365): its baseline is the user with every
-install replaced by padding's embedding but still counted as an install of its session, so that the history's length belongs
-to the baseline. Both are weighed as the model weighs its members.
+The contributions of linear members are exact, and their baseline is the intercept. The encoder is explained
+by integrated gradients (Sundararajan, Taly and Yan, 2017, §3, https://arxiv.org/abs/1703.01365). Its baseline
+is the same user with the embedding of padding in place of each install's. Each install still counts as one of
+its session, so the length of the history belongs to the baseline. Both are weighted as the model weights its
+members.
 """
 
 from typing import NamedTuple
@@ -20,19 +21,20 @@ import tensorflow as tf
 from jobs.encoder.layers.tfidf_regression import TfidfRegression
 from jobs.encoder.tokens import PAD_TOKEN_ID
 
-# Gauss-Legendre points of the path. The encoder is smooth (ADR 11), so the error falls exponentially with their number:
-# the parts miss the logit's distance from the baseline by 0.02% at most for 256 simulated users of an encoder of the default
-# sizes, and by 0.002% for 256 real instruction sequences (`make bench-reasons`). The spare points are for small models in
-# which one app alone turns the logit by 5 or more: 0.5% with 32, 1.8% with 24.
+# Gauss-Legendre points of the path. The encoder is smooth (ADR 11), so the error falls exponentially with
+# their number. The error is the gap between the sum of the contributions and the logit's distance from the
+# baseline, as a share of that distance. With an encoder of the default sizes it is at most 0.02% for 256
+# simulated users, and 0.002% for 256 real instruction sequences (`make bench-reasons`). The spare points are
+# for small models in which one app alone turns the logit by 5 or more: 0.5% with 32 points, 1.8% with 24.
 STEPS = 32
 
 ExplanationTensors = dict[str, tf.Tensor]
 
 
 class Part(NamedTuple):
-    """What one member of the stack says."""
+    """Explanation of one member's logit."""
 
-    contributions: tf.Tensor  # float32 (batch, sequence), as wide as what the member was given
+    contributions: tf.Tensor  # float32 (batch, sequence), as wide as the member's input
     baseline: tf.Tensor  # float32 (batch,) or one number for all users
 
 
@@ -61,7 +63,7 @@ def explain(model: keras.Model, token_ids: tf.Tensor, steps: int = STEPS) -> Exp
 
 
 def find_members(joined: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """The models and layers whose logits a layer adds up or averages, in order."""
+    """Find the models and layers whose logits a layer adds up or averages, in order."""
     return [logit._keras_history.operation for logit in keras.tree.flatten(joined.input)]
 
 
@@ -71,7 +73,7 @@ def explain_member(member: keras.layers.Layer, token_ids: tf.Tensor, steps: int)
         return Part(member.contributions(token_ids), member.intercept)
     if isinstance(member, keras.Model):
         last = member.output._keras_history.operation
-        if isinstance(last, keras.layers.Average):  # of the same encoder, trained several times
+        if isinstance(last, keras.layers.Average):  # the same encoder, trained several times
             parts = [explain_member(model, token_ids, steps) for model in find_members(last)]
             return Part(*(tf.add_n(same) / len(parts) for same in zip(*parts, strict=True)))
         return explain_encoder(member, token_ids, steps)
@@ -98,10 +100,10 @@ def explain_encoder(classifier: keras.Model, token_ids: tf.Tensor, steps: int) -
         embeddings = start + share * path
         with tf.GradientTape() as tape:
             tape.watch(embeddings)
-            logit = logit_of(embeddings)  # a user's depends on no other user's embeddings
+            logit = logit_of(embeddings)  # each user's depends on that user's embeddings alone
         return total + weight * tape.gradient(logit, embeddings)
 
-    # A loop in the graph: memory is that of one gradient, however many steps.
+    # A loop in the graph needs the memory of one gradient, however many steps there are.
     places, weights = np.polynomial.legendre.leggauss(steps)  # of the line from -1 to 1
     points = (tf.constant((places + 1) / 2, tf.float32), tf.constant(weights / 2, tf.float32))
     mean_gradient = tf.foldl(add_gradient, points, tf.zeros_like(path), parallel_iterations=1)
@@ -110,7 +112,7 @@ def explain_encoder(classifier: keras.Model, token_ids: tf.Tensor, steps: int) -
 
 
 def put_back(contributions: tf.Tensor, token_ids: tf.Tensor, max_installs: int) -> tf.Tensor:
-    """Undo KeepLastInstalls: `(batch, kept)` to `(batch, sequence)`, with 0 for the installs that were cut off."""
+    """Undo KeepLastInstalls: `(batch, kept)` to `(batch, sequence)`, with 0 for installs that were cut."""
     columns = tf.range(tf.shape(token_ids)[1])
     row_ends = tf.reduce_max(tf.where(token_ids != PAD_TOKEN_ID, columns + 1, 0), axis=1)  # (batch,)
     first_columns = tf.maximum(row_ends - max_installs, 0)

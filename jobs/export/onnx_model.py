@@ -3,7 +3,8 @@
 In   the risk model (token ids -> logit)
 Out  model.onnx: token_ids int32 (batch, sequence), 0 is padding, to risk_score and logit, float32 (batch,)
 
-App ids are mapped to tokens by `vocabulary.txt` of the SavedModel; longer rows are cut inside, as in the SavedModel.
+Engines map app ids to tokens by the SavedModel's `vocabulary.txt`. The graph cuts longer rows, as the
+SavedModel does.
 """
 
 from pathlib import Path
@@ -16,13 +17,13 @@ OPSET = 18  # of March 2023; ONNX Runtime 1.14 and later run it
 
 
 def export_onnx(model: keras.Model, path: Path) -> None:
-    """Write the file `path`."""
     import onnx
     import tf2onnx
 
     signature = [tf.TensorSpec((None, None), tf.int32, "token_ids")]
-    # Without tf2onnx's optimizers: one of them, `remove_back_to_back`, joins reshapes so that ONNX Runtime refuses the
-    # split into attention heads, all of them together take longer than the conversion, and engines optimize by themselves.
+    # Without tf2onnx's optimizers. One of them, `remove_back_to_back`, joins reshapes in such a way that ONNX
+    # Runtime refuses the split into attention heads. Together they take longer than the conversion, and
+    # engines optimize the graph themselves.
     exported, _ = tf2onnx.convert.from_keras(with_named_outputs(model), signature, opset=OPSET, optimizers={})
     name_axes(exported)
     onnx.checker.check_model(exported)
@@ -38,7 +39,7 @@ def with_named_outputs(model: keras.Model) -> keras.Model:
 
 
 def name_axes(exported: Any) -> None:
-    """Call axes of unknown size `batch` and `sequence`; tf2onnx numbers them."""
+    """Name the axes of unknown size `batch` and `sequence`; tf2onnx only numbers them."""
     graph = exported.graph
     for tensor in (*graph.input, *graph.output):
         for axis, name in zip(tensor.type.tensor_type.shape.dim, ("batch", "sequence"), strict=False):

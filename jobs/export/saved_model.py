@@ -3,12 +3,12 @@
 In   the risk model (token ids -> logit), and its tokenizer
 Out  SavedModel folder with the signatures
        score_token_ids     token_ids int32 (batch, sequence), 0 is padding, negative where a session begins
-       score_app_ids       app_ids string (batch, sequence), "" is padding; begins_session bool (batch, sequence);
+       score_app_ids       app_ids string (batch, sequence), "" is padding; begins_session bool, same shape;
                            also `serving_default`
      both to {"risk_score": float32 (batch,), "logit": float32 (batch,)},
        explain_token_ids, explain_app_ids
-     of the same inputs, to what each install adds to the logit (jobs/export/explanations.py); and, for engines that map
-     app ids themselves,
+     from the same inputs to each install's contribution to the logit (jobs/export/explanations.py);
+     and, for engines that map app ids themselves,
        assets.extra/vocabulary.txt   one app id per line, the first is token 3
        assets.extra/model.json       {"max_history": 2048, "reads_sessions": true, "vocabulary_size": 4003, …}
 """
@@ -34,7 +34,6 @@ Explain = Callable[[tf.Tensor], ExplanationTensors]
 
 
 def export_saved_model(model: keras.Model, tokenizer: Tokenizer, path: Path) -> None:
-    """Write the SavedModel folder `path`."""
     token_table = build_token_table(tokenizer.vocabulary)
 
     app_ids_spec = [
@@ -80,7 +79,7 @@ def export_saved_model(model: keras.Model, tokenizer: Tokenizer, path: Path) -> 
 
 
 def build_token_table(vocabulary: Vocabulary) -> tf.lookup.StaticHashTable:
-    """App id -> token id as a graph resource; apps that it lacks are unknown."""
+    """Build the graph's table from app id to token id; an app that it lacks gets UNKNOWN_TOKEN_ID."""
     app_ids = [PAD_APP_ID, *vocabulary.apps]
     token_ids = [PAD_TOKEN_ID, *range(FIRST_APP_TOKEN_ID, vocabulary.size)]
     entries = tf.lookup.KeyValueTensorInitializer(

@@ -1,9 +1,9 @@
 """App ids of many users, streamed from Arrow into a file of integers.
 
 In   batches of lists of app ids        [["maps", "chat"], ["chat"]], and which installs begin a session
-Out  different apps, and codes of them  ["maps", "chat"], [[-1, 2], [-2]]
+Out  distinct apps, and their codes     ["maps", "chat"], [[-1, 2], [-2]]
 
-What is held in memory is each different app once and two numbers for each user, whatever the number of installs.
+Memory holds each distinct app once and two numbers per user, whatever the number of installs.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,8 +21,8 @@ from jobs.sequences.token_sequences import TokenSequences, write_values
 class AppSequences:
     """Lists of app ids, first install first."""
 
-    apps: pa.StringArray  # all different
-    codes: TokenSequences  # places in `apps` from 1 on, negative where a session begins
+    apps: pa.StringArray  # all distinct
+    codes: TokenSequences  # places in `apps`, counted from 1; negative where a session begins
 
     @classmethod
     def of_lists(cls, app_ids: pa.ListArray, starts: NDArray[np.bool_] | None = None) -> "AppSequences":
@@ -38,12 +38,11 @@ class AppSequences:
         return self.codes.lengths
 
     def installs_per_session(self) -> float:
-        """Mean over all sessions; NaN where they are not known."""
+        """Mean over all sessions; NaN where sessions are unknown."""
         sessions = sum(int(np.count_nonzero(part.values < 0)) for part in self.codes.chunks())
         return int(self.lengths.sum()) / sessions if sessions else float("nan")
 
     def take(self, indices: NDArray[np.int64]) -> "AppSequences":
-        """The sequences at `indices`."""
         return AppSequences(self.apps, self.codes.take(indices))
 
     def to_lists(self) -> pa.ListArray:
@@ -51,7 +50,7 @@ class AppSequences:
         return self._cut(self.apps.take(pa.array(np.abs(self.codes.flatten()) - 1)))
 
     def session_starts(self) -> pa.ListArray:
-        """Beside each app of `to_lists` whether a session begins with it, bool."""
+        """Whether each app of `to_lists` begins a session, bool in lists."""
         return self._cut(pa.array(self.codes.flatten() < 0))
 
     def _cut(self, flat: pa.Array) -> pa.ListArray:
@@ -64,10 +63,10 @@ class AppSequences:
 
 
 def code_apps(batches: Iterable[tuple[pa.ListArray, NDArray[np.bool_] | None]]) -> AppSequences:
-    """Give each app a number when it first comes, and write the numbers to a file.
+    """Number each app at its first occurrence, and write the numbers to a file.
 
     Args:
-        batches: app ids, and which installs begin a session, bool `(installs,)`; None where that is not known.
+        batches: app ids, and which installs begin a session, bool `(installs,)` or None where unknown.
     """
     code_of: dict[str, int] = {}
     lengths: list[NDArray[np.int64]] = []

@@ -1,10 +1,10 @@
 """Cut ragged sequences into dense micro-batches with little padding, and put the answers back in order.
 
 In   token ids, ragged                     lengths [2, 5, 3]
-Out  one (risk_score, logit) a user, in the users' order; the model saw (1, 5) and (2, 3) tokens
+Out  one (risk_score, logit) per user, in the users' order; the model saw (1, 5) and (2, 3) tokens
 
-Users are ordered by length, so that those beside each other need little padding, and each micro-batch is
-padded to its own longest sequence only: attention costs the square of the width.
+Users are ordered by length, so neighbours need little padding, and each micro-batch is padded only to its
+own longest sequence: the cost of attention grows with the square of the width.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ class TokenBudgetError(ValueError):
 
 
 def cut_batches(lengths: NDArray[np.int64], max_tokens: int) -> Iterator[NDArray[np.intp]]:
-    """Yield the users of each micro-batch, longest first; users times the longest stay within `max_tokens`.
+    """Yield the users of each micro-batch, longest first, of at most `max_tokens` tokens with their padding.
 
     Raises:
         TokenBudgetError: a single sequence is longer than `max_tokens`.

@@ -5,8 +5,8 @@ In   values    int32, token ids of all sequences, memory or a file    [5 9 7 -4 
      lengths   int64, tokens in each                                  [3 1 2]
 Out  batches   int32 (batch, sequence), padded with zeros to the batch's own longest
 
-Negative tokens begin a session (`jobs/encoder/tokens.py`). Choosing sequences, or the last tokens of each, copies no token:
-values may be a file larger than memory.
+Negative tokens begin a session (`jobs/encoder/tokens.py`). Choosing sequences, or the last tokens of each,
+copies no token, so values may be a file larger than memory.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from tempfile import TemporaryFile
 import numpy as np
 from numpy.typing import NDArray
 
-CHUNK_TOKENS = 2**20  # 4 MiB; what walks through all sequences holds this many at once, or one sequence
+CHUNK_TOKENS = 2**20  # 4 MiB; a walk through all sequences holds this many tokens at once, or one sequence
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,17 @@ class TokenSequences:
 
     @classmethod
     def join(cls, values: NDArray[np.int32], lengths: NDArray[np.int64]) -> "TokenSequences":
-        """Sequences that follow each other without a gap."""
+        """Build sequences that follow each other without a gap."""
         return cls(values, np.cumsum(lengths) - lengths, lengths)
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def take(self, indices: NDArray[np.int64]) -> "TokenSequences":
-        """The sequences at `indices`."""
         return TokenSequences(self.values, self.starts[indices], self.lengths[indices])
 
     def last(self, count: int) -> "TokenSequences":
-        """Of each sequence the last `count` tokens."""
+        """Keep the last `count` tokens of each sequence."""
         kept = np.minimum(self.lengths, count)
         return TokenSequences(self.values, self.starts + self.lengths - kept, kept)
 
@@ -53,28 +52,28 @@ class TokenSequences:
         return tokens
 
     def compact(self) -> "TokenSequences":
-        """The same sequences without gaps, in memory, and nothing of any other."""
+        """Copy these sequences alone into memory, without gaps."""
         return TokenSequences.join(self.flatten(), self.lengths)
 
     def chunks(self) -> Iterator["TokenSequences"]:
-        """All sequences in order, as many at a time as hold CHUNK_TOKENS together, each chunk without gaps."""
+        """Yield all sequences in order, in chunks without gaps of about CHUNK_TOKENS tokens each."""
         chunk = np.cumsum(self.lengths) // CHUNK_TOKENS
         for rows in np.split(np.arange(len(self)), np.flatnonzero(np.diff(chunk)) + 1):
             yield self.take(rows).compact()
 
     def count(self, size: int) -> NDArray[np.int64]:
-        """How often each token below `size` occurs in all sequences, whether it begins a session or not, `(size,)`."""
+        """Count each token below `size` in all sequences, whether or not it begins a session: `(size,)`."""
         total = np.zeros(size, np.int64)
         for part in self.chunks():
             total += np.bincount(np.abs(part.values), minlength=size)
         return total
 
     def translate(self, table: NDArray[np.int32]) -> "TokenSequences":
-        """The sequences with `table[token]` for each token, sessions as they were, in a file of their own."""
+        """Replace each token by `table[token]`, with the same sessions, in a new file."""
         return self._rewrite(lambda values: np.sign(values) * table[np.abs(values)])
 
     def as_one_session(self) -> "TokenSequences":
-        """The same apps, none of them first of a session, in a file of their own."""
+        """Keep the apps and drop the session starts, in a new file."""
         return self._rewrite(np.abs)
 
     def _rewrite(self, change: Callable[[NDArray[np.int32]], NDArray[np.int32]]) -> "TokenSequences":
@@ -92,7 +91,7 @@ class TokenSequences:
 
 
 def write_values(parts: Iterable[NDArray[np.int32]]) -> NDArray[np.int32]:
-    """Write the parts one after another to a temporary file, and map it: gone when nobody uses the array."""
+    """Write the parts to a temporary file and map it; the file is gone when no array uses it any more."""
     with TemporaryFile(prefix="tokens_") as file:
         size = sum(file.write(part.astype(np.int32).tobytes()) for part in parts)
         file.flush()
@@ -102,7 +101,7 @@ def write_values(parts: Iterable[NDArray[np.int32]]) -> NDArray[np.int32]:
 
 
 def count_token(sequences: TokenSequences, token: int) -> NDArray[np.int32]:
-    """Count one token in each sequence, whether it begins a session or not: `(users,)`."""
+    """Count one token in each sequence, whether or not it begins a session: `(users,)`."""
     found = [np.empty(0, np.int32)]
     for part in sequences.chunks():
         seen = np.concatenate([[0], np.cumsum(np.abs(part.values) == token)])

@@ -1,4 +1,4 @@
-"""How a model reads a user's installs: the same for training, comparison and scoring.
+"""Tokenizer of a user's installs, the same for training, comparison and scoring.
 
 In   app ids and times of installs     [["maps", "chat", "maps"]], [[10:00, 10:04, 22:15]]
 Out  token ids, ragged                 [[-4, 3, -4]]
@@ -18,20 +18,20 @@ from jobs.sequences.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """Apps become tokens, and the first of a session a negative one (`jobs/encoder/tokens.py`)."""
+    """Maps apps to tokens; the first app of a session gets a negative token (`jobs/encoder/tokens.py`)."""
 
     vocabulary: Vocabulary
-    max_history: int  # installs of a user that are read, the last ones
+    max_history: int  # the last installs of a user, as many as are read
     reads_sessions: bool  # False: each user is one session, whatever the times
 
     def encode(self, app_ids: pa.ListArray, event_times: pa.ListArray | None = None) -> TokenSequences:
-        """Token ids of each list's last `max_history` apps.
+        """Encode the last `max_history` apps of each list.
 
         Args:
             event_times: parallel to `app_ids`; None where times are not known: each list is one session.
 
         Raises:
-            ValueError: not each app has a time.
+            ValueError: an app has no time, or a time no app.
         """
         tokens = self.vocabulary.look_up(app_ids.flatten())
         lengths = pc.list_value_length(app_ids)
@@ -46,7 +46,7 @@ class Tokenizer:
         return sequences.last(self.max_history).compact()
 
     def translate(self, installs: AppSequences) -> TokenSequences:
-        """The same for sequences in a file, to another file."""
+        """Encode sequences of one file into another file."""
         no_code_0 = np.zeros(1, np.int32)
         table = np.concatenate([no_code_0, self.vocabulary.look_up(installs.apps)])
         tokens = installs.codes.last(self.max_history).translate(table)

@@ -40,7 +40,7 @@ def read_description(path: Path) -> dict[str, int]:
 
 
 def read_text(path: Path) -> str:
-    """Read a small file of the model's folder, byte by byte as UTF-8."""
+    """Read a small file of the model's folder as UTF-8, with its line ends as they are."""
     try:
         return path.read_bytes().decode()
     except FileNotFoundError as error:
@@ -48,7 +48,7 @@ def read_text(path: Path) -> str:
 
 
 def write_extra_assets(tokenizer: Tokenizer, folder: Path) -> None:
-    """Write the vocabulary and the sizes where an engine without TensorFlow strings finds them."""
+    """Write the vocabulary and the sizes to files, for engines without TensorFlow strings."""
     vocabulary = tokenizer.vocabulary
     folder.mkdir()
     (folder / "vocabulary.txt").write_bytes("".join(f"{app}\n" for app in vocabulary.apps).encode())

@@ -1,4 +1,4 @@
-"""The vocabulary: which app is which token.
+"""Vocabulary: the token of each app.
 
 In   app ids                 ["maps", "chat", "never seen"]
 Out  token ids               [4, 3, 1]
@@ -32,7 +32,7 @@ class Vocabulary:
         return FIRST_APP_TOKEN_ID + len(self.apps)
 
     def look_up(self, app_ids: pa.StringArray) -> NDArray[np.int32]:
-        """Token of each app id, `(len(app_ids),)`."""
+        """Look up the token of each app id: `(len(app_ids),)`."""
         ranks = pc.index_in(app_ids, value_set=pa.array(self.apps, pa.string()))
         token_ids = pc.fill_null(pc.add(ranks, FIRST_APP_TOKEN_ID), UNKNOWN_TOKEN_ID)
         table: NDArray[np.int32] = token_ids.to_numpy().astype(np.int32)
@@ -43,7 +43,7 @@ def build_vocabulary(sequences: AppSequences, min_count: int, max_size: int) -> 
     """Keep the apps seen at least `min_count` times, most frequent first, ties by app id.
 
     Args:
-        max_size: most token ids, the three special ones included.
+        max_size: largest number of token ids, the three special ones included.
     """
     counts = zip(sequences.apps.to_pylist(), sequences.count_apps().tolist(), strict=True)
     frequent = sorted((-count, app) for app, count in counts if count >= min_count)

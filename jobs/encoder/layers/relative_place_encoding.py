@@ -1,7 +1,7 @@
 """Relative place of each install in its user's history.
 
 In   one vector per install    float (batch, sequence, hidden_dim), and which installs are real
-Out  the same vectors plus an encoding of their place: -1 for the first install, 0 in the middle, 1 for the last
+Out  the same vectors plus an encoding of their place: from -1 for the first install to 1 for the last
 """
 
 import math

@@ -72,7 +72,7 @@ class TfidfRegression(keras.layers.Layer):
         return ops.sum(self.contributions(token_ids), axis=1) + self.intercept
 
     def contributions(self, token_ids: Tensor) -> Tensor:
-        """Part of each install in the logit, `(batch, sequence)`; the installs of an n-gram share its part."""
+        """Part of each install in the logit, `(batch, sequence)`; installs of an n-gram share its part."""
         token_ids = ops.abs(token_ids)
         weights, squared_length = 0.0, 0.0
         for order in range(1, self.max_order + 1):
