@@ -1,1 +1,1 @@
-"""What takes minutes and is measured, not asserted."""
+"""Measurements that take minutes and assert nothing."""

@@ -1,4 +1,4 @@
-"""How much faster an epoch is in batches of similar length than padded to 128 installs: `make bench-batches`.
+"""Time of an epoch in batches of similar length, beside batches padded to 128 installs: `make bench-batches`.
 
 In   the simulator's users, most of whom have far fewer installs than 128
 Out  seconds per epoch of both, in turns in one process, and their ratio
@@ -33,7 +33,7 @@ Batch = tuple[NDArray[np.int32], NDArray[np.float32]]
 
 
 def padded_batches(data: LabelledSequences, batch_size: int, width: int) -> tf.data.Dataset:
-    """Shuffled batches, every row padded to `width`, endlessly."""
+    """Endless shuffled batches, with every row padded to `width`."""
 
     def batches() -> Iterator[Batch]:
         random = np.random.default_rng(1)
@@ -51,7 +51,7 @@ def padded_batches(data: LabelledSequences, batch_size: int, width: int) -> tf.d
 
 
 def time_epoch(model: keras.Model, batches: tf.data.Dataset, steps: int) -> float:
-    """Seconds that one epoch takes."""
+    """Train one epoch, and return its seconds."""
     started = time.perf_counter()
     model.fit(batches, steps_per_epoch=steps, verbose=0, shuffle=False)
     return time.perf_counter() - started

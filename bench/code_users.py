@@ -1,8 +1,12 @@
-"""Labelled sequences that nobody made up: functions of installed packages, as Python's compiler leaves them.
+"""Real labelled sequences: functions of installed packages, read from Python's bytecode.
 
-Out  examples as a training set holds them: a function is a user, what its code does is the installs, its package the label
+Out  examples as a training set holds them
+       user       a function
+       installs   its instructions, or the names that it uses   LOAD_FAST, LOAD_ATTR, CALL, …
+       label      its package
 
-Real order and real vocabularies, at hand wherever the project is installed, in the versions that requirements.lock pins.
+Order and vocabularies are real. The data comes with the installed project, in the versions that
+requirements.lock pins.
 """
 
 import dis
@@ -19,34 +23,34 @@ from simulator.behaviour import MS_PER_DAY
 SHORTEST, LONGEST = 20, 2_000  # events of a function; shorter ones are left out, longer ones cut
 LABEL_1_SHARE = 0.3
 LOADS = {"LOAD_ATTR", "LOAD_METHOD", "LOAD_GLOBAL", "LOAD_FAST"}
-GIVEAWAYS = {"self", "pd", "np", "numpy", "pandas"}  # names that tell the package at once
+GIVEAWAYS = {"self", "pd", "np", "numpy", "pandas"}  # names that reveal the package
 
 Events = Callable[[CodeType], list[str]]
 
 
 def instruction_users(users: int, seed: int) -> MadeUp:
-    """Functions of scikit-learn (label 1) and SciPy by their instructions: about 90 different events, order matters."""
+    """Functions of scikit-learn (label 1) and SciPy by their instructions: about 90, whose order matters."""
     return draw_functions(users, seed, "sklearn", ("scipy",), read_instructions)
 
 
 def name_users(users: int, seed: int) -> MadeUp:
-    """Functions of pandas (label 1), NumPy and scikit-learn by the names that they use: about 17,000, most of them rare."""
+    """Functions of pandas (label 1), NumPy and scikit-learn by their names: about 17,000, mostly rare."""
     return draw_functions(users, seed, "pandas", ("numpy", "sklearn"), read_names)
 
 
 def read_instructions(code: CodeType) -> list[str]:
-    """LOAD_FAST, CALL, …"""
+    """Read the names of the instructions: LOAD_FAST, CALL, …"""
     return [instruction.opname for instruction in dis.get_instructions(code)]
 
 
 def read_names(code: CodeType) -> list[str]:
-    """index, DataFrame, astype, …"""
+    """Read the names that the code loads: index, DataFrame, astype, …"""
     loads = (instruction for instruction in dis.get_instructions(code) if instruction.opname in LOADS)
     return [load.argval for load in loads if load.argval not in GIVEAWAYS]
 
 
 def draw_functions(users: int, seed: int, risky: str, others: tuple[str, ...], read: Events) -> MadeUp:
-    """Draw functions at random, LABEL_1_SHARE of them from `risky`, the rest from `others` alike.
+    """Draw functions at random, LABEL_1_SHARE of them from `risky`, the rest in equal parts from `others`.
 
     Raises:
         ValueError: the packages have too few functions.
@@ -59,7 +63,7 @@ def draw_functions(users: int, seed: int, risky: str, others: tuple[str, ...], r
     for package, count in wanted.items():
         found = [events[:LONGEST] for events in map(read, read_code(package)) if len(events) >= SHORTEST]
         if len(found) < count:
-            raise ValueError(f"{users} users need {count} functions of {package}, it has {len(found)}")
+            raise ValueError(f"{users} users need {count} functions of {package}, which has {len(found)}")
         functions += [found[i] for i in random.permutation(len(found))[:count]]
         labels += [package == risky] * count
     order = random.permutation(len(functions))

@@ -1,10 +1,10 @@
-"""What parts of the encoder and of its training are worth, the encoder alone: `make bench-encoder`.
+"""Ablation of the encoder and of its training, without linear models: `make bench-encoder`.
 
-In   a few thousand users of each kind that `make bench-quality` knows
-Out  AUC on users whom the training has not seen, by kind of users and by what was left out
+In   a few thousand users of each kind of `make bench-quality`
+Out  AUC on test users, by kind of users and by the part that was left out
 
-Every encoder is trained for as many epochs as the default allows at most, without early stopping: what an encoder learns
-by heart shows. Differences of 0.005 between two rows are those of two seeds.
+Every encoder trains for the default's largest number of epochs, without early stopping, so that an encoder
+that memorises users shows it. Two rows may differ by 0.005 because of the seed alone.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ USERS = 5_000
 
 
 def build_without_attention_pooling(config: EncoderConfig) -> keras.Model:
-    """The classifier whose head sees the plain averages only."""
+    """The classifier whose head sees only the plain averages."""
     classifier = build_classifier(config)
     plain = classifier.get_layer("pooling").output[:, : 2 * config.hidden_dim]
     dropped = keras.layers.Dropout(config.dropout, name="plain_dropout")(plain)
@@ -45,19 +45,19 @@ def build_without_attention_pooling(config: EncoderConfig) -> keras.Model:
 
 
 def learn_alike(installs: NDArray[np.int64]) -> NDArray[np.float32]:
-    """All embeddings at the rate of other weights."""
+    """Relative learning rates of apps: 1 for all, as for other weights."""
     return np.ones(len(installs), np.float32)
 
 
 def do_not_turn(hidden_dim: int, random_state: int) -> NDArray[np.float64]:
-    """Each singular vector stays a coordinate of its own."""
+    """The identity in place of the random rotation, so that each singular vector stays one coordinate."""
     del random_state
     return np.eye(hidden_dim)
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to train."""
+    """One change to the encoder or to its training."""
 
     build: BuildModel = build_classifier
     change: Callable[[], AbstractContextManager[Any]] = nullcontext
@@ -68,8 +68,8 @@ class Variant:
 VARIANTS = {
     "as it is": Variant(),
     "without attention pooling": Variant(build=build_without_attention_pooling),
-    "all apps learn alike": Variant(change=lambda: patch.object(optimizer, "app_rates", learn_alike)),
-    "embeddings not turned": Variant(change=lambda: patch.object(ortho_group, "rvs", do_not_turn)),
+    "one rate for all apps": Variant(change=lambda: patch.object(optimizer, "app_rates", learn_alike)),
+    "embeddings not rotated": Variant(change=lambda: patch.object(ortho_group, "rvs", do_not_turn)),
     "embeddings start at random": Variant(random_embeddings=True),
     "without neighbours": Variant(settings=TrainingSettings(encoder=EncoderConfig(context_width=1))),
 }

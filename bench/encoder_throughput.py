@@ -1,14 +1,15 @@
-"""Users per second in training, our encoder beside PyTorch's of the same sizes: `make bench-training`.
+"""Training speed of our encoder beside PyTorch's of the same sizes: `make bench-training`.
 
 In   made-up batches, all of one length; on a GPU where there is one, else on the CPU
 Out  users per second of both, in turns, and their ratio
 
-Each has a process of its own: TensorFlow and PyTorch bring different LLVMs, and abort where both are loaded.
+Each runs in its own process: TensorFlow and PyTorch bring different LLVMs, and a process that loads both
+    aborts.
 
-Ours runs on the backend that KERAS_BACKEND names. PyTorch's is an nn.TransformerEncoder with embeddings and a mean before
-its head: it lacks our convolution, our encodings of places and our pooling by place, which ours pays for. Both train by
-Adam on the log loss, in float16 where they run on a GPU. PyTorch is no dependency of this project: `pip install torch`
-into its environment first.
+Ours runs on the backend that KERAS_BACKEND names. PyTorch's is an nn.TransformerEncoder, with embeddings
+before it and a mean before its head. Ours also has a convolution, encodings of places and pooling by place,
+which cost time. Both train by Adam on the log loss, in float16 on a GPU. PyTorch is no dependency of this
+project: `pip install torch` into its environment first.
 """
 
 import importlib.util
@@ -36,7 +37,7 @@ Train = Callable[[], None]  # on all batches once
 
 
 def make_batches(config: EncoderConfig, batch_size: int, steps: int) -> Batches:
-    """Rows without padding, the longest that the encoder reads."""
+    """Batches without padding, of the longest rows that the encoder reads."""
     random = np.random.default_rng(1)
     shape = (batch_size, config.max_sequence_length)
     return [
@@ -70,7 +71,7 @@ def ours(config: EncoderConfig, options: TrainingOptions, batches: Batches) -> T
 
 
 def pytorchs(config: EncoderConfig, options: TrainingOptions, batches: Batches) -> Train:
-    """PyTorch's own encoder of the same sizes, post-layer-norm and SiLU as ours."""
+    """PyTorch's own encoder of the same sizes, with post-layer-norm and SiLU as in ours."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -115,7 +116,7 @@ KINDS = {"ours": ours, "nn.TransformerEncoder": pytorchs}
 
 
 def serve(kind: str, batch_size: int, steps: int, max_sequence_length: int) -> None:
-    """Train one round for each line that comes in, and answer with its users per second."""
+    """Train one round for each line on stdin, and print its users per second."""
     config = EncoderConfig(max_sequence_length=max_sequence_length)
     train = KINDS[kind](
         config, TrainingOptions(batch_size=batch_size), make_batches(config, batch_size, steps)
@@ -127,7 +128,7 @@ def serve(kind: str, batch_size: int, steps: int, max_sequence_length: int) -> N
 
 
 def start(kind: str, sizes: list[int]) -> "subprocess.Popen[str]":
-    """A process that trains one kind whenever it is asked."""
+    """Start a process that runs `serve` for one kind."""
     call = f"from bench.encoder_throughput import serve; serve({kind!r}, *{sizes})"
     # Neither may take all of the GPU's memory, and PyTorch's must not load TensorFlow.
     environment = {
@@ -147,13 +148,13 @@ def start(kind: str, sizes: list[int]) -> "subprocess.Popen[str]":
 
 
 def ask(process: "subprocess.Popen[str]") -> float:
-    """One round's users per second."""
+    """Ask for one round, and return its users per second."""
     assert process.stdin is not None
     assert process.stdout is not None
     print(file=process.stdin, flush=True)
     answer = process.stdout.readline()
     if not answer:
-        raise SystemExit("a training failed, its reason is above")
+        raise SystemExit("a training failed; its error is printed above")
     return float(answer)
 
 
@@ -174,7 +175,7 @@ def main(
             if number:  # the first round compiles
                 users_per_second[kind].append(found)
     for process in processes.values():
-        process.communicate()  # the end of its input ends it
+        process.communicate()  # the process ends when its input ends
     print(f"{batch_size} users of {max_sequence_length} installs a step, ours on {keras.backend.backend()}")
     for kind, rates in users_per_second.items():
         print(f"{kind}: {statistics.median(rates):,.0f} users/s ({min(rates):,.0f} to {max(rates):,.0f})")

@@ -1,6 +1,6 @@
-"""Labelled users to measure models on, made in memory.
+"""Made-up labelled users, on which benches measure models.
 
-Out  examples as a training set holds them, and the true risk of each, which no model can rank better than
+Out  examples as a training set holds them, and the true risk of each: no model can rank better than it does
 """
 
 from dataclasses import dataclass
@@ -24,17 +24,17 @@ KINDS, INSTALLS_PER_RUN = 4, 3.0  # of order-only users
 
 @dataclass(frozen=True)
 class MadeUp:
-    """Users and what only their maker knows."""
+    """Users, and their true risk where it is known."""
 
     examples: Examples
-    true_risk: NDArray[np.float64] | None  # (examples,); None where nobody knows it
+    true_risk: NDArray[np.float64] | None  # (examples,); None where unknown
 
 
 def simulate_users(users: int, seed: int, catalogue_seed: int | None = None) -> MadeUp:
-    """The simulator's users: which apps, in which order, in which rhythm (docs/simulator.md).
+    """Users of the simulator, whose labels depend on apps, order and rhythm of installs (docs/simulator.md).
 
     Args:
-        catalogue_seed: of the apps, where several calls are to make users of the same ones.
+        catalogue_seed: seed of the apps; with the same one, several calls make users of the same apps.
     """
     random = np.random.default_rng(seed)
     catalogue = make_catalogue(
@@ -58,11 +58,12 @@ def simulate_users(users: int, seed: int, catalogue_seed: int | None = None) -> 
 
 
 def order_only_users(users: int, seed: int, apps: int = 400, mean_length: float = 40.0) -> MadeUp:
-    """Users whose apps say nothing: the label hangs on whether apps of kind 0 come right before those of kind 1, or after.
+    """Users whose label depends only on whether apps of kind 0 come right before those of kind 1, or after.
 
-    All draw apps alike, in runs of one of four kinds. So the company that apps keep tells the kinds apart, as topics would,
-    and neither the company nor the apps tell the label. The log-odds are six times the mean, over neighbouring runs of
-    kinds 0 and 1, of +1 where 0 comes first and -1 where 1 does, shrunk towards 0 for users with few.
+    All users draw apps in the same way, in runs of one of four kinds. So co-occurrence tells the kinds apart,
+    as with topics, but neither the apps nor their co-occurrence tell the label. The log-odds are six times a
+    mean over neighbouring runs of kinds 0 and 1: +1 where kind 0 comes first, -1 where kind 1 does. The mean
+    is shrunk towards 0 for users with few such runs.
     """
     random = np.random.default_rng(seed)
     lengths = np.clip(random.poisson(mean_length, users), 10, None)
@@ -71,7 +72,7 @@ def order_only_users(users: int, seed: int, apps: int = 400, mean_length: float 
     begins_run[np.cumsum(lengths) - lengths] = True
     run_user, run_lengths = user[begins_run], np.diff(np.append(np.flatnonzero(begins_run), len(user)))
     kind = random.integers(KINDS, size=len(run_user))
-    # A user's leaning turns neighbouring runs round, which leaves the apps as they are.
+    # A user's leaning swaps neighbouring runs, which leaves the user's apps the same.
     leaning = random.normal(0.0, 1.2, users)
     first = first_of_pairs(run_user, kind)
     wants_0_first = random.random(len(first)) < 1.0 / (1.0 + np.exp(-2.0 * leaning[run_user[first]]))
@@ -97,13 +98,13 @@ def order_only_users(users: int, seed: int, apps: int = 400, mean_length: float 
 
 
 def first_of_pairs(run_user: NDArray[np.int64], kind: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The first of each two neighbouring runs of a user of which one is of kind 0 and one of kind 1."""
+    """Indices of the runs that form, with the user's next run, a pair of kinds 0 and 1 in any order."""
     one_of_each = kind[1:] + kind[:-1] == 1  # no other two add up to 1
     return np.flatnonzero(one_of_each & (run_user[1:] == run_user[:-1]))
 
 
 def make_times(installs: AppSequences) -> pa.ListArray:
-    """Times by which the installs fall into their sessions: a minute apart, and a session's gap before each."""
+    """Install times that give the same sessions: one minute apart, with a session gap before each session."""
     pauses = np.where(installs.codes.flatten() < 0, SESSION_GAP, np.timedelta64(1, "m"))
     offsets = np.concatenate([[0], np.cumsum(installs.lengths)]).astype(np.int32)
     times = np.datetime64("2025-01-01", "us") + np.cumsum(pauses)
@@ -111,7 +112,7 @@ def make_times(installs: AppSequences) -> pa.ListArray:
 
 
 def user_id(number: int) -> str:
-    """Id of a user, counted from 0; ids are in the order of the numbers."""
+    """Id of a user, counted from 0; ids sort as the numbers do."""
     return f"u{number:07d}"
 
 
@@ -123,7 +124,11 @@ def make_examples(
     app_ids: NDArray[np.str_],
     begins_session: NDArray[np.bool_] | None = None,
 ) -> Examples:
-    """Examples of the users `labelled`, from installs ordered by user, then time; without times each is one session."""
+    """Examples of the users `labelled`, from installs ordered by user, then time.
+
+    Args:
+        begins_session: bool `(installs,)`; None where sessions are unknown.
+    """
     chosen = np.isin(installs_user, labelled)
     lengths = np.bincount(installs_user[chosen], minlength=int(labelled.max()) + 1)[labelled]
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)

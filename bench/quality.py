@@ -1,11 +1,14 @@
-"""How well the default recipe ranks, beside its baselines and the best that can be reached: `make bench-quality`.
+"""Ranking quality of the default recipe, its baselines and the best possible score: `make bench-quality`.
 
-In   users made up by the simulator and by an order-only generator, of several sizes and seeds; functions of installed packages
+In   users made up by the simulator and by an order-only generator, of several sizes and seeds
+     functions of installed packages
 Out  a table on the screen, and docs/quality/DATE.md
 
-AUC on held-out users: a fifth of each set, and many more where users are made up. Differences are paired: both models
-score the same users. Standard errors are those of the mean over seeds, each from the paired bootstrap of its held-out
-users. Beside the calibration error (ECE) stands what true probabilities exceed by chance in 5% of sets of that size.
+AUC is on held-out users: a fifth of each set, and many more where users are made up. "reachable" is the AUC
+of the true risk; "way to it" is the model's share of the way from 0.5 to it. Differences are paired:
+both models score the same users. A standard error is that of the mean over seeds, from each seed's paired
+bootstrap of its held-out users. The calibration error (ECE) stands beside the one that true probabilities
+exceed by chance in 5% of sets of that size.
 """
 
 import os
@@ -35,18 +38,19 @@ from jobs.training_set.splits import Split, split_by_user
 from settings import REPOSITORY
 
 SEEDS = 3
-# The way to the best reachable AUC is a ratio of two measured AUCs, and a fifth of a set is too few users to tell 97% from
-# 96%. Users who are made up cost nothing.
+# "way to it" is a ratio of two measured values, and a fifth of a set is too few users to tell 97% from 96%.
+# Made-up users cost nothing.
 MORE_HELD_OUT = 10_000
 
 
 @dataclass(frozen=True)
 class Generator:
-    """Where users come from."""
+    """A source of users."""
 
-    make: Callable[[int, int], MadeUp]  # of so many users and a seed
+    make: Callable[[int, int], MadeUp]  # from a number of users and a seed
     sizes: tuple[int, ...]
-    # Draws of the same packages overlap, so that their errors are not independent, and there are only so many users.
+    # Draws from the same packages overlap, so their errors are not independent, and the number of users is
+    # limited.
     is_real: bool = False
 
 
@@ -66,8 +70,8 @@ class Measured:
     users: int
     seed: int
     report: Report
-    reachable: float  # AUC of the true risk; NaN where nobody knows it
-    seconds: float  # of the training, evaluation left out
+    reachable: float  # AUC of the true risk; NaN where it is unknown
+    seconds: float  # of the training, without the evaluation
 
 
 def measure(generator: str, users: int, seed: int) -> Measured:
@@ -84,7 +88,7 @@ def measure(generator: str, users: int, seed: int) -> Measured:
 
 
 def hold_out(examples: Examples, users: int) -> Split:
-    """Split the first `users` users as a training does, and hold out all others as well."""
+    """Split the first `users` users as a training does, and also hold out all others."""
     train = split_by_user(examples.take(np.flatnonzero(examples.user_ids < user_id(users)))).train
     held_out = np.flatnonzero(~np.isin(examples.user_ids, train.user_ids))
     return Split(train, examples.take(held_out), "by a hash of the user id, and users beyond the set")
@@ -128,7 +132,7 @@ def summarize_set(generator: str, users: int, seeds: list[Measured]) -> dict[str
 
 
 def mean_calibration_error(seeds: list[Measured]) -> str:
-    """Mean of the model's, and of what true probabilities exceed in 5% of sets as small."""
+    """Mean ECE of the model, and the mean that true probabilities exceed in 5% of sets of that size."""
     found = [one.report.metrics[MODEL]["ece"].value for one in seeds]
     by_chance = [
         calibration_error_by_chance(one.report.labels, one.report.probabilities[MODEL], one.seed)
@@ -150,15 +154,17 @@ def mean_difference(differences: list[Difference]) -> str:
 
 
 def write(table: pd.DataFrame, command: str, minutes: float, folder: Path) -> Path:
-    """Keep the table with its date and machine."""
+    """Write the table, with its date and machine, to a page in `folder`."""
     today = datetime.now(UTC).date()
     memory = psutil.virtual_memory().total / 2**30
     lines = [
         f"# Quality of the default recipe, {today}",
         "",
-        f"`{command}`, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.machine()}, {minutes:.0f} min. AUC on "
-        "held-out users, means over seeds; ± is one standard error of a paired difference. Beside the calibration error (ECE) "
-        "stands in brackets what true probabilities exceed by chance in 5% of sets of that size.",
+        f"`{command}`, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.machine()}, {minutes:.0f} min. "
+        "AUC is on held-out users, as a mean over seeds; ± is one standard error of a paired difference. "
+        "`reachable` is the AUC of the true risk; `way to it` is the model's share of the way from 0.5 to it. "
+        "In brackets after the calibration error (ECE) stands the one that true probabilities exceed "
+        "by chance in 5% of sets of that size.",
         "",
         write_table(list(table.columns), table.itertuples(index=False)),
     ]
@@ -173,7 +179,7 @@ def main(
     smallest: Annotated[int, typer.Option(help="users of the smallest sets that are measured")] = 2_000,
     largest: Annotated[int, typer.Option(help="users of the largest sets that are measured")] = 20_000,
 ) -> None:
-    """Measure the default recipe on made-up users."""
+    """Measure the default recipe on all sets between two sizes."""
     started = time.monotonic()
     measured: list[Measured] = []
     for name, generator in GENERATORS.items():

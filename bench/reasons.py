@@ -1,8 +1,9 @@
-"""What reasons cost a night, and how nearly they add up: `make bench-reasons`.
+"""Cost of reasons in a night, and their error: `make bench-reasons`.
 
 In   the simulator's users and real instruction sequences, and models of the default sizes trained on them
 Out  users per second of one core by share of explained users, in turns in one process
-     by how much the parts of users' logits miss the whole, in shares of it
+     error of explanations: how far contributions and baseline are from the logit, as a share of the logit's
+     distance from the baseline
 """
 
 import statistics
@@ -59,7 +60,7 @@ def make_model(examples: Examples) -> ScoringModel:
 
 
 def make_night(examples: Examples) -> pa.Table:
-    """The examples as a night's rows."""
+    """The examples as the rows that a night scores."""
     return pa.table(
         {
             "user_id": examples.user_ids,
@@ -70,7 +71,7 @@ def make_night(examples: Examples) -> pa.Table:
 
 
 def find_missed(model: ScoringModel, users: pa.Table) -> FloatArray:
-    """How far parts and baseline are from each user's logit, as a share of its distance from the baseline: `(users,)`."""
+    """Error of each user's explanation, as a share of the logit's distance from the baseline: `(users,)`."""
     tokens = model.encode(*(users[name].combine_chunks() for name in ("app_ids", "event_times")))
     explained = model.explain(tokens.padded(np.arange(len(tokens))))
     added = explained.logits - explained.baseline_logits
@@ -117,9 +118,7 @@ def main(
         print(f"{kind}: {rate:,.0f} users/s ({min(all_rounds):,.0f} to {max(all_rounds):,.0f})")
         if explained[kind]:
             cost = (unexplained / rate - 1.0) * len(lengths) / explained[kind]
-            print(
-                f"  {explained[kind]:,} explained users, each of whom costs as much as {cost:,.0f} scored ones"
-            )
+            print(f"  {explained[kind]:,} explained users; each costs as much as {cost:,.0f} scored users")
     report_missed("simulated users", find_missed(model, night.slice(0, EXPLAINED)))
     functions = instruction_users(users, seed=1).examples
     night = make_night(functions.take(np.random.default_rng(1).permutation(len(functions))[:EXPLAINED]))
@@ -127,11 +126,11 @@ def main(
 
 
 def report_missed(kind: str, missed: FloatArray) -> None:
-    """Print how large the misses are."""
+    """Print quantiles of the errors of explanations."""
     median, rare, most = np.quantile(missed, (0.5, 0.99, 1.0))
     print(
-        f"parts of the logits of {len(missed)} {kind} miss the whole by {median:.3%} in the median, "
-        f"{rare:.3%} in the 99th percentile, {most:.3%} at most"
+        f"contributions of {len(missed)} {kind} miss the logit's distance from the baseline by {median:.3%} "
+        f"in the median, {rare:.3%} in the 99th percentile, {most:.3%} at most"
     )
 
 

@@ -1,11 +1,11 @@
-"""Memory of a training by the number of users: `make bench-memory`.
+"""Memory of a training, by number of users: `make bench-memory`.
 
 In   training sets of 10,000 to 1,000,000 simulated users, as Parquet files in a temporary folder
-Out  for each, from a process of its own: peak memory, size of the files, and seconds of each part
+Out  for each, from its own process: peak memory, size of the files, and seconds of each part
 
-Measured is all that walks through the users: reading, the split, vocabulary and tokens, embeddings' starting vectors,
-one linear member, one epoch of batches, and some training steps. Whole epochs of the encoder would add hours and no
-memory: a step's memory depends on its batch alone.
+The bench runs all parts that walk through the users: reading, the split, vocabulary and tokens, the
+embeddings' start vectors, one linear member, one epoch of batches, and some training steps. Whole epochs of
+the encoder would add hours but no memory: a step's memory depends on its batch alone.
 """
 
 import json
@@ -31,7 +31,7 @@ MIB = 2**20
 
 
 def write_training_set(users: int, folder: Path) -> None:
-    """Write what build_training_set would, some users at a time."""
+    """Write the files that build_training_set would write, some users at a time."""
     folder.mkdir()
     for number, first in enumerate(range(0, users, USERS_PER_FILE)):
         size = min(USERS_PER_FILE, users - first)
@@ -47,8 +47,9 @@ def write_training_set(users: int, folder: Path) -> None:
 
 
 def train_a_little(folder: Path) -> dict[str, float]:
-    """Seconds of each part, and this process's peak memory in bytes."""
-    # Imported here: the process that writes the files needs none of it, and a child counts its own memory.
+    """Run each part of a training; return its seconds, and this process's peak memory in bytes."""
+    # Imported here: the process that writes the files needs none of it, and a child's memory counts on its
+    # own.
     from jobs.encoder.classifier import build_classifier
     from jobs.training.fit.batches import shuffled_batches, steps_per_epoch, training_batches
     from jobs.training.fit.optimizer import compile_classifier
@@ -93,7 +94,7 @@ def train_a_little(folder: Path) -> dict[str, float]:
 
 
 def measure(users: int) -> dict[str, str]:
-    """One row of the table."""
+    """Measure one size: one row of the table."""
     with TemporaryDirectory(prefix="training_memory_") as scratch:
         folder = Path(scratch) / "training_set"
         write_training_set(users, folder)
