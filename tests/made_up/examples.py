@@ -48,7 +48,7 @@ def made_up_examples(users: int, mean_length: float = 12.0, seed: int = 0) -> Ex
 
 
 def write_training_set(examples: Examples, folder: Path) -> None:
-    """Write what build_training_set would; without times where sessions are not known."""
+    """Write the files of build_training_set; without times where sessions are unknown."""
     folder.mkdir(parents=True, exist_ok=True)
     columns = {
         "user_id": pa.array(examples.user_ids, pa.string()),

@@ -18,7 +18,7 @@ Parts = tuple[EncoderConfig, LabelledSequences, LabelledSequences]  # sizes, tra
 
 
 def made_up_users(users: int, seed: int) -> LabelledSequences:
-    """Users of 1 to 40 installs; the more risky apps one has, the likelier is label 1."""
+    """Users of 1 to 40 installs; a larger share of risky apps makes label 1 likelier."""
     random = np.random.default_rng(seed)
     lengths = np.clip(random.lognormal(2.3, 0.6, users), 1, 40).astype(int)
     popularity = 1.0 / (10.0 + np.arange(100))

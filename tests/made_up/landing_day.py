@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 
 def uri(path: Path) -> str:
-    """As Hadoop writes it: Path.as_uri would percent-encode the = of ds=2026-01-31."""
+    """URI as Hadoop writes it: Path.as_uri would percent-encode the = of ds=2026-01-31."""
     return f"file:{path}"
 
 
@@ -30,10 +30,10 @@ def land_complete(folder: Path, **files: str | bytes | pa.Table) -> str:
 
 
 def jsonl(*rows: dict[str, object] | str) -> str:
-    """One line per row; text is a line as it is."""
+    """JSON lines, one per row; a string is written as it is."""
     return "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows)
 
 
 def gz(content: str | bytes) -> bytes:
-    # Without a time: the bytes name a test, and all of its workers must find the same one.
+    # Without a time stamp: a test is named after these bytes, and all pytest workers must find the same name.
     return gzip.compress(content.encode() if isinstance(content, str) else content, mtime=0)

@@ -1,4 +1,4 @@
-"""What every layer must hold to, checked in one call."""
+"""Checks that every layer must pass, in one call."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,7 +58,7 @@ def _check_symbolic_shape(
 
 
 def _check_masking(layer: keras.layers.Layer, inputs: Mapping[str, np.ndarray]) -> None:
-    """What stands at padding changes nothing at real installs, nor what is pooled from them."""
+    """Values at padding change neither the output at real installs nor what is pooled from them."""
     if "padding_mask" not in inputs:
         return
     mask = inputs["padding_mask"]  # (batch, sequence)
@@ -97,7 +97,7 @@ def _check_training_and_saving(
     before = [weight.numpy() for weight in layer.trainable_weights]
     assert np.isfinite(model.train_on_batch(dict(inputs), np.ones((expected[0], 1))))
     for weight, old in zip(layer.trainable_weights, before, strict=True):
-        # A bias may stand still: attention does not see the keys' bias.
+        # A bias may stay the same: the keys' bias has no effect on attention.
         if "bias" not in weight.path:
             assert np.abs(weight.numpy() - old).max() > 0, f"{weight.path} does not learn"
     path = scratch / f"{layer.name}.keras"

@@ -1,4 +1,4 @@
-"""Small risk models, made of everything that real ones are made of."""
+"""Small risk models with every kind of member that real ones have."""
 
 import keras
 import numpy as np
@@ -15,13 +15,13 @@ VOCABULARY = Vocabulary(APPS)
 MAX_SEQUENCE_LENGTH, MAX_HISTORY = 4, 6  # installs that the encoder and the linear members read
 TOKENIZER = Tokenizer(VOCABULARY, MAX_HISTORY, reads_sessions=True)
 WEIGHTS, INTERCEPT = (0.8, 0.6, 0.3), -0.4
-# Of different lengths, with and without sessions, one longer than the encoder reads; token 1 is an app that the vocabulary
-# lacks.
+# Rows of different lengths, with and without sessions, one longer than the encoder reads. Token 1 is an app
+# that the vocabulary lacks.
 TOKEN_ROWS = [[5], [-9, 7, -22], [-3, 4, 5, -6, 7, 8], [12, 1, 12, 4]]
 
 
 def small_classifier(vocabulary_size: int = VOCABULARY.size) -> keras.Model:
-    """Untrained, with embeddings large enough that installs matter."""
+    """An untrained classifier, with embeddings large enough for installs to change its logit."""
     config = EncoderConfig(
         vocabulary_size, MAX_SEQUENCE_LENGTH, hidden_dim=8, num_layers=1, num_heads=2, intermediate_dim=16
     )

@@ -1,7 +1,7 @@
-"""A SavedModel small enough to read: its logit is a line through a user's mean token id.
+"""A SavedModel small enough to read: its logit is a linear function of a user's mean token id.
 
-It has the contract of a trained model: signatures `score_token_ids` and `explain_token_ids`, padding without effect, and
-`assets.extra/` with the vocabulary and the sizes.
+It has the contract of a trained model: signatures `score_token_ids` and `explain_token_ids`, padding without
+effect, and `assets.extra/` with the vocabulary and the sizes.
 """
 
 import json
@@ -15,12 +15,12 @@ MAX_HISTORY = 4
 
 
 def plain_logit(token_ids: Sequence[int]) -> float:
-    """What the model computes for one user, without TensorFlow."""
+    """The model's logit for one user, without TensorFlow."""
     return 0.5 * float(np.mean(token_ids)) - 2.0
 
 
 def plain_contributions(token_ids: Sequence[int]) -> list[float]:
-    """What each install adds to the logit, above -2."""
+    """Each install's contribution to the logit, above the baseline of -2."""
     return [0.5 * token / len(token_ids) for token in token_ids]
 
 

@@ -1,4 +1,4 @@
-"""Made-up users: what says something about their labels, and what does not."""
+"""Made-up users: which of their properties predict the label."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def kinds_by_user():
     return made_up, [np.array([int(app.removeprefix("app ")) % KINDS for app in user]) for user in apps]
 
 
-def test_order_only_users_have_labels_as_likely_as_their_risk(kinds_by_user):
+def test_labels_of_order_only_users_are_as_frequent_as_their_true_risk(kinds_by_user):
     made_up, _ = kinds_by_user
     risk, labels = made_up.true_risk, made_up.examples.labels
     assert roc_auc_score(labels, risk) == pytest.approx(0.81, abs=0.01)
@@ -23,14 +23,14 @@ def test_order_only_users_have_labels_as_likely_as_their_risk(kinds_by_user):
         assert labels[chosen].mean() == pytest.approx(risk[chosen].mean(), abs=0.025)
 
 
-def test_order_only_users_give_nothing_away_by_their_apps(kinds_by_user):
+def test_apps_of_order_only_users_do_not_predict_the_label(kinds_by_user):
     made_up, kinds = kinds_by_user
     shares = np.array([np.bincount(user, minlength=KINDS) / len(user) for user in kinds])
     for kind in range(KINDS):
         assert roc_auc_score(made_up.examples.labels, shares[:, kind]) == pytest.approx(0.5, abs=0.012)
 
 
-def test_order_only_users_with_kind_0_right_before_kind_1_have_more_often_label_1(kinds_by_user):
+def test_order_only_users_with_kind_0_right_before_kind_1_have_label_1_more_often(kinds_by_user):
     made_up, kinds = kinds_by_user
     before = np.array([np.sum((user[:-1] == 0) & (user[1:] == 1)) for user in kinds])
     after = np.array([np.sum((user[:-1] == 1) & (user[1:] == 0)) for user in kinds])

@@ -1,4 +1,4 @@
-"""What the bench of quality trains on and measures."""
+"""The users that the quality bench trains on and measures."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from bench.quality import hold_out
 from jobs.training_set.splits import split_by_user
 
 
-def test_users_beyond_the_set_are_measured_and_change_nothing_in_training():
+def test_users_beyond_the_set_are_held_out_and_do_not_change_the_training_users():
     many = order_only_users(300, seed=1).examples
     split = hold_out(many, users=200)
     trained_alone = split_by_user(many.take(np.arange(200))).train

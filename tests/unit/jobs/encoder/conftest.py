@@ -9,7 +9,7 @@ from tests.made_up.layer_battery import SEQUENCE
 
 @pytest.fixture(autouse=True)
 def same_weights():
-    """What a test finds does not hang on chance."""
+    """Fix the seed, so that results do not depend on chance."""
     keras.utils.set_random_seed(7)
 
 

@@ -1,4 +1,7 @@
-"""Keras on JAX and PyTorch scores and trains as on TensorFlow, in a process of its own: a process has one backend."""
+"""Keras on JAX and PyTorch scores and trains as on TensorFlow.
+
+Each runs in its own process, since a process has one backend.
+"""
 
 import importlib.util
 import json
@@ -26,12 +29,15 @@ from tests.made_up.small_risk_model import TOKEN_ROWS, padded, small_risk_model
 
 NOT_INSTALLED = {
     "jax": "jax is not installed: it comes with the extra `dev`",
-    "torch": "torch is not installed: its wheel for Linux brings gigabytes of CUDA, so requirements.lock leaves it out",
+    "torch": (
+        "torch is not installed: its wheel for Linux brings gigabytes of CUDA, "
+        "so requirements.lock leaves it out"
+    ),
 }
 TOLERANCE = 1e-4
 
 CONFIG = EncoderConfig(vocabulary_size=50)  # all other sizes are the defaults
-# Rows of one install, of as many as the encoder reads, of more, and of none.
+# Installs per row: one, some, as many as the encoder reads, more, and none.
 LENGTHS = (1, 3, 40, 128, 150, 0)
 
 FORWARD = """
@@ -49,7 +55,7 @@ set_initial_weights(classifier, dict(np.load(f"{folder}/classifier.npz")))
 risk_model = keras.models.load_model(f"{folder}/risk_model.keras")
 
 def score(model, token_ids):
-    # Compiled: one operation after the other, JAX takes a minute to start.
+    # Compiled: without it, JAX takes a minute to start, one operation after the other.
     return model.predict(token_ids, batch_size=len(token_ids), verbose=0).tolist()
 
 print(json.dumps({
@@ -102,7 +108,7 @@ print(json.dumps({
 
 
 def short_users(users: int, seed: int) -> LabelledSequences:
-    """Users of at most 32 installs: JAX compiles a step for each width of batch, and this is its first."""
+    """Users of at most 32 installs, the first width of batches: JAX compiles one step for each width."""
     made_up = made_up_users(users, seed)
     return LabelledSequences(made_up.tokens.last(32), made_up.labels)
 
@@ -111,7 +117,7 @@ USERS, VALIDATION = short_users(100, seed=1), short_users(40, seed=2)
 
 
 def train(start: dict[str, Any], checkpoints: Path | None = None) -> Any:
-    """A short training with whatever a training may ask its backend for."""
+    """A short training with every option that needs something of the backend."""
     return fit_classifier(
         TRAINED_CONFIG,
         OPTIONS,
@@ -123,7 +129,7 @@ def train(start: dict[str, Any], checkpoints: Path | None = None) -> Any:
 
 
 def run_on(backend: str, script: str, folder: Path) -> dict[str, Any]:
-    """What the script printed last, with Keras on the backend."""
+    """Run a script with Keras on a backend, and return the JSON that it printed last."""
     if importlib.util.find_spec(backend) is None:
         pytest.skip(NOT_INSTALLED[backend])
     # On the CPU, as the TensorFlow that it is compared with: a GPU trains in mixed precision.
@@ -143,7 +149,7 @@ def run_on(backend: str, script: str, folder: Path) -> dict[str, Any]:
 
 
 def random_weights(model: keras.Model) -> dict[str, Any]:
-    """The model's own weights, with offsets and normalisations that are not all 0 or 1, so that each one counts."""
+    """The model's weights plus noise, so that no bias or normalisation is only 0 or 1 and each one counts."""
     random = np.random.default_rng(0)
     return {
         path: weight + random.normal(0, 0.1, weight.shape).astype(np.float32)

@@ -29,17 +29,17 @@ def test_more_padding_does_not_change_a_score(model):
     np.testing.assert_allclose(padded, short, atol=1e-6)
 
 
-def test_neighbours_in_a_batch_do_not_change_a_score(model):
+def test_other_users_in_a_batch_do_not_change_a_score(model):
     np.testing.assert_allclose(
         logits(model, [4, 6, 0, 0], [9, 9, 8, 8])[:1], logits(model, [4, 6]), atol=1e-6
     )
 
 
-def test_the_order_of_installs_counts(model):
+def test_the_order_of_installs_changes_the_score(model):
     assert abs(logits(model, [5, 9, 7]) - logits(model, [7, 9, 5])).item() > 1e-4
 
 
-def test_of_a_longer_row_the_last_installs_count():
+def test_only_the_last_installs_of_a_longer_row_count():
     model = build_classifier(EncoderConfig(vocabulary_size=30, max_sequence_length=3, **SMALL))
     np.testing.assert_allclose(logits(model, [8, 4, 5, 9, 7]), logits(model, [5, 9, 7]), atol=1e-6)
 
@@ -60,6 +60,6 @@ def test_a_user_with_only_padding_gets_a_finite_logit(model):
         ("dropout", 1.0, r"dropout\n.*less than 1"),
     ],
 )
-def test_a_size_that_cannot_work_is_named(setting, value, message):
+def test_an_invalid_size_is_named_in_the_error(setting, value, message):
     with pytest.raises(ValueError, match=message):
         EncoderConfig(**{"vocabulary_size": 30, setting: value})

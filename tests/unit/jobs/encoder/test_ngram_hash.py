@@ -1,11 +1,11 @@
-"""Numbers of n-grams."""
+"""Feature numbers of n-grams."""
 
 import numpy as np
 
 from jobs.encoder.ngram_hash import BUCKETS, count_features, hash_ngrams
 
 
-def test_ngrams_of_different_orders_and_single_installs_share_no_number():
+def test_ngrams_of_different_orders_share_no_number():
     pairs = [np.repeat(np.arange(1, 9, dtype=np.int32), 8), np.tile(np.arange(1, 9, dtype=np.int32), 8)]
     singles, doubles = hash_ngrams(pairs[:1], 9), hash_ngrams(pairs, 9)
     triples = hash_ngrams([*pairs, pairs[0]], 9)

@@ -23,7 +23,7 @@ def test_transformer_encoder_passes_the_battery(random, padding_mask, tmp_path: 
     run_layer_battery(TransformerEncoder, settings, {"token_ids": token_ids}, expected_shape, 41, tmp_path)
 
 
-def test_an_encoder_reads_sessions_off_negative_tokens():
+def test_the_encoder_reads_sessions_from_negative_tokens():
     encoder = TransformerEncoder(20, hidden_dim=8, num_layers=1, num_heads=2, intermediate_dim=16)
     one_session = np.array([[3, 4, 5, 6]], np.int32)
     first_marked = one_session * [-1, 1, 1, 1]

@@ -1,4 +1,4 @@
-"""What installs add to a logit, against the logit itself, linear members' formula and data whose reasons are known."""
+"""Contributions of installs, against the logit, linear members' formula and data with known reasons."""
 
 from functools import cache
 from typing import Any
@@ -38,7 +38,7 @@ def explained(model: keras.Model, token_ids: np.ndarray) -> dict[str, np.ndarray
 
 
 def count_installs() -> keras.layers.Layer:
-    """A member that nothing is known about."""
+    """A member that `explain` does not know."""
 
     def count(token_ids):
         return keras.ops.sum(keras.ops.cast(token_ids != 0, "float32"), axis=1)
@@ -53,7 +53,7 @@ def mixed() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def trained() -> keras.Model:
-    """An encoder that learned, on made-up users, that one app decides in four of five cases."""
+    """An encoder trained on made-up users, where one app decides the label in four of five cases."""
     keras.utils.set_random_seed(3)
     random = np.random.default_rng(3)
     tokens = random.integers(3, 23, (1000, LENGTH)).astype(np.int32)
@@ -69,7 +69,7 @@ def trained() -> keras.Model:
 
 def test_contributions_and_baseline_add_up_to_the_logit_of_a_trained_model(trained):
     tokens = np.random.default_rng(4).integers(3, 23, (50, LENGTH))
-    tokens[:, 4] = RISKY_TOKEN  # without it the parts cancel out, and 1% of nothing is little
+    tokens[:, 4] = RISKY_TOKEN  # without it the sum is near 0, and a relative error means little
     found = explained(trained, tokens)
     np.testing.assert_allclose(found["logit"], trained(tokens), atol=1e-5)
     added = found["logit"] - found["baseline_logit"]
@@ -79,7 +79,7 @@ def test_contributions_and_baseline_add_up_to_the_logit_of_a_trained_model(train
     assert missed.max() < 0.01
 
 
-def test_the_install_that_decides_contributes_most(trained):
+def test_the_install_that_decides_the_label_contributes_most(trained):
     tokens = np.random.default_rng(5).integers(10, 23, (30, LENGTH))  # none of them risky
     places = np.arange(30) % LENGTH
     tokens[np.arange(30), places] = RISKY_TOKEN
@@ -87,7 +87,7 @@ def test_the_install_that_decides_contributes_most(trained):
     np.testing.assert_array_equal(found["contributions"].argmax(axis=1), places)
 
 
-def test_parts_add_up_whatever_begins_a_session(mixed):
+def test_contributions_add_up_wherever_sessions_begin(mixed):
     rows = np.array([[5, 9, 7, 8], [12, 4, 12, 4]], np.int32)
     for signs in ([1, 1, 1, 1], [-1, -1, -1, -1]):
         found = explained(mixed, rows * signs)
@@ -119,7 +119,7 @@ def test_linear_members_are_explained_exactly():
     )
 
 
-def test_installs_before_the_encoders_are_explained_by_the_linear_members_alone(mixed):
+def test_installs_that_the_encoder_does_not_read_are_explained_by_linear_members_alone(mixed):
     tokens = padded([[3, 4, 5, 6, 7, 8]])  # the encoder reads the last four
     encoder, *linear = (
         mixed.get_layer("risk_classifier"),
@@ -143,13 +143,13 @@ def test_installs_that_no_member_reads_add_nothing(mixed):
     np.testing.assert_allclose(found[1], [*expected[1], 0, 0], atol=1e-5)
 
 
-def test_what_was_kept_is_put_back_where_it_came_from():
+def test_contributions_of_kept_installs_return_to_their_places():
     kept = tf.constant([[1.0, 2.0], [1.0, 0.0]])
     put = put_back(kept, tf.constant([[5, 6, 7, 0], [8, 0, 0, 0]]), max_installs=2)
     assert put.numpy().tolist() == [[0.0, 1.0, 2.0, 0.0], [1.0, 0.0, 0.0, 0.0]]
 
 
-def test_encoders_that_are_averaged_are_explained_by_their_mean():
+def test_averaged_encoders_are_explained_by_their_mean_explanation():
     keras.utils.set_random_seed(8)
     classifiers = [small_classifier(), small_classifier()]
     tokens = padded(TOKEN_ROWS)
@@ -166,7 +166,7 @@ def test_a_member_of_weight_0_is_left_out():
     np.testing.assert_allclose(found["contributions"], bag.contributions(padded(TOKEN_ROWS)), atol=1e-6)
 
 
-def test_a_member_that_cannot_be_explained_is_named():
+def test_a_member_that_cannot_be_explained_is_named_in_the_error():
     model = build_risk_model([count_installs()], [1.0], 0.0, MAX_HISTORY)
     with pytest.raises(TypeError, match="got Lambda 'count_installs'"):
         explain(model, tf.constant([[3]]))

@@ -36,7 +36,7 @@ def test_users_scored_alone_get_the_same_scores(model, session):
     np.testing.assert_allclose(alone, model(padded(TOKEN_ROWS)), atol=1e-5)
 
 
-def test_of_a_longer_row_the_last_installs_count(session):
+def test_only_the_last_installs_of_a_longer_row_count(session):
     rows = [[20, 21, *TOKEN_ROWS[2]], TOKEN_ROWS[1]]
     (longer,) = session.run(["logit"], {"token_ids": padded(rows)})
     (cut,) = session.run(["logit"], {"token_ids": padded([TOKEN_ROWS[2], TOKEN_ROWS[1]])})

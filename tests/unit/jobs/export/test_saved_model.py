@@ -54,7 +54,7 @@ def score_tokens(signatures, rows: list[list[int]], width: int) -> dict[str, np.
 
 
 def installs(token_rows: list[list[int]], width: int) -> dict[str, tf.Tensor]:
-    """The same installs as app ids."""
+    """Inputs of the app id signatures, for the same installs."""
     return {
         "app_ids": tf.constant(padded_apps(app_rows(token_rows), width)),
         "begins_session": tf.constant(padded(token_rows, width) < 0),
@@ -92,13 +92,13 @@ def test_app_ids_are_the_default_signature(signatures):
     )
 
 
-def test_signatures_give_float32_of_one_number_per_user(signatures):
+def test_signatures_return_one_float32_per_user(signatures):
     for scores in (score_tokens(signatures, [[5], [6]], 1), score_apps(signatures, [[4], [1]], 1)):
         assert set(scores) == {"risk_score", "logit"}
         assert {(value.dtype.name, value.shape) for value in scores.values()} == {("float32", (2,))}
 
 
-def test_both_signatures_explain_as_the_keras_model_is_explained(exported, signatures):
+def test_both_signatures_return_the_explanation_of_the_keras_model(exported, signatures):
     model = keras.models.load_model(exported / "model.keras")
     expected = explain(model, tf.constant(padded(TOKEN_ROWS, 7)))
     from_tokens = signatures["explain_token_ids"](token_ids=tf.constant(padded(TOKEN_ROWS, 7)))
@@ -110,7 +110,7 @@ def test_both_signatures_explain_as_the_keras_model_is_explained(exported, signa
             np.testing.assert_allclose(value, expected[name], atol=1e-5)
 
 
-def test_of_a_sequence_that_is_too_long_the_last_installs_count(signatures):
+def test_only_the_last_installs_of_a_sequence_that_is_too_long_count(signatures):
     long_row = [20, 21, *TOKEN_ROWS[2]]
     rows = [long_row, TOKEN_ROWS[1]]
     expected = score_tokens(signatures, [TOKEN_ROWS[2], TOKEN_ROWS[1]], MAX_HISTORY)["logit"]
@@ -132,10 +132,10 @@ def test_the_vocabulary_lies_beside_the_graph(exported):
     }
 
 
-def test_a_model_that_knows_no_app_still_scores(tmp_path):
+def test_a_model_with_an_empty_vocabulary_still_scores(tmp_path):
     nothing = Vocabulary(())
     assert np.isfinite(small_risk_model(nothing.size)(padded([[1]]))).all()
-    # The graph of an encoder's explanation takes many times as long to write.
+    # Without an encoder, whose explanation takes many times as long to write.
     bag_of_apps = build_risk_model([random_regression(1, nothing.size)], [1.0], 0.0, MAX_HISTORY)
     tokenizer = Tokenizer(nothing, MAX_HISTORY, reads_sessions=False)
     export_saved_model(bag_of_apps, tokenizer, tmp_path / "saved_model")

@@ -1,4 +1,4 @@
-"""Micro-batches, against plain Python: nobody lost, nobody twice, order kept, budget kept, little padding."""
+"""Micro-batches against plain Python: every user once, in order, within the budget, with little padding."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def padded_score(token_ids):
 
 
 @given(sequences=SEQUENCES, budget=BUDGET)
-def test_every_user_gets_the_own_score_in_the_own_place(sequences, budget):
+def test_scores_come_back_in_the_order_of_the_users(sequences, budget):
     risk_scores, logits = predict_in_batches(sequences_of(sequences), padded_score, budget)
     assert risk_scores.tolist() == [plain_score(sequence) for sequence in sequences]
     assert logits.tolist() == [-plain_score(sequence) for sequence in sequences]
@@ -41,7 +41,7 @@ def test_batches_hold_every_user_once_within_the_budget(sequences, budget):
 def test_no_arrangement_into_batches_of_these_sizes_needs_less_padding(sequences, budget):
     lengths = sequences_of(sequences).lengths
     batches = list(cut_batches(lengths, budget))
-    # Least padding puts the longest together: the plain reference sorts and cuts at the same sizes.
+    # Padding is least with the longest together: the plain reference sorts, and cuts at the same sizes.
     longest_first = sorted(lengths.tolist(), reverse=True)
     least, start = 0, 0
     for users in batches:
@@ -69,6 +69,6 @@ def test_the_model_sees_the_longest_users_first_and_each_batch_only_as_wide_as_n
     assert seen == [[[1, 2, 3, 4]], [[7, 8], [5, 0]]]
 
 
-def test_a_sequence_above_the_budget_is_an_error_that_names_both():
+def test_the_error_for_a_sequence_above_the_budget_names_both():
     with pytest.raises(TokenBudgetError, match=r"5 tokens does not fit a budget of 4"):
         list(cut_batches(np.array([2, 5]), max_tokens=4))

@@ -19,15 +19,15 @@ def test_a_batch_is_padded_at_the_end_to_its_own_longest():
     np.testing.assert_array_equal(THREE.padded(np.array([1])), [[4]])
 
 
-def test_taken_sequences_come_in_the_order_asked_for():
+def test_taken_sequences_come_in_the_order_of_their_indices():
     assert rows_of(THREE.take(np.array([2, 0]))) == [[8, 6], [5, 9, 7]]
 
 
-def test_of_each_sequence_the_last_tokens_are_kept():
+def test_the_last_tokens_of_each_sequence_are_kept():
     assert rows_of(THREE.last(2)) == [[9, 7], [4], [8, 6]]
 
 
-def test_chosen_and_cut_sequences_are_the_same_tokens_in_memory():
+def test_choosing_and_cutting_sequences_copies_no_token():
     chosen = THREE.take(np.array([2, 0])).last(2)
     assert chosen.values is THREE.values
     np.testing.assert_array_equal(chosen.flatten(), [8, 6, 9, 7])
@@ -48,13 +48,13 @@ def test_tokens_are_counted_over_all_sequences(rows):
 
 
 @given(ROWS)
-def test_translated_tokens_stand_where_they_stood(rows):
+def test_translated_tokens_keep_their_places_and_sessions(rows):
     table = np.arange(10, dtype=np.int32)[::-1]
     translated = [[9 - token if token > 0 else -9 - token for token in row] for row in rows]
     assert rows_of(sequences_of(rows).translate(table)) == translated
 
 
-def test_one_session_is_the_same_apps():
+def test_sequences_as_one_session_keep_their_apps():
     assert rows_of(sequences_of([[-5, 9, -7], [4]]).as_one_session()) == [[5, 9, 7], [4]]
 
 
@@ -81,7 +81,7 @@ def test_batches_for_training_hold_sequences_of_similar_length():
     assert len(batches) == 2 * BATCHES_PER_POOL
 
 
-def test_a_batch_has_other_members_in_the_next_epoch():
+def test_a_batch_holds_other_sequences_in_the_next_epoch():
     lengths = np.full(64, 5)
     random = np.random.default_rng(0)
     first, second = (shuffle_into_batches(lengths, 32, random) for _ in range(2))

@@ -1,4 +1,4 @@
-"""How installs become tokens, and where sessions begin."""
+"""Tokens of installs, and the starts of sessions."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -50,7 +50,7 @@ def test_a_session_ends_after_30_idle_minutes(idle, begins):
 
 @pytest.mark.parametrize("zone", [None, "UTC", "Asia/Kolkata"])
 @pytest.mark.parametrize("unit", ["ms", "us", "ns"])
-def test_times_of_any_unit_and_zone_tell_sessions(unit, zone):
+def test_times_of_any_unit_and_zone_give_the_same_sessions(unit, zone):
     assert begins_session(times([0, 40], [], [1, 2], unit=unit, zone=zone)).tolist() == [
         True,
         True,
@@ -76,7 +76,7 @@ def test_a_model_trained_without_times_reads_no_session():
     assert rows_of(blind.translate(installs)) == [[4, 3]]
 
 
-def test_of_a_long_sequence_the_last_installs_are_kept_with_their_sessions():
+def test_the_last_installs_of_a_long_sequence_are_kept_with_their_sessions():
     rows = lists(["chat", "maps", "bank"], ["maps"], ["bank", "bank", "chat", "maps"])
     tokens = tokenizer(2).encode(rows, times([0, 40, 41], [0], [0, 1, 2, 50]))
     assert rows_of(tokens) == [[-4, 5], [-4], [3, -4]]
@@ -96,7 +96,7 @@ def test_a_slice_of_longer_columns_is_encoded_alone():
         (None, False),  # not known
     ],
 )
-def test_a_recipe_reads_sessions_that_group_installs(starts, reads_sessions):
+def test_a_recipe_reads_sessions_only_if_they_group_installs(starts, reads_sessions):
     installs = AppSequences.of_lists(lists(["maps"] * 4), None if starts is None else np.array(starts))
     examples = Examples(
         user_ids=np.array(["u1"], dtype=object),
@@ -111,7 +111,7 @@ def test_a_recipe_reads_sessions_that_group_installs(starts, reads_sessions):
 
 
 @given(st.lists(INSTALLS, max_size=6), st.integers(1, 5))
-def test_lists_and_coded_sequences_become_the_tokens_of_a_plain_loop(users, max_history):
+def test_lists_and_coded_sequences_give_the_tokens_of_a_plain_loop(users, max_history):
     rows = lists(*([app for app, _ in user] for user in users))
     moments = times(*(np.cumsum([minutes for _, minutes in user]).tolist() for user in users))
     expected = []

@@ -1,4 +1,4 @@
-"""Which app gets which token."""
+"""Tokens of apps."""
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +35,6 @@ def test_the_first_app_is_token_3_and_an_unknown_app_token_1():
     assert tokens.dtype == np.int32
 
 
-def test_an_empty_vocabulary_knows_no_app():
+def test_an_empty_vocabulary_gives_every_app_the_unknown_token():
     vocabulary = build_vocabulary(coded(["a"], ["b"]), min_count=5, max_size=100)
     assert vocabulary.look_up(pa.array(["a", "b"])).tolist() == [1, 1]

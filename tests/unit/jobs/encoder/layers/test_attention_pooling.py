@@ -14,7 +14,7 @@ def test_attention_pooling_passes_the_battery(random, padding_mask, tmp_path: Pa
 
 
 def pool(vectors: list[list[float]], score: list[list[float]]) -> np.ndarray:
-    """Pool one user's vectors, the last of which is padding, by heads whose scores are `score` times the vector."""
+    """Pool one user's vectors, the last of which is padding; a head's scores are `score` times the vector."""
     pooling = AttentionPooling(num_heads=len(score[0]))
     inputs = np.array([vectors], np.float32)
     mask = np.array([[True] * (len(vectors) - 1) + [False]])
@@ -29,7 +29,7 @@ def test_pooling_sums_real_installs_and_their_places_shrunk_towards_zero():
     np.testing.assert_allclose(pooled, [alike + alike], rtol=1e-6)  # scores of 0 are weights of 1
 
 
-def test_each_pooling_head_averages_its_part_of_the_width_by_its_own_weights():
+def test_each_pooling_head_averages_its_share_of_the_width_with_its_own_weights():
     # The first head sees the first coordinate, the second one the other.
     pooled = pool([[1.0, 2.0], [3.0, -1.0], [99.0, 99.0]], score=[[1.0, 0.0], [0.0, 2.0]])
     first, second = np.exp([1.0, 3.0]), np.exp([4.0, -2.0])
@@ -38,7 +38,7 @@ def test_each_pooling_head_averages_its_part_of_the_width_by_its_own_weights():
     np.testing.assert_allclose(pooled[0, 4:], averages + by_place, rtol=1e-5)
 
 
-def test_pooling_weights_of_any_size_do_not_overflow():
+def test_large_pooling_scores_do_not_overflow():
     pooled = pool([[1.0, 2.0], [3.0, -1.0], [99.0, 99.0]], score=[[100.0, 0.0], [0.0, -100.0]])
     np.testing.assert_allclose(pooled[0, 4:], [3.0, -1.0, 3.0, -1.0], rtol=1e-5)
 

@@ -34,7 +34,7 @@ def test_dropout_is_on_in_training_only(random, padding_mask):
     assert not np.allclose(scored, layer(inputs, padding_mask=padding_mask, training=True))
 
 
-def test_what_padded_positions_hold_does_not_reach_real_ones(random, padding_mask):
+def test_values_at_padded_positions_do_not_reach_real_ones(random, padding_mask):
     inputs = normal(random, BATCH, SEQUENCE, HIDDEN)
     other_padding = np.where(padding_mask[:, :, None], inputs, 99.0).astype(np.float32)
     layer = EncoderLayer(HIDDEN, HEADS, 16)

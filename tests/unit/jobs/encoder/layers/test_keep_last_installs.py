@@ -1,4 +1,4 @@
-"""The layer against the battery, and against its equations in numpy."""
+"""The layer against rows that are cut by hand."""
 
 import keras
 import numpy as np
@@ -7,13 +7,13 @@ import pytest
 from jobs.encoder.layers.keep_last_installs import KeepLastInstalls
 
 
-def test_the_last_installs_are_integers_for_symbols_as_well():
+def test_symbolic_token_ids_stay_integers():
     kept = KeepLastInstalls(2)(keras.KerasTensor((None, 5), "int32"))
     assert (kept.shape, kept.dtype) == ((None, 2), "int32")
 
 
 @pytest.mark.parametrize("width", [3, 4, 9])
-def test_of_each_row_the_last_installs_are_kept(width):
+def test_the_last_installs_of_each_row_are_kept(width):
     rows = np.zeros((3, width), np.int32)
     rows[0, :width] = np.arange(1, width + 1)
     rows[1, :2] = [7, 8]
@@ -22,5 +22,5 @@ def test_of_each_row_the_last_installs_are_kept(width):
     np.testing.assert_array_equal(kept, expected)
 
 
-def test_a_row_that_is_short_enough_stays_as_it_is():
+def test_a_short_row_stays_as_it_is():
     np.testing.assert_array_equal(KeepLastInstalls(5)(np.array([[4, 9]], np.int32)), [[4, 9]])

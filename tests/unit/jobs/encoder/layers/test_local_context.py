@@ -1,4 +1,4 @@
-"""The layer against the battery, and against its equations in numpy."""
+"""The layer against the battery, and which neighbours each output sees."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def test_local_context_passes_the_battery(random, padding_mask, tmp_path: Path):
     run_layer_battery(LocalContext, settings, inputs, (BATCH, SEQUENCE, HIDDEN), 6, tmp_path)
 
 
-def test_local_context_sees_neighbours_and_no_padding(random, padding_mask):
+def test_local_context_sees_neighbours_but_no_padding(random, padding_mask):
     inputs = normal(random, BATCH, SEQUENCE, HIDDEN)
     layer, sessions = LocalContext(width=3), np.zeros((BATCH, SEQUENCE), np.int32)
     before = np.asarray(layer(inputs, padding_mask=padding_mask, sessions=sessions))
@@ -42,7 +42,7 @@ def test_half_of_the_filters_see_only_the_session_and_half_all_neighbours(random
     layer = LocalContext(width)
     layer(inputs, padding_mask=mask, sessions=sessions)
     for name in ("convolution", "session_convolution"):
-        # Above 0, as the inputs, so that every neighbour is heard.
+        # Positive like the inputs, so that every neighbour has an effect.
         kernel = getattr(layer, name).kernel
         kernel.assign(np.full(kernel.shape, 0.1 if name == heard else 0.0))
     before = np.asarray(layer(inputs, padding_mask=mask, sessions=sessions))

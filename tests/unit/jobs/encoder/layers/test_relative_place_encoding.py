@@ -1,4 +1,4 @@
-"""The layer against the battery, and against its equations in numpy."""
+"""The layer against the battery, and the places that it encodes."""
 
 from pathlib import Path
 

@@ -38,7 +38,7 @@ def test_attention_is_equation_1_over_real_installs(random, padding_mask):
 
 def test_attention_over_only_padding_is_finite(random):
     heads = normal(random, 1, HEADS, SEQUENCE, 4)
-    nobody = np.zeros((1, SEQUENCE), dtype=bool)
+    only_padding = np.zeros((1, SEQUENCE), dtype=bool)
     for dtype in ("float32", "mixed_float16"):
-        attended = ScaledDotProductAttention(dtype=dtype)(heads, heads, heads, padding_mask=nobody)
+        attended = ScaledDotProductAttention(dtype=dtype)(heads, heads, heads, padding_mask=only_padding)
         assert np.isfinite(np.asarray(attended)).all()

@@ -13,6 +13,6 @@ def test_stacked_logit_keeps_its_numbers_in_its_config():
     np.testing.assert_allclose(twin(logits), [5.5, 8.0])
 
 
-def test_stacked_logit_gives_one_number_per_user():
+def test_stacked_logit_returns_one_number_per_user():
     symbolic = [keras.KerasTensor((None,), "float32") for _ in range(2)]
     assert StackedLogit([1.0, 1.0], 0.0)(symbolic).shape == (None,)

@@ -51,7 +51,7 @@ def test_tfidf_regression_is_the_textbook_formula(max_order, rows):
     np.testing.assert_allclose(layer(padded), [logit_by_hand(layer, row) for row in rows], atol=1e-4)
 
 
-def test_contributions_of_installs_add_up_to_the_logit_and_padding_gets_none():
+def test_contributions_add_up_to_the_logit_and_padding_gets_none():
     layer = filled(3)
     contributions = np.asarray(layer.contributions(TOKENS))
     np.testing.assert_allclose(contributions.sum(axis=1) - 0.5, layer(TOKENS), atol=1e-5)
@@ -65,7 +65,7 @@ def test_linear_members_do_not_read_sessions():
     np.testing.assert_array_equal(same, layer.contributions(TOKENS))
 
 
-def test_an_ngrams_part_is_shared_by_its_installs():
+def test_installs_of_an_ngram_share_its_contribution():
     layer = TfidfRegression(VOCABULARY_SIZE, 2)
     features = count_features(VOCABULARY_SIZE, 2)
     coefficients = np.zeros(features)
