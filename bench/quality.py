@@ -162,7 +162,7 @@ def write(table: pd.DataFrame, command: str, minutes: float, folder: Path) -> Pa
         "",
         f"`{command}`, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.machine()}, {minutes:.0f} min. "
         "AUC is on held-out users, as a mean over seeds; ± is one standard error of a paired difference. "
-        "`reachable` is the AUC of the true risk; `way to it` is the model's share of the way from 0.5 to it. "
+        "`reachable` is the AUC of the true risk; `way to it` is the model's share of the way from 0.5. "
         "In brackets after the calibration error (ECE) stands the one that true probabilities exceed "
         "by chance in 5% of sets of that size.",
         "",

@@ -56,7 +56,7 @@ class TokenSequences:
         return TokenSequences.join(self.flatten(), self.lengths)
 
     def chunks(self) -> Iterator["TokenSequences"]:
-        """Yield all sequences in order, in chunks without gaps of about CHUNK_TOKENS tokens each."""
+        """Yield all sequences in order, in gapless chunks of about CHUNK_TOKENS tokens."""
         chunk = np.cumsum(self.lengths) // CHUNK_TOKENS
         for rows in np.split(np.arange(len(self)), np.flatnonzero(np.diff(chunk)) + 1):
             yield self.take(rows).compact()

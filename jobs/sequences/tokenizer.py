@@ -21,7 +21,7 @@ class Tokenizer:
     """Maps apps to tokens; the first app of a session gets a negative token (`jobs/encoder/tokens.py`)."""
 
     vocabulary: Vocabulary
-    max_history: int  # the last installs of a user, as many as are read
+    max_history: int  # number of a user's last installs that are read
     reads_sessions: bool  # False: each user is one session, whatever the times
 
     def encode(self, app_ids: pa.ListArray, event_times: pa.ListArray | None = None) -> TokenSequences:
