@@ -105,7 +105,7 @@ def first_of_pairs(run_user: NDArray[np.int64], kind: NDArray[np.int64]) -> NDAr
 
 def make_times(installs: AppSequences) -> pa.ListArray:
     """Install times that give the same sessions: one minute apart, with a session gap before each session."""
-    pauses = np.where(installs.codes.flatten() < 0, SESSION_GAP, np.timedelta64(1, "m"))
+    pauses = np.where(installs.codes.begins_session, SESSION_GAP, np.timedelta64(1, "m"))
     offsets = np.concatenate([[0], np.cumsum(installs.lengths)]).astype(np.int32)
     times = np.datetime64("2025-01-01", "us") + np.cumsum(pauses)
     return pa.ListArray.from_arrays(offsets, pa.array(times).cast(pa.timestamp("us", "UTC")))

@@ -30,8 +30,9 @@ from bench.code_users import instruction_users, name_users
 from bench.made_up_users import MadeUp, order_only_users, simulate_users, user_id
 from jobs.evaluation.intervals import Difference, calibration_error_by_chance
 from jobs.evaluation.markdown import write_table
+from jobs.evaluation.report import Report
+from jobs.training.measuring import MODEL, WITHOUT_ENCODER, measure_trained
 from jobs.training.recipe import train
-from jobs.training.report import MODEL, WITHOUT_ENCODER, Report, measure_trained
 from jobs.training.settings import TrainingSettings
 from jobs.training_set.examples import Examples
 from jobs.training_set.splits import Split, split_by_user

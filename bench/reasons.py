@@ -20,12 +20,12 @@ import typer
 from bench.code_users import instruction_users
 from bench.made_up_users import make_times, simulate_users
 from jobs.export.saved_model import export_saved_model
+from jobs.runs.names import BAG_OF_APPS, ENCODER, NGRAMS
 from jobs.scoring.engine import ScoringModel, cap_threads, load
 from jobs.scoring.reasons import ReasonsOptions
 from jobs.scoring.stream import score_stream
 from jobs.sequences.batching import FloatArray
 from jobs.training.fit.classifier import fit_classifier
-from jobs.training.held_out import BAG_OF_APPS, ENCODER, NGRAMS
 from jobs.training.linear import BAG_ORDER, NGRAM_ORDERS, fit_linear
 from jobs.training.prepared import prepare
 from jobs.training.recipe import join

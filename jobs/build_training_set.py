@@ -33,10 +33,9 @@ from jobs.lake.user_sequences import (
     list_installs,
 )
 from jobs.landing.labels import keep_last_observed, read_labels
+from jobs.training_set.reader import FACTS_FILE
 
 logger = logging.getLogger("build_training_set")
-
-FACTS_FILE = "_training_set.json"
 
 
 class NothingToLearnError(DataError):

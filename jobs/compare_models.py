@@ -27,12 +27,13 @@ from jobs.comparison.run import log_findings, log_holdout, log_versions
 from jobs.comparison.slice_differences import compare_slices
 from jobs.comparison.versions import Contestant, find_contestant, score_contestant
 from jobs.errors import WrongArgumentsError
-from jobs.evaluation.baseline import BASELINE, BASELINE_ORDERS, fit_baseline, predict_baseline
+from jobs.evaluation.baseline import BAG_OF_APPS_BASELINE, BASELINE_ORDERS, fit_baseline, predict_baseline
 from jobs.evaluation.intervals import (
     RESAMPLES,
     Bootstrap,
     calibration_error_by_chance,
 )
+from jobs.runs.names import BAG_OF_APPS, penalty_parameter
 from jobs.training_set.download import local_folder
 from jobs.training_set.examples import Examples
 from jobs.training_set.reader import read_training_set
@@ -41,8 +42,6 @@ from model_registry.errors import AliasMissingError
 from model_registry.tracking.model_tracking import ModelTracking
 
 Floats = NDArray[np.float64]
-
-CHOSEN_C = "c_bag_of_apps"  # parameter of a training run: the penalty that was best on users it held out
 
 
 class Arguments(BaseModel):
@@ -100,14 +99,15 @@ def predict_holdout(
         scored[contestant.name] = score_contestant(tracking, contestant, holdout.installs)
     probabilities = {name: one.probabilities for name, one in scored.items()}
     if arguments.baseline:
-        c = float(contestants[0].params.get(CHOSEN_C, 1.0))
-        probabilities[BASELINE] = predict_by_bag_of_apps(split.train, holdout, c)
+        # The penalty that was best on the users that its training held out.
+        c = float(contestants[0].params.get(penalty_parameter(BAG_OF_APPS), 1.0))
+        probabilities[BAG_OF_APPS_BASELINE] = predict_by_bag_of_apps(split.train, holdout, c)
     return probabilities, scored[contestants[0].name].unknown_shares
 
 
 def predict_by_bag_of_apps(train: Examples, holdout: Examples, c: float) -> Floats:
     """The baseline of jobs/evaluation/baseline.py without its 3-grams, which take many times as long."""
-    baseline = fit_baseline(train, BASELINE_ORDERS[BASELINE], c)
+    baseline = fit_baseline(train, BASELINE_ORDERS[BAG_OF_APPS_BASELINE], c)
     return predict_baseline(baseline, holdout)
 
 
@@ -121,7 +121,7 @@ def measure_contestants(
     return Findings(
         challenger=challenger,
         champion=champion,
-        title=f"the {champion}" if champion == BASELINE else f"the champion, {champion}",
+        title=f"the {champion}" if champion == BAG_OF_APPS_BASELINE else f"the champion, {champion}",
         probabilities=probabilities,
         metrics={name: bootstrap.metrics(scores) for name, scores in probabilities.items()},
         differences={
@@ -178,7 +178,7 @@ def main(arguments: Arguments) -> None:
         training_set = read_training_set(folder)
     source = Source(training_set, arguments.training_set)
     mlflow.set_experiment(arguments.experiment)
-    names = [one.name for one in contestants] if opponents else [contestants[0].name, BASELINE]
+    names = [one.name for one in contestants] if opponents else [contestants[0].name, BAG_OF_APPS_BASELINE]
     with mlflow.start_run(run_name=" against ".join(names)) as run:
         result = compare(tracking, contestants, source, arguments)
     print(json.dumps({"run_id": run.info.run_id, **result}), flush=True)

@@ -26,7 +26,7 @@ import pyarrow.dataset as ds
 import typer
 
 from jobs.command import run_job
-from jobs.encoder.tokens import UNKNOWN_TOKEN_ID
+from jobs.encoder.tokens import UNKNOWN_TOKEN_ID, apps_of
 from jobs.errors import DataError, WrongArgumentsError
 from jobs.scoring.engine import ScoringModel, load
 
@@ -72,7 +72,7 @@ def explain_user(
     unread = len(app_ids) - len(tokens)
     contributions = [0.0] * unread + found.contributions[0].tolist()
     unknown = [app_id not in model.tokenizer.vocabulary.apps for app_id in app_ids[:unread]]
-    unknown += (abs(tokens) == UNKNOWN_TOKEN_ID).tolist()
+    unknown += (apps_of(tokens) == UNKNOWN_TOKEN_ID).tolist()
     installs = [
         ExplainedInstall(position, *install)
         for position, install in enumerate(zip(app_ids, contributions, unknown, strict=True), start=1)

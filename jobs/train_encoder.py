@@ -16,14 +16,17 @@ import mlflow
 from pydantic import Field
 
 from jobs.command import run_job
+from jobs.evaluation.baseline import BAG_OF_APPS_BASELINE
 from jobs.evaluation.intervals import Difference
 from jobs.evaluation.markdown import write_interval
+from jobs.evaluation.model_card import CardSubject
+from jobs.evaluation.report import Report
 from jobs.runs.log import log_figures, log_page, log_split, log_training_set
 from jobs.training import tracking
 from jobs.training.curves import draw_rate_search
 from jobs.training.fit.classifier import Epoch
+from jobs.training.measuring import MODEL, WITHOUT_ENCODER, measure_trained
 from jobs.training.recipe import find_rate, train
-from jobs.training.report import MODEL, WITHOUT_ENCODER, Report, measure_trained
 from jobs.training.settings import TrainingSettings
 from jobs.training.stacking import Stack
 from jobs.training.start.warm_start import Earlier
@@ -79,15 +82,20 @@ def train_and_evaluate(training_set: TrainingSet, arguments: Arguments) -> dict[
     log_page(lines)
     tracking.log_report(report, trained)
     tracking.log_models(trained)
-    tracking.log_model_card(
-        report,
-        trained,
-        training_set,
-        split,
-        arguments,
-        arguments.model_name,
-        arguments.warm_start_version,
+    run = mlflow.active_run()
+    subject = CardSubject(
+        model_name=arguments.model_name,
+        run_id=run.info.run_id if run else "",
+        parameters={
+            **tracking.describe_settings(arguments),
+            "started from version": arguments.warm_start_version,
+            **tracking.describe_weights(trained.stack),
+        },
+        facts=training_set.facts,
+        split_method=split.method,
+        split=tracking.describe_split(split),
     )
+    tracking.log_model_card(subject, report)
     return summarize(report, split)
 
 
@@ -136,7 +144,7 @@ def summarize(report: Report, split: Split) -> dict[str, object]:
     """Figures that the next task, and the reader of its log, want."""
     return {
         "auc": report.metrics[MODEL]["auc"].value,
-        "baseline_auc": report.metrics["bag of apps baseline"]["auc"].value,
+        "baseline_auc": report.metrics[BAG_OF_APPS_BASELINE]["auc"].value,
         "best_baseline": report.best_baseline,
         "ahead": asdict(report.differences[report.best_baseline]["auc"]),
         "encoder_lift": asdict(report.differences[WITHOUT_ENCODER]["auc"]),

@@ -14,8 +14,9 @@ from jobs.comparison.findings import Findings
 from jobs.comparison.holdout import Holdout, Source
 from jobs.comparison.versions import Contestant
 from jobs.evaluation import plots
-from jobs.evaluation.baseline import BASELINE
-from jobs.runs.log import key, log_figures, log_intervals, log_training_set
+from jobs.evaluation.baseline import BAG_OF_APPS_BASELINE
+from jobs.runs.log import log_figures, log_intervals, log_training_set
+from jobs.runs.names import snake_case
 from jobs.training_set.splits import Split
 from model_registry.tracking import comparisons
 from model_registry.tracking.model_tracking import PAGE_TAG
@@ -53,12 +54,16 @@ def log_holdout(holdout: Holdout, source: Source, split: Split) -> None:
 
 def log_findings(findings: Findings, holdout: Holdout, place: str) -> None:
     """Record metrics, pictures, tables and the page."""
-    prefixes = {findings.challenger: "challenger", findings.champion: "champion", BASELINE: key(BASELINE)}
+    prefixes = {
+        findings.challenger: "challenger",
+        findings.champion: "champion",
+        BAG_OF_APPS_BASELINE: snake_case(BAG_OF_APPS_BASELINE),
+    }
     for name, measured in findings.metrics.items():
-        log_intervals(f"{prefixes.get(name, key(name))}_", measured)
+        log_intervals(f"{prefixes.get(name, snake_case(name))}_", measured)
     mlflow.log_metric("challenger_ece_by_chance", findings.ece_by_chance)
     for name, by_metric in findings.differences.items():
-        prefix = "" if name == findings.champion else f"{key(name)}_"
+        prefix = "" if name == findings.champion else f"{snake_case(name)}_"
         log_intervals(prefix, {f"{metric}_difference": found for metric, found in by_metric.items()})
     labels = holdout.examples.labels
     log_figures(

@@ -15,7 +15,7 @@ from jobs.encoder.layers.local_context import LocalContext
 from jobs.encoder.layers.relative_place_encoding import RelativePlaceEncoding
 from jobs.encoder.layers.sinusoidal_positional_encoding import SinusoidalPositionalEncoding
 from jobs.encoder.tensor import Shape, Tensor
-from jobs.encoder.tokens import PAD_TOKEN_ID
+from jobs.encoder.tokens import PAD_TOKEN_ID, apps_of, begins_session
 
 
 @keras.saving.register_keras_serializable(package="risk_encoder")
@@ -99,7 +99,7 @@ class TransformerEncoder(keras.layers.Layer):
             layer.build((*input_shape, self.hidden_dim))
 
     def call(self, token_ids: Tensor, training: bool | None = None) -> Tensor:
-        return self.encode(self.token_embedding(ops.abs(token_ids)), token_ids, training)
+        return self.encode(self.token_embedding(apps_of(token_ids)), token_ids, training)
 
     def encode(self, embeddings: Tensor, token_ids: Tensor, training: bool | None = None) -> Tensor:
         """Run every step of `call` after the embedding: `(batch, sequence, hidden_dim)` to the same shape.
@@ -110,7 +110,7 @@ class TransformerEncoder(keras.layers.Layer):
             token_ids: tell which installs are real and where sessions begin; which apps they are is not read.
         """
         padding_mask = ops.not_equal(token_ids, PAD_TOKEN_ID)
-        sessions = ops.cumsum(ops.cast(token_ids < 0, "int32"), axis=1)
+        sessions = ops.cumsum(ops.cast(begins_session(token_ids), "int32"), axis=1)
         x = self.positional_encoding(embeddings * math.sqrt(self.hidden_dim))
         x = self.place_encoding(x, padding_mask=padding_mask)
         x = self.embedding_dropout(x, training=training)

@@ -21,8 +21,8 @@ from jobs.training_set.weighted_sample import draw_weighted_sample
 MAX_ITERATIONS = 1_000
 MIN_USERS = 2  # with an n-gram; one user's alone cannot be told from chance
 ROWS_AT_ONCE = 10_000  # as Python strings, in memory
-BASELINE = "bag of apps baseline"
-BASELINE_ORDERS = {BASELINE: 1, "3-grams baseline": 3}  # longest n-gram, in installs
+BAG_OF_APPS_BASELINE, NGRAMS_BASELINE = "bag of apps baseline", "3-grams baseline"
+BASELINE_ORDERS = {BAG_OF_APPS_BASELINE: 1, NGRAMS_BASELINE: 3}  # longest n-gram, in installs
 
 
 def fit_baselines(train: Examples, cs: Mapping[int, float]) -> dict[str, Pipeline]:

@@ -1,17 +1,19 @@
 """What a reader needs to know before using a model, as Markdown.
 
-In   the figures of evaluate, intervals and slices, and where the training data is from
+In   a report on held-out users, and where the training data is from
 Out  "# Model card: risk_encoder …", in the sections of Mitchell et al. (2019), "Model Cards for Model Reporting", §4
      https://arxiv.org/abs/1810.03993
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pandas as pd
 
 from jobs.evaluation.classification import CLASS_NAMES, Classification
 from jobs.evaluation.intervals import LEVEL, Difference, Interval
 from jobs.evaluation.markdown import write_interval, write_table
+from jobs.evaluation.report import Report
 
 GOOD, BAD = CLASS_NAMES
 NONE = "-"
@@ -45,89 +47,74 @@ LICENCE = """\
 Code: Apache-2.0. The model inherits the terms of the data it was trained on."""
 
 
-def write_model_card(
-    *,
-    model_name: str,
-    run_id: str,
-    facts: Mapping[str, object],
-    split_method: str,
-    split: Mapping[str, Mapping[str, object]],
-    parameters: Mapping[str, object],
-    metrics: Mapping[str, Mapping[str, Interval]],
-    differences: Mapping[str, Mapping[str, Difference]],
-    deciles: pd.DataFrame,
-    slices: pd.DataFrame,
-    classification: Classification | None = None,
-) -> str:
-    """Write the card from figures of one run.
+@dataclass(frozen=True)
+class CardSubject:
+    """The model that a card is about, and the data behind it."""
 
-    Args:
-        facts: of the training set: table, snapshot id, landing days, training date, counts.
-        split_method: how users came to a part, such as "by a hash of the user id".
-        split: part -> what is counted there, such as {"users": 600, "examples": 600}.
-        parameters: sizes and training options.
-        metrics: model or baseline -> metric -> interval on the held-out users; the model first.
-        differences: baseline -> metric -> model minus baseline.
-        deciles: of the model, from `Bootstrap.deciles`.
-        slices: of the model, from `slice_metrics`.
-        classification: of the model; without it the card names no threshold.
-    """
+    model_name: str
+    run_id: str
+    parameters: Mapping[str, object]  # sizes and training options
+    facts: Mapping[
+        str, object
+    ]  # of the training set: table, snapshot id, landing days, training date, counts
+    split_method: str  # how users came to a part, such as "by a hash of the user id"
+    split: Mapping[str, Mapping[str, object]]  # part -> counts, such as {"users": 600, "examples": 600}
+
+
+def write_model_card(subject: CardSubject, report: Report) -> str:
+    """Write the card from figures of one run."""
     sections = {
-        "Model details": _model_details(model_name, run_id, parameters),
+        "Model details": _model_details(subject),
         "Intended use": INTENDED_USE,
         "Factors": FACTORS,
-        "Metrics": _metrics(classification),
-        "Evaluation data": _evaluation_data(split_method, split),
-        "Training data": _pairs("fact", facts),
-        "Quantitative analyses": _analyses(metrics, differences, deciles, slices, classification),
+        "Metrics": _metrics(report.classification),
+        "Evaluation data": _evaluation_data(subject),
+        "Training data": _pairs("fact", subject.facts),
+        "Quantitative analyses": _analyses(report),
         "Ethical considerations": ETHICS,
         "Caveats and recommendations": CAVEATS,
         "Licence": LICENCE,
     }
-    texts = [f"# Model card: {model_name}", *(f"## {title}\n\n{text}" for title, text in sections.items())]
+    texts = [
+        f"# Model card: {subject.model_name}",
+        *(f"## {title}\n\n{text}" for title, text in sections.items()),
+    ]
     return "\n\n".join(texts) + "\n"
 
 
-def _model_details(model_name: str, run_id: str, parameters: Mapping[str, object]) -> str:
+def _model_details(subject: CardSubject) -> str:
     text = (
-        f"Model `{model_name}` of MLflow run `{run_id}`: a binary classifier that reads the apps of a user in the "
-        "order of their installs."
+        f"Model `{subject.model_name}` of MLflow run `{subject.run_id}`: a binary classifier that reads the apps of a "
+        "user in the order of their installs."
     )
-    return f"{text}\n\n{_pairs('parameter', parameters)}" if parameters else text
+    return f"{text}\n\n{_pairs('parameter', subject.parameters)}" if subject.parameters else text
 
 
-def _metrics(classification: Classification | None) -> str:
-    lines = [
-        "- auc, gini, ks, pr_auc: how well scores put bad users before good ones. More is better.",
-        "- log_loss, brier, ece: how far scores are from what happened. Less is better.",
-        f"- Intervals: {LEVEL:.0%}, percentile bootstrap over users.",
-    ]
-    if classification is not None:
-        lines.append(f"- Threshold: users at or above {classification.threshold:.4f} are taken for {BAD}.")
-    return "\n".join(lines)
+def _metrics(classification: Classification) -> str:
+    return "\n".join(
+        [
+            "- auc, gini, ks, pr_auc: how well scores put bad users before good ones. More is better.",
+            "- log_loss, brier, ece: how far scores are from what happened. Less is better.",
+            f"- Intervals: {LEVEL:.0%}, percentile bootstrap over users.",
+            f"- Threshold: users at or above {classification.threshold:.4f} are classified as {BAD}.",
+        ]
+    )
 
 
-def _evaluation_data(split_method: str, split: Mapping[str, Mapping[str, object]]) -> str:
-    columns = list(dict.fromkeys(name for counts in split.values() for name in counts))
-    rows = [[part, *(counts.get(name, "") for name in columns)] for part, counts in split.items()]
-    text = f"Users are split {split_method}; no user is in two parts. All figures below are of the test part."
+def _evaluation_data(subject: CardSubject) -> str:
+    columns = list(dict.fromkeys(name for counts in subject.split.values() for name in counts))
+    rows = [[part, *(counts.get(name, "") for name in columns)] for part, counts in subject.split.items()]
+    text = f"Users are split {subject.split_method}; no user is in two parts. All figures below are of the test part."
     return f"{text}\n\n{write_table(['part', *columns], rows)}"
 
 
-def _analyses(
-    metrics: Mapping[str, Mapping[str, Interval]],
-    differences: Mapping[str, Mapping[str, Difference]],
-    deciles: pd.DataFrame,
-    slices: pd.DataFrame,
-    classification: Classification | None,
-) -> str:
-    parts = {"Held-out users": _metric_table(metrics)}
-    if differences:
-        parts["Model minus baseline"] = _difference_table(differences)
-    if classification is not None:
-        parts["At the threshold"] = _classification_tables(classification)
-    parts["Calibration and deciles"] = _decile_table(deciles)
-    parts["Slices"] = _slice_table(slices)
+def _analyses(report: Report) -> str:
+    parts = {"Held-out users": _metric_table(report.metrics)}
+    if report.differences:
+        parts["Model minus baseline"] = _difference_table(report.differences)
+    parts["At the threshold"] = _classification_tables(report.classification)
+    parts["Calibration and deciles"] = _decile_table(report.deciles)
+    parts["Slices"] = _slice_table(report.slices)
     return "\n\n".join(f"### {title}\n\n{text}" for title, text in parts.items())
 
 
@@ -165,7 +152,7 @@ def _classification_tables(classification: Classification) -> str:
         [name, *(f"{classification.report[name][rate]:.3f}" for rate in ("precision", "recall", "f1-score"))]
         for name in CLASS_NAMES
     ]
-    confusion_table = write_table(["users", f"taken for {GOOD}", f"taken for {BAD}"], confusion)
+    confusion_table = write_table(["users", f"classified as {GOOD}", f"classified as {BAD}"], confusion)
     return f"{confusion_table}\n\n{write_table(['class', 'precision', 'recall', 'F1'], rates)}"
 
 

@@ -6,14 +6,14 @@ Out  saved_model/ (jobs/export/saved_model.py) and model.onnx (jobs/export/onnx_
 A process has one Keras backend, fixed when Keras is imported. Where that is not TensorFlow, a second process
 reads the Keras file and writes the others:
 
-    KERAS_BACKEND=tensorflow python -m jobs.export.engine_files < request.json
+    KERAS_BACKEND=tensorflow python -m jobs.export.engine_files model.keras TOKENIZER_FOLDER FOLDER
 """
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import keras
 
@@ -24,9 +24,9 @@ import jobs.encoder.risk_model  # noqa: F401 (nothing here names them)
 from jobs.export.onnx_model import export_onnx
 from jobs.export.saved_model import export_saved_model
 from jobs.sequences.tokenizer import Tokenizer
-from jobs.sequences.vocabulary import Vocabulary
+from jobs.sequences.tokenizer_files import read_tokenizer, write_tokenizer
+from model_registry.model_folder import SAVED_MODEL
 
-SAVED_MODEL = "saved_model"
 ONNX = "model.onnx"
 
 
@@ -45,23 +45,17 @@ def write_engine_files(keras_file: Path, tokenizer: Tokenizer, folder: Path) -> 
         export_onnx(model, folder / ONNX)
         export_saved_model(model, tokenizer, folder / SAVED_MODEL)
         return
-    request = {
-        "keras_file": str(keras_file),
-        "apps": tokenizer.vocabulary.apps,
-        "max_history": tokenizer.max_history,
-        "reads_sessions": tokenizer.reads_sessions,
-        "folder": str(folder),
-    }
-    process = subprocess.run(
-        [sys.executable, "-m", "jobs.export.engine_files"],
-        input=json.dumps(request),
-        # Nothing is trained here, and the GPU's memory belongs to the process that waits.
-        env={**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": ""},
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with TemporaryDirectory(prefix="tokenizer_") as scratch:
+        write_tokenizer(tokenizer, Path(scratch))
+        process = subprocess.run(
+            [sys.executable, "-m", "jobs.export.engine_files", str(keras_file), scratch, str(folder)],
+            # Nothing is trained here, and the GPU's memory belongs to the process that waits.
+            env={**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": ""},
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if process.returncode != 0:
         raise ExportError(
             f"the export by TensorFlow ended with exit {process.returncode}: {process.stderr[-2000:]}"
@@ -69,11 +63,8 @@ def write_engine_files(keras_file: Path, tokenizer: Tokenizer, folder: Path) -> 
 
 
 def main() -> None:
-    request = json.load(sys.stdin)
-    tokenizer = Tokenizer(
-        Vocabulary(tuple(request["apps"])), request["max_history"], request["reads_sessions"]
-    )
-    write_engine_files(Path(request["keras_file"]), tokenizer, Path(request["folder"]))
+    keras_file, tokenizer_folder, folder = map(Path, sys.argv[1:])
+    write_engine_files(keras_file, read_tokenizer(tokenizer_folder), folder)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from jobs.encoder.layers.tfidf_regression import TfidfRegression
-from jobs.encoder.tokens import PAD_TOKEN_ID
+from jobs.encoder.tokens import PAD_TOKEN_ID, apps_of
 
 # Gauss-Legendre points of the path. The encoder is smooth (ADR 11), so the error falls exponentially with
 # their number. The error is the gap between the sum of the contributions and the logit's distance from the
@@ -89,7 +89,7 @@ def explain_encoder(classifier: keras.Model, token_ids: tf.Tensor, steps: int) -
     read = keep_last(token_ids)  # (batch, read)
     padding_mask = tf.not_equal(read, PAD_TOKEN_ID)
     start = encoder.token_embedding(tf.fill(tf.shape(read), PAD_TOKEN_ID))  # (batch, read, hidden_dim)
-    path = encoder.token_embedding(tf.abs(read)) - start
+    path = encoder.token_embedding(apps_of(read)) - start
 
     def logit_of(embeddings: tf.Tensor) -> tf.Tensor:
         encoded = encoder.encode(embeddings, read, training=False)

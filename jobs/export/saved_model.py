@@ -23,7 +23,13 @@ import tensorflow as tf
 from jobs.encoder.tokens import FIRST_APP_TOKEN_ID, PAD_TOKEN_ID, UNKNOWN_TOKEN_ID
 from jobs.export.explanations import ExplanationTensors, explain
 from jobs.sequences.tokenizer import Tokenizer
-from jobs.sequences.tokenizer_files import EXTRA_ASSETS, write_extra_assets
+from jobs.sequences.tokenizer_files import (
+    EXPLAIN_APP_IDS,
+    EXPLAIN_TOKEN_IDS,
+    SCORE_APP_IDS,
+    SCORE_TOKEN_IDS,
+    write_tokenizer,
+)
 from jobs.sequences.vocabulary import Vocabulary
 
 PAD_APP_ID = ""
@@ -70,12 +76,12 @@ def export_saved_model(model: keras.Model, tokenizer: Tokenizer, path: Path) -> 
     archive.track(model)
     archive.track(token_table)
     # The first endpoint is also `serving_default`.
-    archive.add_endpoint("score_app_ids", score_app_ids, app_ids_spec)
-    archive.add_endpoint("score_token_ids", score_token_ids, token_ids_spec)
-    archive.add_endpoint("explain_app_ids", explain_app_ids, app_ids_spec)
-    archive.add_endpoint("explain_token_ids", explain_token_ids, token_ids_spec)
+    archive.add_endpoint(SCORE_APP_IDS, score_app_ids, app_ids_spec)
+    archive.add_endpoint(SCORE_TOKEN_IDS, score_token_ids, token_ids_spec)
+    archive.add_endpoint(EXPLAIN_APP_IDS, explain_app_ids, app_ids_spec)
+    archive.add_endpoint(EXPLAIN_TOKEN_IDS, explain_token_ids, token_ids_spec)
     archive.write_out(str(path), verbose=False)
-    write_extra_assets(tokenizer, path / EXTRA_ASSETS)
+    write_tokenizer(tokenizer, path)
 
 
 def build_token_table(vocabulary: Vocabulary) -> tf.lookup.StaticHashTable:

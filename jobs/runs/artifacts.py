@@ -1,25 +1,12 @@
-"""Names of what a training run keeps in MLflow, and reading it again.
-
-model.keras  model.onnx  saved_model/  model_card.md  pictures/*.png  tables/*.csv
-encoders/all_users.keras  encoders/fold_1.keras  …  encoders/trained_on.parquet
-"""
+"""Files of a training run, read again."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import mlflow
 
+from jobs.runs.names import ENCODERS
 from jobs.training_set.trained_on import TRAINED_ON_FILE, TrainedOn
-
-MODEL_ARTIFACT = "model.keras"
-MODEL_CARD = "model_card.md"
-ENCODERS = "encoders"  # folder of all that a later training starts from
-OF_ALL_USERS = "all_users.keras"
-
-
-def of_fold(number: int | str) -> str:
-    """File of a fold's encoder."""
-    return f"fold_{number}.keras"
 
 
 def load_trained_on(run_id: str) -> TrainedOn | None:

@@ -12,7 +12,7 @@ from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 
 from jobs.evaluation.intervals import Difference, Interval
-from jobs.runs.artifacts import MODEL_CARD
+from jobs.runs.names import MODEL_CARD
 from jobs.training_set.examples import TrainingSet
 from jobs.training_set.splits import Split
 from model_registry.tracking.model_tracking import PAGE_TAG
@@ -61,8 +61,3 @@ def log_page(lines: Sequence[str]) -> None:
     run = mlflow.active_run()
     card = f"[Model card](get-artifact?path={MODEL_CARD}&run_uuid={run.info.run_id if run else ''})"
     mlflow.set_tag(PAGE_TAG, "\n".join(f"- {line}" for line in (*lines, card)))
-
-
-def key(name: str) -> str:
-    """A model's name as a part of a metric's."""
-    return name.replace(" ", "_").replace("-", "_")

@@ -20,16 +20,12 @@ from jobs.sequences.batching import FloatArray
 from jobs.sequences.token_sequences import TokenSequences
 from jobs.sequences.tokenizer import Tokenizer
 from jobs.sequences.tokenizer_files import (
-    DESCRIPTION_FILE,
-    VOCABULARY_FILE,
+    EXPLAIN_TOKEN_IDS,
+    SCORE_TOKEN_IDS,
     UnusableModelError,
-    read_description,
-    read_vocabulary,
+    read_tokenizer,
 )
 from model_registry.hashing import verify_folder
-
-SIGNATURE = "score_token_ids"
-EXPLAINING_SIGNATURE = "explain_token_ids"
 
 # One entry per model that this worker process has scored with; a night uses one.
 _loaded_by_sha256: dict[str, "ScoringModel"] = {}
@@ -53,7 +49,7 @@ class ScoringModel:
 
     def __init__(self, saved_model: Any, tokenizer: Tokenizer) -> None:
         self._saved_model = saved_model  # a signature alone does not keep the variables alive
-        self._signature = self._find_signature(SIGNATURE)
+        self._signature = self._find_signature(SCORE_TOKEN_IDS)
         self.tokenizer = tokenizer
 
     def encode(self, app_ids: pa.ListArray, event_times: pa.ListArray | None = None) -> TokenSequences:
@@ -78,7 +74,7 @@ class ScoringModel:
         """
         import tensorflow as tf
 
-        answer = self._find_signature(EXPLAINING_SIGNATURE)(token_ids=tf.constant(token_ids))
+        answer = self._find_signature(EXPLAIN_TOKEN_IDS)(token_ids=tf.constant(token_ids))
         return Explanation(
             contributions=answer["contributions"].numpy(),
             logits=answer["logit"].numpy().astype(np.float64),
@@ -120,16 +116,9 @@ def cap_threads(num_threads: int) -> None:
 
 def load(path: Path) -> ScoringModel:
     """Load a folder that was verified before."""
-    vocabulary = read_vocabulary(path / VOCABULARY_FILE)
-    description = read_description(path / DESCRIPTION_FILE)
-    if vocabulary.size != description["vocabulary_size"]:
-        raise UnusableModelError(
-            f"expected {description['vocabulary_size']} tokens by {DESCRIPTION_FILE}, "
-            f"found {vocabulary.size} with the apps of {VOCABULARY_FILE}"
-        )
+    tokenizer = read_tokenizer(path)
     import tensorflow as tf
 
-    tokenizer = Tokenizer(vocabulary, description["max_history"], bool(description["reads_sessions"]))
     return ScoringModel(tf.saved_model.load(str(path)), tokenizer)
 
 

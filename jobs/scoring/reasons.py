@@ -48,7 +48,7 @@ def explain_riskiest(
         for users in cut_batches(chosen.lengths, max_tokens_per_batch):
             contributions = model.explain(chosen.padded(users)).contributions
             for user, of_user in zip(users, contributions, strict=True):
-                tokens = np.abs(chosen.take(np.array([user])).flatten())
+                tokens = chosen.take(np.array([user])).tokens
                 reasons[riskiest[user]] = pick_reasons(
                     tokens, of_user, model.tokenizer.vocabulary.apps, options.top
                 )

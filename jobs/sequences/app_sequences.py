@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from jobs.encoder.tokens import mark_session_starts
 from jobs.sequences.token_sequences import TokenSequences, write_values
 
 
@@ -39,7 +40,7 @@ class AppSequences:
 
     def installs_per_session(self) -> float:
         """Mean over all sessions; NaN where sessions are unknown."""
-        sessions = sum(int(np.count_nonzero(part.values < 0)) for part in self.codes.chunks())
+        sessions = sum(int(np.count_nonzero(part.begins_session)) for part in self.codes.chunks())
         return int(self.lengths.sum()) / sessions if sessions else float("nan")
 
     def take(self, indices: NDArray[np.int64]) -> "AppSequences":
@@ -47,11 +48,11 @@ class AppSequences:
 
     def to_lists(self) -> pa.ListArray:
         """All lists of strings in memory."""
-        return self._cut(self.apps.take(pa.array(np.abs(self.codes.flatten()) - 1)))
+        return self._cut(self.apps.take(pa.array(self.codes.tokens - 1)))
 
     def session_starts(self) -> pa.ListArray:
         """Whether each app of `to_lists` begins a session, bool in lists."""
-        return self._cut(pa.array(self.codes.flatten() < 0))
+        return self._cut(pa.array(self.codes.begins_session))
 
     def _cut(self, flat: pa.Array) -> pa.ListArray:
         offsets = np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.int32)
@@ -77,7 +78,7 @@ def code_apps(batches: Iterable[tuple[pa.ListArray, NDArray[np.bool_] | None]]) 
             found = pc.dictionary_encode(app_ids.flatten())
             table = [code_of.setdefault(app, 1 + len(code_of)) for app in found.dictionary.to_pylist()]
             coded = np.array(table, np.int32)[found.indices.to_numpy()]
-            yield coded if starts is None else np.where(starts, -coded, coded)
+            yield coded if starts is None else mark_session_starts(coded, starts)
 
     values = write_values(codes())
     all_lengths = np.concatenate(lengths) if lengths else np.array([], np.int64)

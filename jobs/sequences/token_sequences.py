@@ -16,6 +16,8 @@ from tempfile import TemporaryFile
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.encoder.tokens import apps_of, begins_session, mark_session_starts
+
 CHUNK_TOKENS = 2**20  # 4 MiB; a walk through all sequences holds this many tokens at once, or one sequence
 
 
@@ -51,6 +53,18 @@ class TokenSequences:
         tokens: NDArray[np.int32] = self.values[places]
         return tokens
 
+    @property
+    def tokens(self) -> NDArray[np.int32]:
+        """Tokens of all sequences one after another, without sessions, in memory."""
+        apps: NDArray[np.int32] = apps_of(self.flatten())
+        return apps
+
+    @property
+    def begins_session(self) -> NDArray[np.bool_]:
+        """Which of `tokens` begin a session."""
+        starts: NDArray[np.bool_] = begins_session(self.flatten())
+        return starts
+
     def compact(self) -> "TokenSequences":
         """Copy these sequences alone into memory, without gaps."""
         return TokenSequences.join(self.flatten(), self.lengths)
@@ -65,16 +79,18 @@ class TokenSequences:
         """Count each token below `size` in all sequences, whether or not it begins a session: `(size,)`."""
         total = np.zeros(size, np.int64)
         for part in self.chunks():
-            total += np.bincount(np.abs(part.values), minlength=size)
+            total += np.bincount(apps_of(part.values), minlength=size)
         return total
 
     def translate(self, table: NDArray[np.int32]) -> "TokenSequences":
         """Replace each token by `table[token]`, with the same sessions, in a new file."""
-        return self._rewrite(lambda values: np.sign(values) * table[np.abs(values)])
+        return self._rewrite(
+            lambda values: mark_session_starts(table[apps_of(values)], begins_session(values))
+        )
 
     def as_one_session(self) -> "TokenSequences":
         """Keep the apps and drop the session starts, in a new file."""
-        return self._rewrite(np.abs)
+        return self._rewrite(apps_of)
 
     def _rewrite(self, change: Callable[[NDArray[np.int32]], NDArray[np.int32]]) -> "TokenSequences":
         values = write_values(change(part.values) for part in self.chunks())
@@ -104,7 +120,7 @@ def count_token(sequences: TokenSequences, token: int) -> NDArray[np.int32]:
     """Count one token in each sequence, whether or not it begins a session: `(users,)`."""
     found = [np.empty(0, np.int32)]
     for part in sequences.chunks():
-        seen = np.concatenate([[0], np.cumsum(np.abs(part.values) == token)])
+        seen = np.concatenate([[0], np.cumsum(apps_of(part.values) == token)])
         found.append((seen[part.starts + part.lengths] - seen[part.starts]).astype(np.int32))
     return np.concatenate(found)
 

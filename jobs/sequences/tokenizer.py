@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.encoder.tokens import mark_session_starts
 from jobs.sequences.app_sequences import AppSequences
 from jobs.sequences.sessions import begins_session
 from jobs.sequences.token_sequences import TokenSequences
@@ -40,7 +41,7 @@ class Tokenizer:
                 f"expected a time for each app, got {len(tokens)} apps and {len(event_times.flatten())} times"
             )
         if self.reads_sessions and event_times is not None:
-            tokens = np.where(begins_session(event_times), -tokens, tokens)
+            tokens = mark_session_starts(tokens, begins_session(event_times))
         sequences = TokenSequences.join(tokens, lengths.to_numpy().astype(np.int64))
         # Scoring buffers many of these: what is cut off must not stay in memory.
         return sequences.last(self.max_history).compact()

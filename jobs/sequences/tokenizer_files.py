@@ -12,15 +12,46 @@ from jobs.encoder.tokens import PAD_TOKEN_ID, UNKNOWN_TOKEN_ID
 from jobs.errors import DataError
 from jobs.sequences.tokenizer import Tokenizer
 from jobs.sequences.vocabulary import Vocabulary
+from model_registry.model_folder import DESCRIPTION_FILE, EXTRA_ASSETS, VOCABULARY_FILE
 
-EXTRA_ASSETS = "assets.extra"  # TensorFlow's own name for files that travel with a SavedModel
-
-VOCABULARY_FILE = "assets.extra/vocabulary.txt"
-DESCRIPTION_FILE = "assets.extra/model.json"
+# Signatures of the SavedModel: of token ids, and of app ids as they are.
+SCORE_TOKEN_IDS, EXPLAIN_TOKEN_IDS = "score_token_ids", "explain_token_ids"
+SCORE_APP_IDS, EXPLAIN_APP_IDS = "score_app_ids", "explain_app_ids"
 
 
 class UnusableModelError(DataError):
     """The folder holds the pinned bytes, but not a model that scoring can call."""
+
+
+def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write the files below the model's `folder`."""
+    vocabulary = tokenizer.vocabulary
+    description = {
+        "max_history": tokenizer.max_history,
+        "reads_sessions": tokenizer.reads_sessions,
+        "vocabulary_size": vocabulary.size,
+        "pad_token_id": PAD_TOKEN_ID,
+        "unknown_token_id": UNKNOWN_TOKEN_ID,
+    }
+    (folder / EXTRA_ASSETS).mkdir()
+    (folder / VOCABULARY_FILE).write_bytes("".join(f"{app}\n" for app in vocabulary.apps).encode())
+    (folder / DESCRIPTION_FILE).write_text(json.dumps(description, indent=2) + "\n")
+
+
+def read_tokenizer(folder: Path) -> Tokenizer:
+    """Read what `write_tokenizer` wrote below the model's `folder`.
+
+    Raises:
+        UnusableModelError: the vocabulary or the description is missing, or one contradicts the other.
+    """
+    vocabulary = read_vocabulary(folder / VOCABULARY_FILE)
+    description = read_description(folder / DESCRIPTION_FILE)
+    if vocabulary.size != description["vocabulary_size"]:
+        raise UnusableModelError(
+            f"expected {description['vocabulary_size']} tokens by {DESCRIPTION_FILE}, "
+            f"found {vocabulary.size} with the apps of {VOCABULARY_FILE}"
+        )
+    return Tokenizer(vocabulary, description["max_history"], bool(description["reads_sessions"]))
 
 
 def read_vocabulary(path: Path) -> Vocabulary:
@@ -44,19 +75,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_bytes().decode()
     except FileNotFoundError as error:
-        raise UnusableModelError(f"the model's folder has no {path.name} below assets.extra") from error
-
-
-def write_extra_assets(tokenizer: Tokenizer, folder: Path) -> None:
-    """Write the vocabulary and the sizes to files, for engines without TensorFlow strings."""
-    vocabulary = tokenizer.vocabulary
-    folder.mkdir()
-    (folder / "vocabulary.txt").write_bytes("".join(f"{app}\n" for app in vocabulary.apps).encode())
-    sizes = {
-        "max_history": tokenizer.max_history,
-        "reads_sessions": tokenizer.reads_sessions,
-        "vocabulary_size": vocabulary.size,
-        "pad_token_id": PAD_TOKEN_ID,
-        "unknown_token_id": UNKNOWN_TOKEN_ID,
-    }
-    (folder / "model.json").write_text(json.dumps(sizes, indent=2) + "\n")
+        raise UnusableModelError(
+            f"the model's folder has no {path.name} below {EXTRA_ASSETS}: train the model again, "
+            "its export was not finished"
+        ) from error

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from jobs.runs.names import BAG_OF_APPS, ENCODER, NGRAMS
 from jobs.training.encoder_trainer import EncoderTrainer
 from jobs.training.fit.batches import LabelledSequences
 from jobs.training.fit.classifier import Fit
@@ -20,8 +21,6 @@ from jobs.training.fit.named_weights import NamedWeights
 from jobs.training.fit.predict import predict_logits
 from jobs.training.linear import BAG_ORDER, CS, NGRAM_ORDERS, fit_linear
 from jobs.training_set.folds import Fold
-
-ENCODER, BAG_OF_APPS, NGRAMS = "encoder", "bag of apps", "n-grams"
 
 Logits = NDArray[np.float64]
 

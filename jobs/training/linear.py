@@ -55,7 +55,7 @@ class LinearModel:
 def count_ngrams(tokens: TokenSequences, vocabulary_size: int, max_order: int) -> csr_matrix:
     """Count each user's n-grams of order 1 to `max_order`: `(examples, features)`."""
     rows, columns = [], []
-    values = np.abs(tokens.flatten())  # sessions do not matter
+    values = tokens.tokens  # sessions do not matter
     user = np.repeat(np.arange(len(tokens)), tokens.lengths)
     for order in range(1, max_order + 1):
         starts = max(len(user) - order + 1, 0)

@@ -25,6 +25,7 @@ from jobs.encoder.classifier import EncoderConfig
 from jobs.encoder.risk_model import average_models, build_risk_model
 from jobs.evaluation.classification import choose_threshold
 from jobs.evaluation.metrics import to_probabilities
+from jobs.runs.names import ENCODER, snake_case
 from jobs.sequences.token_sequences import TokenSequences
 from jobs.sequences.tokenizer import Tokenizer
 from jobs.training.encoder_trainer import EncoderTrainer, OnEpoch
@@ -32,7 +33,7 @@ from jobs.training.fit.classifier import Epoch, StartingPoint
 from jobs.training.fit.options import TrainingOptions
 from jobs.training.fit.predict import predict_logits
 from jobs.training.fit.rate_finder import RateSearch, find_learning_rate
-from jobs.training.held_out import ENCODER, HeldOut, Logits, score_held_out
+from jobs.training.held_out import HeldOut, Logits, score_held_out
 from jobs.training.linear import LinearModel, fit_linear
 from jobs.training.prepared import Prepared, prepare
 from jobs.training.settings import TrainingSettings
@@ -166,13 +167,8 @@ def one_for_each_seed(settings: TrainingSettings) -> list[TrainingOptions]:
 
 def join(encoder: keras.Model, linear: dict[str, LinearModel], stack: Stack, max_history: int) -> keras.Model:
     """One model of the members that have a weight; of all, where none has one."""
-    layers = {ENCODER: encoder, **{name: model.to_layer(layer_name(name)) for name, model in linear.items()}}
+    layers = {ENCODER: encoder, **{name: model.to_layer(snake_case(name)) for name, model in linear.items()}}
     # Without a weight a member would cost every night as much as with one.
     return build_risk_model(
         [layers[name] for name in stack.used], list(stack.used.values()), stack.intercept, max_history
     )
-
-
-def layer_name(member: str) -> str:
-    """Keras names hold no spaces."""
-    return member.replace(" ", "_").replace("-", "_")

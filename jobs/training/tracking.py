@@ -18,28 +18,39 @@ import keras
 import mlflow
 
 from jobs.evaluation import plots
-from jobs.evaluation.model_card import write_model_card
-from jobs.export.engine_files import SAVED_MODEL, write_engine_files
-from jobs.runs.artifacts import ENCODERS, MODEL_ARTIFACT, MODEL_CARD, OF_ALL_USERS, of_fold
-from jobs.runs.log import key, log_figures, log_intervals
-from jobs.sequences.tokenizer_files import VOCABULARY_FILE, read_vocabulary
+from jobs.evaluation.baseline import BAG_OF_APPS_BASELINE, NGRAMS_BASELINE
+from jobs.evaluation.model_card import CardSubject, write_model_card
+from jobs.evaluation.report import Report
+from jobs.export.engine_files import write_engine_files
+from jobs.runs.log import log_figures, log_intervals
+from jobs.runs.names import (
+    ENCODERS,
+    MODEL_ARTIFACT,
+    MODEL_CARD,
+    OF_ALL_USERS,
+    of_fold,
+    penalty_parameter,
+    snake_case,
+)
+from jobs.sequences.tokenizer_files import read_tokenizer
 from jobs.training.curves import draw_learning_curve
 from jobs.training.fit.classifier import Epoch
+from jobs.training.measuring import ENCODER_ALONE, MODEL, WITHOUT_ENCODER
 from jobs.training.recipe import Trained
-from jobs.training.report import MODEL, Report
 from jobs.training.settings import TrainingSettings
+from jobs.training.stacking import Stack
 from jobs.training.start.warm_start import Earlier
-from jobs.training_set.examples import TrainingSet
 from jobs.training_set.splits import Split
 from jobs.training_set.trained_on import TRAINED_ON_FILE, TrainedOn
+from model_registry.model_folder import EXTRA_ASSETS, SAVED_MODEL
 
 # Prefix of each model's metrics; the pipeline's own has none.
 PREFIXES = {
     MODEL: "test",
-    "bag of apps baseline": "baseline_test",
-    "3-grams baseline": "ngram_baseline_test",
-    "model without encoder": "without_encoder_test",
-    "encoder alone": "encoder_alone_test",
+    BAG_OF_APPS_BASELINE: "baseline_test",
+    NGRAMS_BASELINE: "ngram_baseline_test",
+    WITHOUT_ENCODER: "without_encoder_test",
+    ENCODER_ALONE: "encoder_alone_test",
 }
 
 
@@ -75,9 +86,13 @@ def log_trained(trained: Trained) -> None:
     mlflow.log_params(
         {"vocabulary_size": tokenizer.vocabulary.size, "reads_sessions": tokenizer.reads_sessions}
     )
-    mlflow.log_params({f"c_{key(name)}": model.c for name, model in trained.linear.items()})
-    mlflow.log_metrics({f"weight_{key(name)}": weight for name, weight in trained.stack.weights.items()})
-    mlflow.log_metrics({f"held_out_auc_{key(name)}": auc for name, auc in trained.held_out_auc.items()})
+    mlflow.log_params({penalty_parameter(name): model.c for name, model in trained.linear.items()})
+    mlflow.log_metrics(
+        {f"weight_{snake_case(name)}": weight for name, weight in trained.stack.weights.items()}
+    )
+    mlflow.log_metrics(
+        {f"held_out_auc_{snake_case(name)}": auc for name, auc in trained.held_out_auc.items()}
+    )
     mlflow.log_metric("best_steps", trained.held_out.best_steps)
 
 
@@ -86,7 +101,7 @@ def log_report(report: Report, trained: Trained) -> None:
     for name, measured in report.metrics.items():
         log_intervals(f"{PREFIXES[name]}_", measured)
     for name, differences in report.differences.items():
-        log_intervals(f"ahead_of_{key(name)}_", differences)
+        log_intervals(f"ahead_of_{snake_case(name)}_", differences)
     log_figures(
         {
             "roc": plots.draw_roc(report.labels, report.probabilities),
@@ -121,13 +136,13 @@ def load_earlier(model_name: str, version: int) -> Earlier:
     """
     run_id = mlflow.MlflowClient().get_model_version(model_name, str(version)).run_id
     with TemporaryDirectory(prefix="earlier_") as scratch:
-        encoders, vocabulary = (
+        encoders, extra_assets = (
             Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path, dst_path=scratch))
-            for path in (ENCODERS, f"{SAVED_MODEL}/{VOCABULARY_FILE}")
+            for path in (ENCODERS, f"{SAVED_MODEL}/{EXTRA_ASSETS}")
         )
         folds = len(list(encoders.glob(of_fold("*"))))
         return Earlier(
-            vocabulary=read_vocabulary(vocabulary),
+            vocabulary=read_tokenizer(extra_assets.parent).vocabulary,
             encoder=keras.models.load_model(encoders / OF_ALL_USERS),
             fold_encoders=[
                 keras.models.load_model(encoders / of_fold(number)) for number in range(1, folds + 1)
@@ -151,40 +166,24 @@ def log_models(trained: Trained) -> None:
         mlflow.log_artifacts(scratch)
 
 
-def log_model_card(
-    report: Report,
-    trained: Trained,
-    training_set: TrainingSet,
-    split: Split,
-    settings: TrainingSettings,
-    model_name: str,
-    warm_start_version: int | None,
-) -> None:
+def describe_weights(stack: Stack) -> dict[str, float]:
+    """Weight of each member, as a model card shows it."""
+    return {f"weight of {name}": round(weight, 4) for name, weight in stack.weights.items()}
+
+
+def describe_split(split: Split) -> dict[str, dict[str, object]]:
+    """Counts, bad rate and dates of each part, as a model card shows them."""
+    return {
+        name: {
+            "users": part.users,
+            "examples": len(part),
+            "bad rate": round(float(part.labels.mean()), 4),
+            "labels as of": f"{part.as_of.min().astype('M8[D]')} to {part.as_of.max().astype('M8[D]')}",
+        }
+        for name, part in (("training", split.train), ("test", split.test))
+    }
+
+
+def log_model_card(subject: CardSubject, report: Report) -> None:
     """Store `model_card.md`, written from the figures of this run."""
-    run = mlflow.active_run()
-    card = write_model_card(
-        model_name=model_name,
-        run_id=run.info.run_id if run else "",
-        facts=training_set.facts,
-        split_method=split.method,
-        split={
-            name: {
-                "users": part.users,
-                "examples": len(part),
-                "bad rate": round(float(part.labels.mean()), 4),
-                "labels as of": f"{part.as_of.min().astype('M8[D]')} to {part.as_of.max().astype('M8[D]')}",
-            }
-            for name, part in (("training", split.train), ("test", split.test))
-        },
-        parameters={
-            **describe_settings(settings),
-            "started from version": warm_start_version,
-            **{f"weight of {name}": round(weight, 4) for name, weight in trained.stack.weights.items()},
-        },
-        metrics=report.metrics,
-        differences=report.differences,
-        deciles=report.deciles,
-        slices=report.slices,
-        classification=report.classification,
-    )
-    mlflow.log_text(card, MODEL_CARD)
+    mlflow.log_text(write_model_card(subject, report), MODEL_CARD)

@@ -24,6 +24,7 @@ from model_registry.errors import (
     VersionNotPushedError,
 )
 from model_registry.hashing import folder_sha256
+from model_registry.model_folder import SAVED_MODEL
 from model_registry.tracking.comparisons import (
     CHALLENGER_SHA256_TAG,
     CHALLENGER_TAG,
@@ -38,7 +39,6 @@ from model_registry.tracking.mlflow_errors import fail_within_seconds, is_missin
 from model_registry.tracking.packaging import log_pyfunc_model
 from model_registry.versions import ModelVersion, PinnedModel
 
-SAVED_MODEL = "saved_model"  # artifact folder of the training run
 SHA256_TAG = "sha256"
 HDFS_URI_TAG = "hdfs_uri"
 CHALLENGER = "challenger"  # the newest pushed version

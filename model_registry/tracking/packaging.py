@@ -13,6 +13,8 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import Array
 
+from model_registry.model_folder import SAVED_MODEL, VOCABULARY_FILE
+
 WRAPPER = Path(__file__).with_name("pyfunc_model.py")
 
 SIGNATURE = ModelSignature(
@@ -35,7 +37,7 @@ def log_pyfunc_model(run_id: str, name: str, saved_model: Path) -> str:
         run_id=run_id,
         name=name,
         python_model=str(WRAPPER),
-        artifacts={"saved_model": str(saved_model)},
+        artifacts={SAVED_MODEL: str(saved_model)},
         signature=SIGNATURE,
         input_example=input_example(saved_model),
         pip_requirements=pip_requirements(),
@@ -45,7 +47,7 @@ def log_pyfunc_model(run_id: str, name: str, saved_model: Path) -> str:
 
 def input_example(saved_model: Path) -> pd.DataFrame:
     """One user with the vocabulary's first two apps."""
-    vocabulary = Path(saved_model, "assets.extra", "vocabulary.txt").read_text(encoding="utf-8").split("\n")
+    vocabulary = Path(saved_model, VOCABULARY_FILE).read_text(encoding="utf-8").split("\n")
     apps = [app_id for app_id in vocabulary if app_id][:2]
     return pd.DataFrame({"app_ids": [apps], "begins_session": [[True, False][: len(apps)]]})
 

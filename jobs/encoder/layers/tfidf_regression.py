@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from jobs.encoder.ngram_hash import count_features, hash_ngrams
 from jobs.encoder.tensor import Shape, Tensor
-from jobs.encoder.tokens import PAD_TOKEN_ID
+from jobs.encoder.tokens import PAD_TOKEN_ID, apps_of
 
 
 @keras.saving.register_keras_serializable(package="risk_encoder")
@@ -73,7 +73,7 @@ class TfidfRegression(keras.layers.Layer):
 
     def contributions(self, token_ids: Tensor) -> Tensor:
         """Part of each install in the logit, `(batch, sequence)`; installs of an n-gram share its part."""
-        token_ids = ops.abs(token_ids)
+        token_ids = apps_of(token_ids)
         weights, squared_length = 0.0, 0.0
         for order in range(1, self.max_order + 1):
             features, occurs = self._find_ngrams(token_ids, order)

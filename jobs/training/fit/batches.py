@@ -19,7 +19,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
 
-from jobs.encoder.tokens import PAD_TOKEN_ID, UNKNOWN_TOKEN_ID
+from jobs.encoder.tokens import PAD_TOKEN_ID, UNKNOWN_TOKEN_ID, apps_of, begins_session, mark_session_starts
 from jobs.errors import DataError
 from jobs.sequences.batching import shuffle_into_batches
 from jobs.sequences.token_sequences import TokenSequences
@@ -129,7 +129,9 @@ def drop_installs(
     if share == 0.0:
         return token_ids
     dropped = (random.random(token_ids.shape) < share) & (token_ids != PAD_TOKEN_ID)
-    return np.where(dropped, np.sign(token_ids) * np.int32(UNKNOWN_TOKEN_ID), token_ids)
+    return mark_session_starts(
+        np.where(dropped, np.int32(UNKNOWN_TOKEN_ID), apps_of(token_ids)), begins_session(token_ids)
+    )
 
 
 def class_weights(labels: NDArray[np.int8], options: TrainingOptions) -> dict[int, float] | None:

@@ -62,7 +62,7 @@ def count_neighbours(tokens: TokenSequences, vocabulary_size: int) -> csr_matrix
     """How often two tokens occur within WINDOW installs of a user, nearer ones counting more; symmetric."""
     counts = csr_matrix((vocabulary_size, vocabulary_size))
     for part in tokens.chunks():
-        user, values = np.repeat(np.arange(len(part)), part.lengths), np.abs(part.values)
+        user, values = np.repeat(np.arange(len(part)), part.lengths), part.tokens
         neighbours = []
         for distance in range(1, WINDOW + 1):
             same_user = user[distance:] == user[:-distance]

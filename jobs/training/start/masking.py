@@ -11,7 +11,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.encoder.tokens import FIRST_APP_TOKEN_ID, MASK_TOKEN_ID, PAD_TOKEN_ID
+from jobs.encoder.tokens import (
+    FIRST_APP_TOKEN_ID,
+    MASK_TOKEN_ID,
+    PAD_TOKEN_ID,
+    apps_of,
+    begins_session,
+    mark_session_starts,
+)
 
 MASKED = 0.8  # of the hidden installs; of the others one half becomes a random app, one half stays
 RANDOM = 0.1
@@ -38,7 +45,7 @@ def mask_tokens(
     positions = order[:, : max(counts.max(initial=0), 1)].astype(np.int32)
     is_hidden = np.arange(positions.shape[1]) < counts[:, None]  # (batch, hidden)
     positions = np.where(is_hidden, positions, 0).astype(np.int32)
-    targets = np.take_along_axis(np.abs(token_ids), positions, axis=1)
+    targets = np.take_along_axis(apps_of(token_ids), positions, axis=1)
 
     dice = random.random(positions.shape)
     random_apps = random.integers(FIRST_APP_TOKEN_ID, vocabulary_size, positions.shape)
@@ -46,5 +53,6 @@ def mask_tokens(
     masked = token_ids.copy()
     rows, places = np.nonzero(is_hidden)
     places_in_row = positions[rows, places]
-    masked[rows, places_in_row] = np.sign(token_ids[rows, places_in_row]) * shown[rows, places]
+    hidden = token_ids[rows, places_in_row]
+    masked[rows, places_in_row] = mark_session_starts(shown[rows, places], begins_session(hidden))
     return MaskedTokens(masked, positions, targets, is_hidden.astype(np.float32))

@@ -20,8 +20,8 @@ from jobs.compare_models import Arguments, main, predict_by_bag_of_apps
 from jobs.comparison.holdout import HoldoutError, hash_rows
 from jobs.errors import WrongArgumentsError
 from jobs.evaluation.baseline import fit_baselines
-from jobs.runs.artifacts import ENCODERS
 from jobs.runs.log import log_training_set
+from jobs.runs.names import ENCODERS
 from jobs.sequences.app_sequences import AppSequences
 from jobs.training_set.examples import Examples, TrainingSet
 from jobs.training_set.splits import split_by_user

@@ -1,14 +1,16 @@
 """The model card holds what it was given, and no figure of its own."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from jobs.evaluation.classification import classify
+from jobs.evaluation.classification import Classification, classify
 from jobs.evaluation.intervals import Bootstrap, Difference, Interval
-from jobs.evaluation.model_card import write_model_card
+from jobs.evaluation.model_card import CardSubject, write_model_card
+from jobs.evaluation.report import Report
 from jobs.evaluation.slices import slice_metrics
 
 LABELS = np.tile([0, 0, 1], 40).astype(np.int8)
@@ -27,33 +29,40 @@ SECTIONS = [
     "Caveats and recommendations",
 ]
 
+SUBJECT = CardSubject(
+    model_name="risk_encoder",
+    run_id="3f2a",
+    parameters={"hidden_dim": 64},
+    facts={"table": "risk.install_sessions", "snapshot_id": "8124", "first_landing_day": "2026-01-01"},
+    split_method="by a hash of the user id",
+    split={"train": {"users": 600, "examples": 610}, "test": {"users": 200, "examples": 204}},
+)
+REPORT = Report(
+    labels=LABELS,
+    probabilities={"encoder": SCORES},
+    metrics={
+        "encoder": {"auc": Interval(0.81234, 0.7951, 0.8302)},
+        "bag of apps": {"auc": Interval(0.7911, 0.771, 0.811), "brier": Interval(0.131, 0.121, 0.141)},
+    },
+    differences={
+        "bag of apps": {
+            "auc": Difference(0.0212, 0.0102, 0.0322, 0.0055, 1.0),
+            "brier": Difference(-0.0013, -0.004, 0.0011, 0.0014, 0.8),
+            "log_loss": Difference(-0.01, -0.02, -0.005, 0.004, 1.0),
+        }
+    },
+    deciles=BOOTSTRAP.deciles(SCORES),
+    slices=slice_metrics(
+        BOOTSTRAP, SCORES, np.full(120, 7), np.zeros(120), np.full(120, np.datetime64("2026-01-31"))
+    ),
+    classification=classify(LABELS, SCORES, threshold=0.4321),
+    confusing=pd.DataFrame(),
+)
 
-def card(**changes: object) -> str:
+
+def card(subject: CardSubject = SUBJECT, report: Report = REPORT) -> str:
     """A card of made-up figures."""
-    arguments = {
-        "model_name": "risk_encoder",
-        "run_id": "3f2a",
-        "facts": {"table": "risk.install_sessions", "snapshot_id": "8124", "first_landing_day": "2026-01-01"},
-        "split_method": "by a hash of the user id",
-        "split": {"train": {"users": 600, "examples": 610}, "test": {"users": 200, "examples": 204}},
-        "parameters": {"hidden_dim": 64},
-        "metrics": {
-            "encoder": {"auc": Interval(0.81234, 0.7951, 0.8302)},
-            "bag of apps": {"auc": Interval(0.7911, 0.771, 0.811), "brier": Interval(0.131, 0.121, 0.141)},
-        },
-        "differences": {
-            "bag of apps": {
-                "auc": Difference(0.0212, 0.0102, 0.0322, 0.0055, 1.0),
-                "brier": Difference(-0.0013, -0.004, 0.0011, 0.0014, 0.8),
-                "log_loss": Difference(-0.01, -0.02, -0.005, 0.004, 1.0),
-            }
-        },
-        "deciles": BOOTSTRAP.deciles(SCORES),
-        "slices": slice_metrics(
-            BOOTSTRAP, SCORES, np.full(120, 7), np.zeros(120), np.full(120, np.datetime64("2026-01-31"))
-        ),
-    }
-    return write_model_card(**{**arguments, **changes})
+    return write_model_card(subject, report)
 
 
 def section(text: str, title: str) -> str:
@@ -100,15 +109,14 @@ def test_deciles_and_slices_are_tables_with_dashes_where_nothing_is_known():
     assert "nan" not in text
 
 
-def test_a_threshold_is_there_when_a_classification_is():
-    assert "Threshold" not in card()
-    text = card(classification=classify(LABELS, SCORES, threshold=0.4321))
-    assert "Threshold: users at or above 0.4321 are taken for bad." in text
+def test_the_threshold_and_what_it_makes_of_users_are_there():
+    text = card()
+    assert "Threshold: users at or above 0.4321 are classified as bad." in text
     assert re.search(r"\| is bad \| \d+ \| \d+ \|\n", section(text, "At the threshold"))
 
 
 def test_without_baselines_there_is_no_comparison():
-    assert "Model minus baseline" not in card(differences={})
+    assert "Model minus baseline" not in card(report=replace(REPORT, differences={}))
 
 
 def test_limits_and_licence_are_said():
@@ -124,22 +132,20 @@ def test_limits_and_licence_are_said():
 
 
 def test_no_figure_is_the_cards_own():
+    rates = {"precision": 7.0, "recall": 7.0, "f1-score": 7.0}
+    sevens = Classification(7.0, np.full((2, 2), 7), {"good": rates, "bad": rates}, "")
     deciles, slices = (pd.DataFrame(columns=columns) for columns in (["decile"], ["slicing"]))
     text = card(
-        facts={},
-        split={},
-        parameters={},
-        metrics={},
-        differences={},
-        deciles=deciles,
-        slices=slices,
-        run_id="run",
+        CardSubject("risk_encoder", "run", parameters={}, facts={}, split_method="", split={}),
+        replace(REPORT, metrics={}, differences={}, deciles=deciles, slices=slices, classification=sevens),
     )
-    # What is left: the level of the intervals, the label that is scored, names.
-    assert re.findall(r"[-+]?\d[\d.,]*%?", text.replace("F1", "").replace("Apache-2.0", "")) == ["1", "95%"]
+    figures = re.findall(r"[-+]?\d[\d.,]*%?", text.replace("F1", "").replace("Apache-2.0", ""))
+    # Beside the sevens: the level of the intervals, and the label that is scored.
+    assert set(figures) == {"1", "95%", "7", "7.000", "7.0000"}
 
 
 @pytest.mark.parametrize("value", ["a|b", "a\nb"])
 def test_values_cannot_break_a_table(value):
-    assert len(section(card(facts={"table": value}), "Training data").splitlines()) == 3
-    assert re.search(r"\| table \| a(\\\|| )b \|", card(facts={"table": value}))
+    table = section(card(replace(SUBJECT, facts={"table": value})), "Training data")
+    assert len(table.splitlines()) == 3
+    assert re.search(r"\| table \| a(\\\|| )b \|", table)

@@ -107,7 +107,7 @@ def test_a_recipe_reads_sessions_only_if_they_group_installs(starts, reads_sessi
     prepared = prepare(examples, TrainingSettings())
     found, data = prepared.tokenizer, prepared.users
     assert found.reads_sessions == reads_sessions
-    assert (data.tokens.values < 0).any() == reads_sessions
+    assert data.tokens.begins_session.any() == reads_sessions
 
 
 @given(st.lists(INSTALLS, max_size=6), st.integers(1, 5))
