@@ -112,6 +112,17 @@ def champion(cluster: Cluster, landed: list[date]) -> PinnedModel:  # noqa: ARG0
 
 
 @pytest.fixture(scope="session")
+def published(cluster: Cluster, landed: list[date], champion: PinnedModel) -> list[date]:  # noqa: ARG001
+    """The last three landed days, scored by one backfill through Airflow."""
+    days = landed[1:]
+    airflow = cluster.airflow
+    airflow.unpause("nightly_scoring")
+    airflow.backfill("nightly_scoring", days[0].isoformat(), days[-1].isoformat(), max_active_runs=3)
+    follow(airflow, cluster.layout, "nightly_scoring", lambda run: run["run_type"] == "backfill", 3, 1200)
+    return days
+
+
+@pytest.fixture(scope="session")
 def spark(cluster: Cluster) -> Iterator[SparkSession]:
     """A session on YARN in client mode, with the cluster's own spark-defaults, as jobs have."""
     os.environ |= client_environment(cluster.layout)

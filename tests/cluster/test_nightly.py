@@ -15,24 +15,13 @@ from jobs.lake.staging import DuplicatePublishError
 from jobs.lake.tables import TablePartition
 from jobs.score_users import main as score_users
 from jobs.score_users import stage
-from local_cluster.demo.watch import follow, last_events, task_log
+from local_cluster.demo.watch import last_events, task_log
 from local_cluster.supervision import wait_until
 from model_registry.versions import PinnedModel
 from tests.cluster.conftest import Cluster
 
 # The first test waits for a training and a backfill of three dates.
 pytestmark = pytest.mark.timeout(2400)
-
-
-@pytest.fixture(scope="module")
-def published(cluster: Cluster, landed: list[date], champion: PinnedModel) -> list[date]:  # noqa: ARG001
-    """The last three landed days, scored by one backfill through Airflow."""
-    days = landed[1:]
-    airflow = cluster.airflow
-    airflow.unpause("nightly_scoring")
-    airflow.backfill("nightly_scoring", days[0].isoformat(), days[-1].isoformat(), max_active_runs=3)
-    follow(airflow, cluster.layout, "nightly_scoring", lambda run: run["run_type"] == "backfill", 3, 1200)
-    return days
 
 
 def partition(table: str, ds: date) -> TablePartition:
