@@ -77,7 +77,7 @@ lock: ## resolve pyproject.toml anew into requirements.lock
 	@$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --extra cpu --extra dev --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
 
 screenshots: install ## pictures for the README from a running demo; needs Chromium
-	@$(BIN)/python docs/screenshots.py
+	@$(BIN)/python -m local_cluster.pages.screenshots
 
 bench-quality: install ## AUC of the default recipe beside its baselines on made-up users; result in docs/quality/
 	@$(BIN)/python -m bench.quality
