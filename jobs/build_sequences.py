@@ -31,7 +31,7 @@ logger = logging.getLogger("build_sequences")
 
 
 def build_sequences(sessions: DataFrame, window: DayRange, max_sequence_length: int) -> DataFrame:
-    """Make one row of `user_sequences` (without `ds`) for each user with an install that landed in the window."""
+    """Make the rows of `user_sequences` (without `ds`): one for each user with an install in the window."""
     installs = list_installs(keep_landed_in(sessions, window), "user_id")
     return collect_sequences(installs, ["user_id"], max_sequence_length)
 
@@ -40,24 +40,24 @@ def main(
     sessions: Annotated[str, typer.Option(help="table of sessions: risk.install_sessions")],
     sequences: Annotated[
         TablePartition,
-        typer.Option(parser=TablePartition.parse, metavar="TABLE/ds=DAY", help="what is written"),
+        typer.Option(parser=TablePartition.parse, metavar="TABLE/ds=DAY", help="partition to write"),
     ],
     landing_root: Annotated[str, typer.Option(help="folder of the landing days: hdfs://…/landing/installs")],
     receipts_root: Annotated[
         str, typer.Option(help="folder of receipts: hdfs://…/receipts/extract_sessions")
     ],
     lookback_days: Annotated[
-        int, typer.Option(min=1, help="landing days of the window, the written day included")
+        int, typer.Option(min=1, help="landing days to look back over, the written day included")
     ] = LOOKBACK_DAYS,
     max_sequence_length: Annotated[
-        int, typer.Option(min=1, help="installs kept of a user, the last ones")
+        int, typer.Option(min=1, help="installs to keep of each user, the last ones")
     ] = MAX_SEQUENCE_LENGTH,
 ) -> None:
     """Build the sequences of one landing day; a rerun replaces them."""
     window = DayRange(sequences.ds - timedelta(days=lookback_days - 1), sequences.ds)
     spark = SparkSession.builder.appName(f"build_sequences {sequences.ds}").getOrCreate()
     ensure_tables(spark)
-    # First the receipts, then the sessions: a receipt is written after its sessions.
+    # Receipts are checked before sessions are read: a receipt is written after its sessions.
     require_receipts(HadoopFiles(spark), landing_root, receipts_root, window)
     built = build_sequences(spark.table(f"{CATALOG}.{sessions}"), window, max_sequence_length)
     sequences.overwrite_with(built)

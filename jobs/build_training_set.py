@@ -1,4 +1,4 @@
-"""Join labels to what was known of their users at the time: the training set of one date.
+"""Build the training set of one date: each label with the installs that were known at its time.
 
 In   landing/labels/            u1,1,2026-01-31,2026-03-02T09:00:00Z
      risk.install_sessions      at one snapshot, which the facts below name
@@ -6,8 +6,8 @@ Out  <output>/part-….parquet    u1, 1, 2026-01-31 00:00, ["maps", "chat"], [20
      <output>/_training_set.json, written last
          {"table": "risk.install_sessions", "snapshot_id": "8120…", "training_date": "2026-03-31", "examples": 4000, …}
 
-A label sees only installs that had happened before its `as_of` and that had landed by the end of that UTC day, and
-is used only if it was observed by the end of the training date: nothing that was unknown then can leak in.
+A label sees only installs that had happened before its `as_of` and had landed by the end of that UTC day. It is
+used only if it was observed by the end of the training date. So nothing that was unknown then can leak in.
 """
 
 import json
@@ -39,22 +39,22 @@ logger = logging.getLogger("build_training_set")
 
 
 class NothingToLearnError(DataError):
-    """No label can be used, or all that can are the same."""
+    """No label can be used, or all usable labels are the same."""
 
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """What became of the labels: each is an example or in one of the last three counts."""
+    """Counts of labels: each label is an example or in one of the last three counts."""
 
     examples: int
     positives: int  # examples of label 1
     labels: int
     labels_not_yet_observed: int
     labels_superseded: int  # by one observed later, for the same user and as_of
-    labels_without_installs: int  # none that was known at as_of
+    labels_without_installs: int  # no install was known at as_of
 
     def check(self, days: str) -> None:
-        """Raise NothingToLearnError, telling `days`, unless there are examples of label 0 and of label 1."""
+        """Raise NothingToLearnError, with `days` in it, unless there are examples of label 0 and of label 1."""
         if 0 < self.positives < self.examples:
             return
         found = (
@@ -62,9 +62,10 @@ class LabelCounts:
         )
         raise NothingToLearnError(
             f"expected examples of label 0 and of label 1, but {found}: of {self.labels} labels "
-            f"{self.labels_not_yet_observed} were observed after the training date, {self.labels_superseded} were "
-            f"superseded by a later observation, {self.labels_without_installs} have no install that happened before "
-            f"as_of and had landed by the end of that day; {days}"
+            f"{self.labels_not_yet_observed} were observed after the training date, "
+            f"{self.labels_superseded} were superseded by a later observation, "
+            f"{self.labels_without_installs} have no install that happened before as_of and had landed "
+            f"by the end of that day; {days}"
         )
 
 
@@ -74,7 +75,7 @@ def keep_observed(labels: DataFrame, training_date: date) -> DataFrame:
 
 
 def find_as_of_days(labels: DataFrame) -> DayRange | None:
-    """The first and the last day of any `as_of`, UTC; None when there are no labels."""
+    """Find the first and the last day of any `as_of`, UTC; None if there are no labels."""
     as_of_day = F.to_date("as_of")
     days = labels.agg(F.min(as_of_day).alias("first"), F.max(as_of_day).alias("last")).collect()[0]
     return DayRange(days.first, days.last) if days.first else None
@@ -84,7 +85,8 @@ def known_installs(sessions: DataFrame, labels: DataFrame, lookback_days: int) -
     """Give each label its user's installs that were known at its `as_of`.
 
     Returns:
-        user_id, as_of, label, event_time, app_id; one row per label and install, none for a label without.
+        user_id, as_of, label, event_time, app_id; one row per label and install. A label without installs
+        has no row.
     """
     as_of_day = F.to_date("as_of")
     had_landed = F.col("ds").between(F.date_sub(as_of_day, lookback_days - 1), as_of_day)
@@ -107,7 +109,7 @@ def build_examples(
 def count_labels(
     labels: DataFrame, observed: DataFrame, usable: DataFrame, examples: DataFrame
 ) -> LabelCounts:
-    """Count what became of the labels: each frame was made of the one before it."""
+    """Count labels by what became of them; each frame was made from the one before it."""
     landed, known, current, used = (frame.count() for frame in (labels, observed, usable, examples))
     return LabelCounts(
         examples=used,
@@ -120,7 +122,7 @@ def count_labels(
 
 
 def find_landing_days(sessions: DataFrame) -> dict[str, date | None]:
-    """The first and the last landing day that has sessions; None without sessions."""
+    """Find the first and the last landing day with sessions; both None if there are no sessions."""
     days = sessions.agg(F.min("ds").alias("first_landing_day"), F.max("ds").alias("last_landing_day"))
     return days.collect()[0].asDict()
 
@@ -131,7 +133,7 @@ def main(
     training_date: Annotated[
         date,
         typer.Option(
-            parser=date.fromisoformat, metavar="YYYY-MM-DD", help="labels observed later are unknown"
+            parser=date.fromisoformat, metavar="YYYY-MM-DD", help="labels observed later are left out"
         ),
     ],
     output: Annotated[
@@ -142,10 +144,10 @@ def main(
         str, typer.Option(help="folder of receipts: hdfs://…/receipts/extract_sessions")
     ],
     lookback_days: Annotated[
-        int, typer.Option(min=1, help="landing days up to as_of's own that an example looks at")
+        int, typer.Option(min=1, help="landing days that an example looks back over, as_of's included")
     ] = LOOKBACK_DAYS,
     max_sequence_length: Annotated[
-        int, typer.Option(min=1, help="installs kept of a user, the last ones")
+        int, typer.Option(min=1, help="installs to keep of each user, the last ones")
     ] = MAX_SEQUENCE_LENGTH,
 ) -> None:
     """Build the training set of one date; a rerun replaces the output folder."""
@@ -159,7 +161,10 @@ def main(
     usable = keep_last_observed(observed).persist()
     as_of_days = find_as_of_days(usable)
     if as_of_days is None:
-        raise NothingToLearnError(f"none of {all_labels.count()} labels was observed by {training_date}")
+        raise NothingToLearnError(
+            f"none of {all_labels.count()} labels was observed by {training_date}: "
+            "choose a later training date, or deliver labels that were observed earlier"
+        )
 
     window = DayRange(as_of_days.first - timedelta(days=lookback_days - 1), as_of_days.last)
     require_receipts(files, landing_root, receipts_root, window)
@@ -181,7 +186,7 @@ def main(
         "training_date": training_date,
         **asdict(counts),
     }
-    # Spark's default, INT96, loses the zone for every reader but Spark.
+    # Spark's default, INT96, loses the time zone for every reader except Spark.
     spark.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
     examples.write.parquet(output)
     files.write(f"{output}/{FACTS_FILE}", json.dumps(facts, indent=2, default=str))

@@ -1,4 +1,4 @@
-"""How every job's command line starts and ends.
+"""Start and end of every job's command line.
 
 In   a typed function, whose parameters become the options
 Out  an exit status, and on failure one line, the last of stderr, which SparkSubmitOperator's log still shows:
@@ -25,7 +25,7 @@ from jobs.errors import WrongArgumentsError
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 65  # EX_DATAERR of sysexits.h
-# Characters. A Java error's text holds its whole stack, which is printed above the line already.
+# Characters. A Java error's text holds its whole stack trace, which is already printed above the line.
 LONGEST_UNEXPECTED_MESSAGE = 1000
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -35,14 +35,14 @@ def run_job(main: Callable[..., None], arguments: type[BaseModel] | None = None)
     """Run `main` with the options of the command line, stop Spark if it was started, and exit.
 
     Args:
-        arguments: where `main` takes one argument of this type, whose fields are the options. Without it they are
-            the parameters of `main`.
+        arguments: type of the one argument that `main` takes; its fields are the options. Without it, the
+            parameters of `main` are the options.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("py4j").setLevel(logging.WARNING)
     try:
         if arguments is None:
-            # Without rich markup a wrong option is told in a plain last line, too.
+            # Without rich markup, a usage error also ends in a plain line.
             app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
             app.command()(main)
             app(standalone_mode=True)  # exits by SystemExit: 0 when done, 2 on wrong options
@@ -64,22 +64,22 @@ def parse(arguments: type[Model], command_line: list[str] | None = None) -> Mode
     """Read options `--encoder.hidden-dim 32` into a model's fields; `--help` prints them and exits.
 
     Raises:
-        WrongArgumentsError: values that the model refuses, each named.
-        SystemExit: 2 on options that it does not have.
+        WrongArgumentsError: the model refuses values; the message names each.
+        SystemExit: 2 on options that the model does not have.
     """
     try:
         return CliApp.run(arguments, command_line)
     except ValidationError as error:
-        told = (
-            f"{'.'.join(map(str, one['loc']))} {one['msg'].removeprefix('Value error, ')}"
-            + (f", got {one['input']!r}" if isinstance(one["input"], str | int | float) else "")
-            for one in error.errors()
+        refused_values = (
+            f"{'.'.join(map(str, detail['loc']))} {detail['msg'].removeprefix('Value error, ')}"
+            + (f", got {detail['input']!r}" if isinstance(detail["input"], str | int | float) else "")
+            for detail in error.errors()
         )
-        raise WrongArgumentsError("; ".join(told)) from error
+        raise WrongArgumentsError("; ".join(refused_values)) from error
 
 
 def is_refused(error: Exception) -> bool:
-    """Say whether the error declares itself `retryable = False`, as DataError and some registry errors do."""
+    """Return whether the error has `retryable = False`, as DataError and some registry errors have."""
     return getattr(error, "retryable", True) is False
 
 
@@ -94,7 +94,7 @@ def failure_line(job: str, error: Exception) -> str:
 def stop_spark(silence_its_log: bool = False) -> None:
     """Stop the active Spark session, if this process ever started one.
 
-    `silence_its_log` turns the JVM's log off first: its shutdown would write below the reason of a failure.
+    `silence_its_log` turns the JVM's log off first: its shutdown would write below the line of the failure.
     """
     if "pyspark.sql" not in sys.modules:  # jobs without Spark do not pay for its import
         return
@@ -108,5 +108,5 @@ def stop_spark(silence_its_log: bool = False) -> None:
         if silence_its_log:
             spark.sparkContext.setLogLevel("OFF")
         spark.stop()
-    except (Py4JError, OSError) as error:  # the JVM is gone already
+    except (Py4JError, OSError) as error:  # the JVM has already ended
         logging.getLogger(__name__).warning("Spark did not stop cleanly: %s", type(error).__name__)

@@ -1,4 +1,4 @@
-"""Files on whatever filesystem the cluster uses, through the JVM's own Hadoop FileSystem.
+"""Files on the cluster's filesystem, through the Hadoop FileSystem of Spark's own JVM.
 
 In   URIs: hdfs://127.0.0.1:8020/landing/installs/ds=2026-01-31
 Out  listings, the first line or the schema of a file, small files written in one atomic step
@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 class Entry:
     """One entry of a folder."""
 
-    uri: str  # as it is called, without percent-encoding
+    uri: str  # not percent-encoded
     size: int  # bytes
     is_folder: bool
 
@@ -35,7 +35,7 @@ class HadoopFiles:
         self._conf: Any = spark._jsc.hadoopConfiguration()
 
     def _open(self, uri: str) -> Any:
-        """Open a file for reading, decompressed as its name says."""
+        """Open a file for reading, decompressed if its name ends in a known suffix such as `.gz`."""
         path = self._path(uri)
         stream = path.getFileSystem(self._conf).open(path)
         codec = self._jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(self._conf).getCodec(path)
@@ -45,7 +45,11 @@ class HadoopFiles:
         return self._jvm.org.apache.hadoop.fs.Path(uri)
 
     def list(self, folder: str) -> list[Entry]:
-        """List a folder's entries in order of their names; raises FileNotFoundError when there is no such folder."""
+        """List a folder's entries in the order of their names.
+
+        Raises:
+            FileNotFoundError: there is no such folder.
+        """
         path = self._path(folder)
         try:
             statuses = path.getFileSystem(self._conf).listStatus(path)
@@ -59,7 +63,10 @@ class HadoopFiles:
         return sorted(entries, key=lambda entry: entry.name)
 
     def first_line(self, uri: str) -> str:
-        """Read the first line that is not blank, decompressed and without a byte order mark; "" when there is none."""
+        """Read the first line that is not blank, decompressed; "" if there is none.
+
+        A byte order mark at its start is left out.
+        """
         lines = self._jvm.java.io.BufferedReader(
             self._jvm.java.io.InputStreamReader(self._open(uri), "UTF-8")
         )
@@ -88,7 +95,7 @@ class HadoopFiles:
             file.close()
 
     def write(self, uri: str, text: str) -> None:
-        """Write a small file so that readers see the old one, or none, or all of the new one."""
+        """Write a small file in one step: readers see the old file, or none, until the new one is whole."""
         folder, name = uri.rsplit("/", 1)
         staged, final = self._path(f"{folder}/.{name}.{uuid4().hex}"), self._path(uri)
         filesystem = final.getFileSystem(self._conf)
@@ -106,6 +113,6 @@ class HadoopFiles:
         )
 
     def delete(self, uri: str) -> None:
-        """Delete a file or a folder with everything in it; no error when there is none."""
+        """Delete a file, or a folder with everything in it; no error if it does not exist."""
         path = self._path(uri)
         path.getFileSystem(self._conf).delete(path, True)

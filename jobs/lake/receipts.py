@@ -1,8 +1,8 @@
-"""Receipts: which landing days have been extracted.
+"""Receipts: a small file for each landing day that has been extracted.
 
 In   folders of landing days      hdfs://…/landing/installs/ds=2026-01-31/
      receipts                     hdfs://…/receipts/extract_sessions/ds=2026-01-31.json, written last by extract_sessions
-Out  nothing when every landed day of a window has its receipt, else an error that names the days without
+Out  nothing if every landed day of a window has its receipt, else an error that names the days without one
 """
 
 import re
@@ -39,13 +39,13 @@ def require_receipts(files: HadoopFiles, landing_root: str, receipts_root: str, 
     missing = sorted(landed - list_days(files, receipts_root))
     if missing:
         raise MissingExtractionError(
-            f"{len(missing)} of the {len(landed)} days that landed from {window} have no receipt in {receipts_root}: "
-            f"{', '.join(map(str, missing))}; run extract_sessions for them first"
+            f"{len(missing)} of the {len(landed)} days that landed from {window} have no receipt "
+            f"in {receipts_root}: {', '.join(map(str, missing))}; run extract_sessions for them first"
         )
 
 
 def list_days(files: HadoopFiles, folder: str) -> set[date]:
-    """Read the days out of the names `ds=…` in a folder; none when there is no folder."""
+    """Read the days from the names `ds=…` in a folder; none if the folder does not exist."""
     try:
         entries = files.list(folder)
     except FileNotFoundError:

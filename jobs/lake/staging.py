@@ -1,13 +1,13 @@
-"""Write, audit, publish: scores staged where no reader looks, found again, and made visible in one step.
+"""Write, audit, publish: stage scores where no reader sees them, then make them visible in one step.
 
 In   risk.risk_scores/ds=2026-01-31, its rows, and a write-audit-publish id: nightly-2026-01-31-1
 Out  one staged snapshot that carries the id, 2819138466029160431, and after `publish` the table's current snapshot
 
-    WapIdTakenError         scores are staged under the id already
+    WapIdTakenError         scores are already staged under the id
     StagingOffError         the table would show the scores to readers at once
     NotStagedError          no snapshot carries the id
-    AmbiguousWapIdError     several do, so it cannot say which one is meant
-    DuplicatePublishError   these scores are published already
+    AmbiguousWapIdError     several snapshots carry the id, so it does not name one of them
+    DuplicatePublishError   these scores are already published
     StalePublishError       another run replaced the day's published scores after these were staged
 """
 
@@ -26,7 +26,7 @@ WAP_ID_SETTING = "spark.wap.id"
 
 
 class WapIdTakenError(DataError):
-    """Scores are staged under this id already: a second snapshot would make the id ambiguous."""
+    """Scores are already staged under this id: a second snapshot would make the id ambiguous."""
 
 
 class StagingOffError(DataError):
@@ -60,20 +60,23 @@ def snapshots_with_wap_id(spark: SparkSession, table: str, wap_id: str) -> list[
 
 
 def check_can_stage(spark: SparkSession, scores: TablePartition, wap_id: str) -> None:
-    """Make sure that what is written next stays hidden, under an id that names only it.
+    """Check that the next write stays hidden, and that its id names no other snapshot.
 
     Raises:
-        StagingOffError: without the table property Iceberg ignores the id and writes for all to see.
-        WapIdTakenError: Iceberg stages a second snapshot under the same id, and then publishes neither.
+        StagingOffError: without the table property, Iceberg ignores the id and publishes at once.
+        WapIdTakenError: Iceberg would stage a second snapshot under the id, and then publish neither.
     """
     properties = spark.sql(f"SHOW TBLPROPERTIES {CATALOG}.{scores.table}").collect()
     if ("write.wap.enabled", "true") not in [(row.key, row.value) for row in properties]:
-        raise StagingOffError(f"{scores.table} needs the table property write.wap.enabled=true, set it first")
+        raise StagingOffError(
+            f"{scores.table} needs the table property write.wap.enabled=true, without which readers see scores "
+            "before their audit: set it first"
+        )
     staged = snapshots_with_wap_id(spark, scores.table, wap_id)
     if staged:
         raise WapIdTakenError(
-            f"scores are staged in {scores.table} under wap id {wap_id!r} already (snapshot {staged[0]}): "
-            "give every attempt an id of its own, such as run id and try number"
+            f"scores are already staged in {scores.table} under wap id {wap_id!r} (snapshot {staged[0]}): "
+            "give every attempt its own id, such as run id and try number"
         )
 
 
@@ -91,23 +94,25 @@ def find_staged_snapshot(spark: SparkSession, table: str, wap_id: str) -> int:
     """Find the one snapshot staged under `wap_id`.
 
     Raises:
-        NotStagedError, AmbiguousWapIdError: none, or several.
+        NotStagedError: no snapshot carries the id.
+        AmbiguousWapIdError: several do.
     """
-    found = snapshots_with_wap_id(spark, table, wap_id)
-    if not found:
+    snapshot_ids = snapshots_with_wap_id(spark, table, wap_id)
+    if not snapshot_ids:
         raise NotStagedError(
             f"no snapshot of {table} carries wap id {wap_id!r}: score_users did not finish under that id, "
-            "or the snapshot has expired since; score the day again"
+            "or the snapshot has expired; score the day again"
         )
-    if len(found) > 1:
+    if len(snapshot_ids) > 1:
         raise AmbiguousWapIdError(
-            f"snapshots {found} of {table} all carry wap id {wap_id!r}: score the day again under a new id"
+            f"expected one snapshot of {table} with wap id {wap_id!r}, found {snapshot_ids}: "
+            "score the day again under a new id"
         )
-    return found[0]
+    return snapshot_ids[0]
 
 
 def count_written_rows(spark: SparkSession, table: str, snapshot_id: int) -> dict[date, int]:
-    """Count the rows that a snapshot itself adds to each day, from the table's metadata."""
+    """Count the rows that this snapshot adds to each day, from the table's metadata."""
     added = spark.sql(
         f"SELECT data_file.partition.ds AS ds, sum(data_file.record_count) AS written "
         f"FROM {CATALOG}.{table}.entries VERSION AS OF {snapshot_id} "
@@ -117,7 +122,7 @@ def count_written_rows(spark: SparkSession, table: str, snapshot_id: int) -> dic
 
 
 def read_staged(spark: SparkSession, scores: TablePartition, snapshot_id: int) -> DataFrame:
-    """Read the day as it will be once the snapshot is published."""
+    """Read the day as readers will see it after the snapshot is published."""
     version = spark.sql(f"SELECT * FROM {CATALOG}.{scores.table} VERSION AS OF {snapshot_id}")
     return version.where(F.col("ds") == F.lit(scores.ds))
 
@@ -125,10 +130,10 @@ def read_staged(spark: SparkSession, scores: TablePartition, snapshot_id: int) -
 def publish(spark: SparkSession, scores: TablePartition, wap_id: str) -> int:
     """Make the scores staged under `wap_id` visible and return the table's current snapshot.
 
-    When other days are published at the same moment, Iceberg itself checks and commits again on their result.
+    If other days are published at the same moment, Iceberg checks again and commits on top of them.
 
     Raises:
-        DuplicatePublishError, StalePublishError: readers see what they saw before.
+        DuplicatePublishError, StalePublishError: nothing changes for readers.
     """
     try:
         (published,) = spark.sql(
@@ -144,14 +149,16 @@ def publish(spark: SparkSession, scores: TablePartition, wap_id: str) -> int:
 
 
 def named_publish_error(error: Py4JJavaError, scores: TablePartition, wap_id: str) -> DataError | None:
-    """Choose the error for what Iceberg threw; None for what has no name here, such as HDFS being away."""
+    """Choose the error for what Iceberg threw; None if it has no name here, such as HDFS being down."""
     thrown = error.java_exception.getClass().getSimpleName()
     message = str(error.java_exception.getMessage())
     if thrown in ("DuplicateWAPCommitException", "CherrypickAncestorCommitException"):
-        return DuplicatePublishError(f"wap id {wap_id!r} of {scores} is published already ({message})")
+        return DuplicatePublishError(
+            f"wap id {wap_id!r} of {scores} is already published: nothing to do ({message})"
+        )
     if thrown == "ValidationException" and ("cherry-pick" in message or "Missing required files" in message):
         return StalePublishError(
-            f"{scores} was replaced after wap id {wap_id!r} was staged, which stays staged; "
-            f"score the day again if these scores are the wanted ones ({message})"
+            f"another run replaced {scores} after wap id {wap_id!r} was staged; the staged scores stay "
+            f"unpublished, score the day again if they are the right ones ({message})"
         )
     return None

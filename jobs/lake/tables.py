@@ -35,14 +35,14 @@ COLUMNS = {
         user_id STRING, risk_score DOUBLE, logit DOUBLE, sequence_length INT, unknown_apps INT,
         model_name STRING, model_version INT, model_sha256 STRING, run_id STRING, ds DATE""",
 }
-# Columns of later versions, at the end: tables of earlier ones get them, null in the rows written before.
+# Columns that later versions added, at the end. Existing tables get them, with null in their earlier rows.
 ADDED_COLUMNS = {
     "risk_scores": {"reasons": "ARRAY<STRUCT<app_id: STRING, installs_ago: INT, contribution: DOUBLE>>"}
 }
 EVERY_TABLE = {
     # All rows of a write belong to one ds: the default, a shuffle by partition, would hand them to one task.
     "write.distribution-mode": "none",
-    # Dates that run at once commit to one table; a commit that comes second retries on the newer metadata.
+    # Several dates commit to one table at once; the later commit retries on the newer metadata.
     "commit.retry.num-retries": "20",
 }
 # Scores are staged, audited and then published (https://iceberg.apache.org/docs/latest/branching/).
@@ -112,19 +112,19 @@ def ensure_tables(spark: SparkSession) -> None:
 
 
 def add_column(spark: SparkSession, table: str, column: str, column_type: str) -> None:
-    """Add the column unless the table has it."""
+    """Add the column if the table lacks it."""
     if column in spark.table(table).columns:
         return
     try:
         spark.sql(f"ALTER TABLE {table} ADD COLUMN {column} {column_type}")
     except (PySparkException, Py4JJavaError):
         spark.catalog.refreshTable(table)
-        if column not in spark.table(table).columns:  # otherwise another date was faster
+        if column not in spark.table(table).columns:  # otherwise another date's job has just added it
             raise
 
 
 def current_snapshot(spark: SparkSession, table: str) -> str:
-    """The id of the table's current snapshot.
+    """Read the id of the table's current snapshot.
 
     Raises:
         NeverWrittenError: nothing was ever written to the table.

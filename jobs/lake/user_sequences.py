@@ -1,4 +1,4 @@
-"""A user's last installs, out of the sessions of many landing days.
+"""A user's last installs, from the sessions of many landing days.
 
 In   risk.install_sessions   u1, 0, …, ["maps", "chat"], [10:00:00, 10:04:10], ds=2026-01-30
 Out  one row per user        u1, ["maps", "chat", "bank"], [10:00:00, 10:04:10, 22:15:00], 3
@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from jobs.lake.receipts import DayRange
 
 LOOKBACK_DAYS = 365
-MAX_SEQUENCE_LENGTH = 2_048  # what the model reads of a user by default: `recipe.max_history`
+MAX_SEQUENCE_LENGTH = 2_048  # installs that the model reads by default: `recipe.max_history`
 
 
 def keep_landed_in(sessions: DataFrame, window: DayRange) -> DataFrame:
@@ -21,7 +21,7 @@ def keep_landed_in(sessions: DataFrame, window: DayRange) -> DataFrame:
 
 
 def list_installs(sessions: DataFrame, *keys: str) -> DataFrame:
-    """Make one row for each install of the sessions: `keys`, event_time, app_id."""
+    """Make one row of each install of the sessions: `keys`, event_time, app_id."""
     install = F.explode(F.arrays_zip("event_times", "app_ids"))
     exploded = sessions.select(*keys, install.alias("install"))
     return exploded.select(
@@ -35,7 +35,7 @@ def collect_sequences(installs: DataFrame, keys: list[str], max_sequence_length:
     Returns:
         `keys`, app_ids and event_times (parallel, first install first), sequence_length (1 to the maximum).
     """
-    # Newest first, so that the last installs are the head, however many there are.
+    # Newest first, so that a slice from the start holds the last installs, however many there are.
     newest_first = F.sort_array(F.collect_set(F.struct("event_time", "app_id")), asc=False)
     kept = F.reverse(F.slice("newest_first", 1, max_sequence_length))
 

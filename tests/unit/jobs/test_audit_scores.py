@@ -1,4 +1,4 @@
-"""Staged scores on a real Iceberg table: which are refused, which are published, and what readers see meanwhile."""
+"""Audit and publishing of staged scores on a real Iceberg table, and what readers see meanwhile."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -40,7 +40,7 @@ def scores_of(ds=DAY):
 
 
 def expect_users(spark, *user_ids, ds=DAY):
-    """Write the day's sequences: those who must get a score."""
+    """Write the day's sequences: the users that must get a score."""
     rows = [(user_id, ["maps"], [], 1) for user_id in user_ids]
     columns = "user_id string, app_ids array<string>, event_times array<timestamp>, sequence_length int"
     sequences_of(ds).overwrite_with(spark.createDataFrame(rows, columns))
@@ -112,7 +112,7 @@ def test_a_refusal_names_id_snapshot_and_every_failed_gate_and_stays_staged(lake
     assert "without a sequence" not in message
 
 
-def test_scores_of_another_day_are_refused_even_if_the_audited_day_looks_well(lake):
+def test_scores_of_another_day_are_refused_even_if_the_audited_day_is_sound(lake):
     for ds in (DAY, NEXT_DAY):
         expect_users(lake, "u1", "u2", ds=ds)
     stage_scores(lake, "yesterday", ("u1", 0.1), ("u2", 0.2))

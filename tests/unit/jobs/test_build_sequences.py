@@ -17,7 +17,7 @@ JANUARY = DayRange(date(2026, 1, 1), date(2026, 1, 31))
 
 
 def session(user, landing_day, *installs):
-    """A session that landed on a day of January 2026, of installs (minute since the year began, app) in order."""
+    """A session that landed on a day of January 2026: (minute since the year began, app), in order."""
     times = [MIDNIGHT + timedelta(minutes=minute) for minute, _ in installs]
     apps = [app for _, app in installs]
     return (user, 0, times[0], times[-1], apps, times, date(2026, 1, landing_day))
@@ -41,12 +41,12 @@ def minutes_since_midnight(time):
     return round((time.astimezone(UTC) - MIDNIGHT).total_seconds() / 60)
 
 
-def test_installs_come_by_time_then_app_whatever_day_they_landed(spark):
+def test_installs_are_ordered_by_time_then_app_whatever_day_they_landed(spark):
     sessions = [session("u1", 2, (30, "z"), (40, "b")), session("u1", 3, (10, "late"), (40, "a"))]
     assert sequences_of(spark, sessions) == {"u1": [(10, "late"), (30, "z"), (40, "a"), (40, "b")]}
 
 
-def test_only_the_last_installs_are_kept_first_one_first(spark):
+def test_only_the_last_installs_are_kept_in_order_of_time(spark):
     sessions = [session("u1", 1, (1, "a"), (2, "b"), (3, "c")), session("u2", 1, (1, "a"))]
     assert sequences_of(spark, sessions, max_sequence_length=2) == {
         "u1": [(2, "b"), (3, "c")],
@@ -63,7 +63,7 @@ def test_the_same_app_at_two_times_counts_twice(spark):
     assert sequences_of(spark, [session("u1", 1, (1, "a"), (9, "a"))]) == {"u1": [(1, "a"), (9, "a")]}
 
 
-def test_days_outside_of_the_window_are_not_seen(spark):
+def test_days_outside_the_window_are_not_read(spark):
     sessions = [session(f"u{day}", day, (1, "a")) for day in (4, 5, 6, 7)]
     window = DayRange(date(2026, 1, 5), date(2026, 1, 6))
     assert sequences_of(spark, sessions, window=window).keys() == {"u5", "u6"}

@@ -27,7 +27,7 @@ def at(text):
 
 
 def session(user, landing_day, *installs):
-    """A session that landed on a day of January 2026, of installs (moment, app) in order."""
+    """A session that landed on a day of January 2026: installs (moment, app), in order."""
     times = [at(moment) for moment, _ in installs]
     return (user, 0, times[0], times[-1], [app for _, app in installs], times, date(2026, 1, landing_day))
 
@@ -56,19 +56,19 @@ def test_what_landed_after_the_day_of_as_of_is_unknown_though_it_happened_before
     assert examples_of(spark, sessions, [("u1", 1, "20 10:00")]) == {("u1", 20): ["landed on the day"]}
 
 
-def test_landing_days_before_the_look_back_are_not_seen(spark):
+def test_landing_days_before_the_look_back_are_not_read(spark):
     sessions = [session("u1", day, (f"{day} 08:00", f"of the {day}th")) for day in (17, 18, 19)]
     examples = examples_of(spark, sessions, [("u1", 1, "20 10:00")], lookback_days=3)
     assert examples == {("u1", 20): ["of the 18th", "of the 19th"]}
 
 
-def test_two_labels_of_a_user_are_two_examples_each_of_its_time(spark):
+def test_two_labels_of_a_user_are_two_examples_each_with_the_installs_of_its_time(spark):
     sessions = [session("u1", 18, ("18 08:00", "a")), session("u1", 20, ("20 08:00", "b"))]
     examples = examples_of(spark, sessions, [("u1", 0, "19 00:00"), ("u1", 1, "21 00:00")])
     assert examples == {("u1", 19): ["a"], ("u1", 21): ["a", "b"]}
 
 
-def test_an_example_keeps_the_last_installs_and_counts_none_twice(spark):
+def test_an_example_keeps_the_last_installs_each_once(spark):
     sessions = [
         session("u1", 18, ("18 08:00", "a"), ("18 09:00", "b"), ("18 09:30", "c")),
         session("u1", 19, ("18 09:30", "c")),
@@ -155,7 +155,7 @@ def test_the_job_writes_examples_and_where_they_come_from(spark, training):
         "u2,1,2026-01-19,2026-01-24",  # changed the day after, and replaced by
         "u2,0,2026-01-19,2026-01-25",
         "u1,1,2026-01-19,2026-02-01",  # not yet known
-        "u9,1,2026-01-19,2026-01-20",  # nobody ever saw this user
+        "u9,1,2026-01-19,2026-01-20",  # a user without any install
     )
     training.build()
     training.build()  # a rerun replaces the folder

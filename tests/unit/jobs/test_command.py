@@ -63,6 +63,6 @@ def test_a_missing_option_exits_with_2_and_is_named_last(monkeypatch, capsys):
     assert capsys.readouterr().err.splitlines()[-1] == "Error: Missing option '--message'."
 
 
-def test_a_refusal_is_told_in_full_and_an_unexpected_error_is_cut():
+def test_a_refusal_is_printed_in_full_and_an_unexpected_error_is_cut():
     assert failure_line("job", DayRefusedError("day " * 1000)).endswith("day")
     assert failure_line("job", ConnectionError("frame " * 1000)).endswith(" …")

@@ -31,11 +31,11 @@ def test_days_on_which_nothing_landed_need_no_receipt(require):
     require([], [])
 
 
-def test_days_outside_of_the_window_do_not_matter(require):
+def test_days_outside_the_window_need_no_receipt(require):
     require(["2025-12-31", "2026-02-01"], [])
 
 
-def test_missing_days_are_all_named_in_order_and_a_retry_may_help(require):
+def test_every_missing_day_is_named_in_order_and_a_retry_may_help(require):
     with pytest.raises(MissingExtractionError, match="2026-01-02, 2026-01-30; run extract_sessions") as error:
         require(["2026-01-30", "2026-01-02", "2026-01-05"], ["2026-01-05"])
     assert getattr(error.value, "retryable", True)

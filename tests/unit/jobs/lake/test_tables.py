@@ -20,7 +20,7 @@ def rejected(spark):
     return TablePartition("risk.rejected_events", date(1999, 1, 1))
 
 
-def test_a_partition_is_parsed_from_its_name_and_prints_as_it():
+def test_a_partition_is_parsed_from_its_name_and_prints_as_the_same_name():
     partition = TablePartition.parse("risk.user_sequences/ds=2026-01-31")
     assert partition == TablePartition("risk.user_sequences", date(2026, 1, 31))
     assert str(partition) == "risk.user_sequences/ds=2026-01-31"
@@ -37,7 +37,7 @@ def test_a_partition_is_parsed_from_its_name_and_prints_as_it():
         "risk.user_sequences; DROP TABLE x/ds=2026-01-31",
     ],
 )
-def test_any_other_name_is_refused_and_repeated(name):
+def test_any_other_name_is_refused_with_the_name_in_the_error(name):
     with pytest.raises(PartitionNameError) as refused:
         TablePartition.parse(name)
     assert repr(name) in str(refused.value)
@@ -72,7 +72,7 @@ def test_tables_may_be_created_by_several_dates_at_once(spark):
     assert {row.tableName for row in spark.sql("SHOW TABLES IN lake.risk").collect()} == set(COLUMNS)
 
 
-def test_days_may_be_overwritten_at_once(spark, rejected):
+def test_several_days_may_be_overwritten_at_once(spark, rejected):
     days = [TablePartition(rejected.table, date(1999, 2, day)) for day in range(1, 5)]
     frame = spark.createDataFrame([("f", "r", "x")], SCHEMA)
     with ThreadPoolExecutor(4) as dates:
