@@ -1,15 +1,16 @@
-"""Score one user and say which installs made the score: `python -m jobs.explain_user --model DIR --apps maps,chat`.
+"""Score one user and explain the score: `python -m jobs.explain_user --model DIR --apps maps,chat`.
 
-In   a SavedModel's folder, or a version of the registry, and the user's apps, first install first: from the command line or
-     from Parquet files with user_id, app_ids and event_times, such as an export of user_sequences or a training set
+In   a SavedModel's folder, or a version of the registry, and the user's apps, first install first: from the
+     command line or from Parquet files with user_id, app_ids and event_times, such as an export of
+     user_sequences or a training set
 Out  user u1: risk score 0.0310, logit -3.4400
      baseline -3.2000, and what each install adds:
        position  app_id            contribution
               2  quick cash             +1.3100
               1  qzx (unknown)          -0.2200
 
-Positions count from 1, the first install. Installs that the model does not read add 0. Apps without times, as on the command
-line, are read as one session.
+Positions count from 1, the first install. Installs that the model does not read add 0. Apps without times, as
+on the command line, are read as one session.
 """
 
 from collections.abc import Iterator
@@ -48,7 +49,7 @@ class ExplainedInstall:
     position: int  # 1 is the user's first install
     app_id: str
     contribution: float
-    unknown: bool  # the model's vocabulary lacks the app
+    unknown: bool  # the app is not in the model's vocabulary
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,9 @@ def explain_user(
     times = None if event_times is None else pa.array([event_times], pa.list_(pa.timestamp("us", "UTC")))
     tokens = model.encode(pa.array([app_ids], pa.list_(pa.string())), times).values
     risk_score, logit = model.predict(tokens[None, :])
-    found = model.explain(tokens[None, :])
+    explanation = model.explain(tokens[None, :])
     unread = len(app_ids) - len(tokens)
-    contributions = [0.0] * unread + found.contributions[0].tolist()
+    contributions = [0.0] * unread + explanation.contributions[0].tolist()
     unknown = [app_id not in model.tokenizer.vocabulary.apps for app_id in app_ids[:unread]]
     unknown += (apps_of(tokens) == UNKNOWN_TOKEN_ID).tolist()
     installs = [
@@ -78,34 +79,36 @@ def explain_user(
         for position, install in enumerate(zip(app_ids, contributions, unknown, strict=True), start=1)
     ]
     installs.sort(key=lambda install: -abs(install.contribution))
-    return ExplainedUser(risk_score.item(), logit.item(), found.baseline_logits.item(), installs)
+    return ExplainedUser(risk_score.item(), logit.item(), explanation.baseline_logits.item(), installs)
 
 
 def read_installs_of(user_id: str, sequences: Path) -> tuple[list[str], list[datetime] | None]:
-    """Read a user's apps, and their times where there are any, from Parquet files; of several rows the longest.
+    """Read a user's apps, and their times if there are any, from Parquet files.
+
+    Of several rows of the user, the longest is read.
 
     Raises:
-        UnreadableSequencesError: there is no Parquet with the columns user_id and app_ids.
+        UnreadableSequencesError: there are no Parquet files with the columns user_id and app_ids.
         NoSuchUserError: no row of this user has app ids.
     """
     try:
         rows = ds.dataset(sequences, format="parquet", partitioning="hive")
         columns = ["app_ids", *(name for name in ["event_times"] if name in rows.schema.names)]
         is_this_user = (pc.field("user_id") == user_id) & pc.field("app_ids").is_valid()
-        found = rows.to_table(columns=columns, filter=is_this_user)
+        of_user = rows.to_table(columns=columns, filter=is_this_user)
     except (OSError, pa.ArrowInvalid, KeyError) as error:
         raise UnreadableSequencesError(
             f"expected Parquet with user_id and app_ids in {sequences}: {error}"
         ) from error
-    if found.num_rows == 0:
+    if of_user.num_rows == 0:
         users = pc.count_distinct(rows.to_table(columns=["user_id"])["user_id"]).as_py()
         raise NoSuchUserError(f"no user {user_id!r} with app_ids in {sequences}, which holds {users:,} users")
-    longest = max(found.to_pylist(), key=lambda row: len(row["app_ids"]))
+    longest = max(of_user.to_pylist(), key=lambda row: len(row["app_ids"]))
     return longest["app_ids"], longest.get("event_times")
 
 
 def render(user: str, explained: ExplainedUser) -> str:
-    """The lines to print."""
+    """Write the score, the baseline and a table of the installs."""
     names = [
         f"{install.app_id} (unknown)" if install.unknown else install.app_id for install in explained.installs
     ]
@@ -124,7 +127,7 @@ def render(user: str, explained: ExplainedUser) -> str:
 
 @contextmanager
 def model_folder(model: Path | None, version: int | None) -> Iterator[Path]:
-    """The folder given, or a verified copy of the registry's version for as long as it is needed."""
+    """Yield the given folder, or a verified temporary copy of the registry's version."""
     if version is None:
         if model is None or not model.is_dir():
             raise WrongArgumentsError(f"expected the folder of a SavedModel, found none at {model}")
@@ -135,14 +138,14 @@ def model_folder(model: Path | None, version: int | None) -> Iterator[Path]:
 
     settings = Settings()
     with TemporaryDirectory(prefix="explain_user_") as scratch:
-        found = connect_tracking(settings).version(version)
-        yield Path(connect_store(settings).pull(found, Path(scratch)))
+        registered = connect_tracking(settings).version(version)
+        yield Path(connect_store(settings).pull(registered, Path(scratch)))
 
 
 def main(
     model: Annotated[Path | None, typer.Option(help="folder of a SavedModel")] = None,
     model_version: Annotated[int | None, typer.Option(min=1, help="or a version of the registry")] = None,
-    apps: Annotated[str | None, typer.Option(help="app ids, comma between, first install first")] = None,
+    apps: Annotated[str | None, typer.Option(help="comma-separated app ids, first install first")] = None,
     user: Annotated[str | None, typer.Option(help="or a user_id of --sequences")] = None,
     sequences: Annotated[
         Path | None, typer.Option(help="Parquet file or folder: user_id, app_ids, event_times")
@@ -150,9 +153,9 @@ def main(
 ) -> None:
     """Print one user's risk score and what each install adds to its logit."""
     if (model is None) == (model_version is None):
-        raise WrongArgumentsError("expected either --model or --model-version")
+        raise WrongArgumentsError("expected either --model or --model-version, got none or both")
     if (apps is None) == (sequences is None) or (sequences is not None and user is None):
-        raise WrongArgumentsError("expected either --apps, or --user and --sequences")
+        raise WrongArgumentsError("expected either --apps, or --user together with --sequences")
     if sequences is not None and user is not None:
         app_ids, event_times = read_installs_of(user, sequences)
     else:

@@ -1,4 +1,4 @@
-"""Turn landing days of raw install logs into sessions, each by itself, and account for every row.
+"""Turn raw install logs into sessions, one landing day at a time, and account for every row.
 
 In   landing/installs/ds=…        {"user_id": "u1", "app_id": "maps", "event_time": "2026-01-31T10:00:00Z"}
 Out  risk.install_sessions ds=…   u1, 0, 10:00:00, 10:04:10, ["maps", "chat"], [10:00:00, 10:04:10]; one row per session
@@ -36,7 +36,7 @@ EXAMPLE_LENGTH = 200  # characters of a bad row that an error shows
 
 
 class TooManyBadRowsError(DataError):
-    """More rows are bad than allowed, so the delivery as a whole is suspect."""
+    """More rows are bad than allowed, so the whole delivery is suspect."""
 
 
 class CountsDisagreeError(DataError):
@@ -45,7 +45,7 @@ class CountsDisagreeError(DataError):
 
 @dataclass(frozen=True)
 class Places:
-    """Where landing days and receipts lie, and the tables that are written to."""
+    """Folders of landing days and of receipts, and the tables to write."""
 
     landing_root: str
     receipts_root: str
@@ -56,7 +56,7 @@ class Places:
 
 @dataclass(frozen=True)
 class Counts:
-    """Where the landed rows of a day went, in rows, and the number of files they came in."""
+    """Counts of a day's landed rows by where they went, and the number of files they came in."""
 
     landed: int
     accepted: int
@@ -75,12 +75,20 @@ class Counts:
         """Raise CountsDisagreeError unless every landed row went to exactly one place."""
         total = self.accepted + self.duplicates + self.not_installs + self.rejected
         if total != self.landed:
-            raise CountsDisagreeError(f"{self}: the right side adds up to {total}, so nothing is published")
+            raise CountsDisagreeError(
+                f"{self}: the right side adds up to {total}, so the job lost or repeated rows; "
+                "nothing is published"
+            )
 
 
 def count_copies(judged: DataFrame) -> DataFrame:
-    """Count how often each good event landed: one row per user_id, app_id, event_time, event_type, with `copies`."""
-    # One shuffle by user serves this grouping, the window of assign_sessions and the grouping of collect_sessions.
+    """Count how often each good event landed.
+
+    Returns:
+        One row per user_id, app_id, event_time and event_type, with `copies`.
+    """
+    # One shuffle by user serves this grouping, the window of assign_sessions and the grouping of
+    # collect_sessions.
     by_user = judged.where(F.col("reason").isNull()).repartition("user_id")
     return by_user.groupBy("user_id", "app_id", "event_time", "event_type").agg(F.count("*").alias("copies"))
 
@@ -132,7 +140,7 @@ def select_rejected(judged: DataFrame) -> DataFrame:
 def count_rows(
     landed: int, files: int, rejected: DataFrame, events: DataFrame, sessions: DataFrame
 ) -> Counts:
-    """Count each part of a day in the frame that holds it, so that `Counts.check` can notice a lost row."""
+    """Count each part of a day in its own frame, so that `Counts.check` can notice a lost row."""
     repeated = events.agg(
         F.coalesce(F.sum(F.col("copies") - 1), F.lit(0)).alias("duplicates"),
         F.count_if(F.col("event_type") != INSTALL).alias("not_installs"),
@@ -149,19 +157,24 @@ def count_rows(
 
 
 def check_bad_share(rejected: DataFrame, landed: int, max_bad_share: float) -> None:
-    """Raise TooManyBadRowsError, with every reason's count and one row, when more than that share of rows is bad."""
+    """Check that at most `max_bad_share` of the rows are bad.
+
+    Raises:
+        TooManyBadRowsError: more are; the message holds each reason's count and one row.
+    """
     by_reason = rejected.groupBy("reason").agg(
         F.count("*").alias("rows"), F.min_by(F.struct("file", "raw"), "raw").alias("example")
     )
-    reasons = by_reason.orderBy(F.desc("rows"), "reason").collect()  # at most as many as there are rules
+    reasons = by_reason.orderBy(F.desc("rows"), "reason").collect()  # one row per rule at most
     bad = sum(reason.rows for reason in reasons)
     if bad <= max_bad_share * landed:
         return
     listed = ", ".join(f"{reason.reason} {reason.rows}" for reason in reasons)
     example = reasons[0].example
     raise TooManyBadRowsError(
-        f"{bad} of {landed} rows ({bad / landed:.1%}) are bad, allowed are {max_bad_share:.1%}, nothing is published: "
-        f"{listed}; for example {reasons[0].reason} in {example.file}: {example.raw[:EXAMPLE_LENGTH]}"
+        f"{bad} of {landed} rows ({bad / landed:.1%}) are bad, allowed are {max_bad_share:.1%}, "
+        f"nothing is published: {listed}; "
+        f"for example {reasons[0].reason} in {example.file}: {example.raw[:EXAMPLE_LENGTH]}"
     )
 
 
@@ -171,8 +184,9 @@ def extract_day(
     """Extract one landing day; a rerun replaces what it wrote.
 
     Raises:
-        DayNotCompleteError: the day has not landed wholly.
-        UnreadableFileError, TooManyBadRowsError, CountsDisagreeError: nothing is published, the receipt is gone.
+        DayNotCompleteError: the day has not landed completely.
+        UnreadableFileError, TooManyBadRowsError, CountsDisagreeError: nothing is published, and the day has
+            no receipt.
     """
     files, receipt = HadoopFiles(spark), f"{places.receipts_root}/ds={ds}.json"
     files.delete(receipt)
@@ -211,16 +225,18 @@ def main(
     counts: Annotated[str, typer.Option(help="table written to: risk.extraction_counts")],
     day: Annotated[
         list[date],
-        typer.Option(parser=date.fromisoformat, metavar="DATE", help="landing day; may be given repeatedly"),
+        typer.Option(
+            parser=date.fromisoformat, metavar="DATE", help="landing day; repeat the option for several"
+        ),
     ],
     max_bad_share: Annotated[
-        float, typer.Option(min=0, max=1, help="of a day's landed rows")
+        float, typer.Option(min=0, max=1, help="largest share of bad rows in a day's delivery")
     ] = MAX_BAD_SHARE,
     session_gap_seconds: Annotated[
         int, typer.Option(min=1, help="idle time that ends a session")
     ] = SESSION_GAP_SECONDS,
 ) -> None:
-    """Validate, deduplicate and sessionize landing days, one after another; the first bad one ends the job."""
+    """Validate, deduplicate and sessionize landing days in order; the job ends at the first that fails."""
     places = Places(landing_root, receipts_root, sessions, rejected, counts)
     spark = SparkSession.builder.appName(f"extract_sessions {min(day)}").getOrCreate()
     ensure_tables(spark)

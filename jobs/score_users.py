@@ -38,13 +38,13 @@ SCORED_COLUMNS = (
     "user_id string, risk_score double, logit double, sequence_length int, unknown_apps int, "
     f"reasons {REASONS_TYPE}"
 )
-# Some seconds of one core: more users would keep cores idle at the end, fewer would start Python workers that
-# spend longer importing TensorFlow than scoring.
+# Some seconds of one core. With more users per task, cores would be idle at the end; with fewer, Python workers
+# would spend longer importing TensorFlow than scoring.
 USERS_PER_TASK = 25_000
 
 
 class NoUsersError(DataError):
-    """The day has no sequences, so there is nobody to score."""
+    """The day has no sequences, so there is no user to score."""
 
 
 class EmptySequencesError(DataError):
@@ -54,7 +54,7 @@ class EmptySequencesError(DataError):
 def score_with(
     model: PinnedModel, max_tokens_per_batch: int, reasons: ReasonsOptions | None = None
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
-    """Build the function that executors run; `model.dirname` is what SparkFiles resolves."""
+    """Build the function that executors run; SparkFiles finds the model there by `model.dirname`."""
 
     def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         task = TaskContext.get()
@@ -91,31 +91,32 @@ def score_users(
 
 
 def spread_over(sequences: DataFrame, num_tasks: int) -> DataFrame:
-    """Make `num_tasks` partitions, unless the files of the table already split into at least as many."""
+    """Make `num_tasks` partitions, unless the table's files already give that number or more."""
     if sequences.rdd.getNumPartitions() >= num_tasks:
         return sequences
     return sequences.repartition(num_tasks)
 
 
 def count_users(sequences: DataFrame, partition: TablePartition) -> int:
-    """Count the day's users, by Iceberg's metadata alone: no data file is read.
+    """Count the day's users from Iceberg's metadata alone: no data file is read.
 
     Raises:
         NoUsersError: there are none.
-        EmptySequencesError: somebody's sequence is empty.
+        EmptySequencesError: a user's sequence is empty.
     """
-    found = sequences.agg(
+    counts = sequences.agg(
         F.count(F.lit(1)).alias("users"), F.min("sequence_length").alias("shortest")
     ).first()
-    if found is None or found.users == 0:
+    if counts is None or counts.users == 0:
         raise NoUsersError(
             f"{partition} has no rows: expected one per user; run build_sequences for that day"
         )
-    if (found.shortest or 0) < 1:
+    if (counts.shortest or 0) < 1:
         raise EmptySequencesError(
-            f"{partition} has users with sequence_length {found.shortest}: expected at least one install each"
+            f"{partition} has users with sequence_length {counts.shortest}: expected at least one install "
+            "each; run build_sequences for that day"
         )
-    return int(found.users)
+    return int(counts.users)
 
 
 def stage(frame: DataFrame, scores: TablePartition, wap_id: str) -> None:
@@ -126,7 +127,7 @@ def stage(frame: DataFrame, scores: TablePartition, wap_id: str) -> None:
     """
     try:
         with staging_as(frame.sparkSession, wap_id):
-            # Only dynamic overwrites and appends can be published after other dates were.
+            # Iceberg publishes only appends and dynamic overwrites after other dates have been published.
             frame.withColumn("ds", F.lit(scores.ds)).writeTo(
                 f"{CATALOG}.{scores.table}"
             ).overwritePartitions()
@@ -141,12 +142,12 @@ def main(
     wap_id: Annotated[str, typer.Option(help="write-audit-publish id, new for every attempt")],
     run_id: Annotated[str, typer.Option(help="the Airflow run, kept in every row")],
     max_tokens_per_batch: Annotated[
-        int, typer.Option(min=1, help="users times the longest of them, in one call of the model")
+        int, typer.Option(min=1, help="users times their longest sequence, in one call of the model")
     ] = 8_192,
     reasons_above: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help="risk score from which on reasons are kept; off")
+        float | None, typer.Option(min=0.0, max=1.0, help="lowest risk score that gets reasons; empty: none")
     ] = None,
-    top_reasons: Annotated[int, typer.Option(min=1, help="reasons of a user at most")] = 3,
+    top_reasons: Annotated[int, typer.Option(min=1, help="most reasons of a user")] = 3,
 ) -> None:
     """Score one day's users with a pinned model; the scores stay staged until audit_scores publishes them."""
     source, target = TablePartition.parse(sequences), TablePartition.parse(scores)

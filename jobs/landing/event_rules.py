@@ -1,11 +1,12 @@
 """The rules that a landed event must meet.
 
-In   rows of text from `landing_rows`   readable true, user_id "u1", app_id "maps", event_time "1769853600000"
+In   rows of text from `read_rows`   readable true, user_id "u1", app_id "maps", event_time "1769853600000"
 Out  the same rows with event_time a timestamp, event_type filled in, and `reason`: null for a good row, else one of
 
-    unparseable, missing_field, too_long, control_characters, unknown_event_type, invalid_event_time, time_out_of_range
+    unparseable, missing_field, too_long, control_characters, unknown_event_type, invalid_event_time,
+    time_out_of_range
 
-A row with several flaws has the first reason in that order.
+A row with several flaws has the first of their reasons in that order.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -23,7 +24,7 @@ LONGEST_USER_ID = 128  # characters
 LONGEST_APP_ID = 255  # characters
 # Line and paragraph separators too: app ids become lines of a model's vocabulary file.
 CONTROL_CHARACTERS = r"[\p{Cc}\p{Zl}\p{Zp}]"
-LONGEST_AHEAD = timedelta(hours=24)  # of the landing day's end, for phones whose clock is ahead of ours
+LONGEST_AHEAD = timedelta(hours=24)  # after the landing day's end: the clocks of some phones are ahead
 
 
 def judge_events(rows: DataFrame, ds: date) -> DataFrame:
@@ -49,13 +50,13 @@ def judge_events(rows: DataFrame, ds: date) -> DataFrame:
 
 
 def latest_event(ds: date) -> datetime:
-    """The last moment that an event landing on `ds` may have."""
+    """The latest time allowed for an event that lands on `ds`."""
     end_of_day = datetime.combine(ds + timedelta(days=1), time.min, tzinfo=UTC)
     return end_of_day + LONGEST_AHEAD
 
 
 def first_flaw(latest: datetime) -> Column:
-    """Name the first rule that a row breaks; null when it breaks none."""
+    """Name the first rule that a row breaks; null if it breaks none."""
     too_long = (F.char_length("user_id") > LONGEST_USER_ID) | (F.char_length("app_id") > LONGEST_APP_ID)
     has_control_character = F.col("user_id").rlike(CONTROL_CHARACTERS) | F.col("app_id").rlike(
         CONTROL_CHARACTERS

@@ -1,4 +1,4 @@
-"""From the text of a time to an instant.
+"""Parse the text of a time into an instant.
 
 In   "2026-01-31T10:00:00.5+02:00"  or  "1769853600500", milliseconds since 1970-01-01 UTC
 Out  2026-01-31 08:00:00.5 UTC; null for anything else, such as "2026-01-31T10:00:00", which names no instant
@@ -11,15 +11,16 @@ from pyspark.sql import functions as F
 
 ISO_8601 = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}(:?\d{2})?)$"
 MILLISECONDS = r"^-?\d+$"
-# Keeps a number of any length a time, so that microseconds are called out of range rather than no time at all.
+# A longer number becomes a time in the far future, so that a time in microseconds is rejected as
+# time_out_of_range and not as invalid_event_time.
 MOST_DIGITS = 15
 FAR_FUTURE_MILLISECONDS = 10**MOST_DIGITS
-# Epoch seconds taken for milliseconds all lie in 1970.
+# Seconds that are read as milliseconds all lie in 1970.
 EARLIEST_EVENT = datetime(1971, 1, 1, tzinfo=UTC)
 
 
 def parse_event_time(text: Column) -> Column:
-    """Parse ISO 8601 with seconds and zone, or whole milliseconds since 1970; keeps microseconds."""
+    """Parse ISO 8601 with seconds and zone, or whole milliseconds since 1970; microseconds are kept."""
     short = F.length(text) <= MOST_DIGITS
     milliseconds = F.when(short, text.try_cast("bigint")).otherwise(F.lit(FAR_FUTURE_MILLISECONDS))
     return F.when(text.rlike(MILLISECONDS), F.timestamp_millis(milliseconds)).when(

@@ -22,16 +22,16 @@ DATA_FILE_NAME = re.compile(r".+\.(?P<format>jsonl|csv|parquet)(?P<gzip>\.gz)?")
 
 
 class UnreadableFileError(DataError):
-    """A landed file is not what its name says: damaged, cut short, empty, or without the columns it needs."""
+    """A landed file is not what its name says: damaged, cut off, empty, or without a required column."""
 
 
 class DayNotCompleteError(Exception):
-    """The landing day is not there, or not closed by `_SUCCESS` yet; a retry may find it."""
+    """The landing day does not exist or has no `_SUCCESS` yet; a retry may find it."""
 
 
 @dataclass(frozen=True)
 class LandedFile:
-    """A file whose name says how to read it."""
+    """A landed file and what its name says of its format."""
 
     uri: str
     format: Literal["jsonl", "csv", "parquet"]
@@ -39,13 +39,16 @@ class LandedFile:
 
     @property
     def spark_path(self) -> str:
-        """The path to hand to Spark's readers, which take *, ?, brackets and braces for a pattern."""
+        """The path for Spark's readers, which treat *, ?, brackets and braces as a pattern: escaped here."""
         return re.sub(r"([\[\]{}*?\\])", r"\\\1", self.uri)
 
 
 @dataclass(frozen=True)
 class Fields:
-    """The fields to read, by name. A file may have more; CSV and Parquet must have a column for each required one."""
+    """Names of the fields to read.
+
+    A file may have more fields. CSV and Parquet files must have a column for each required one.
+    """
 
     required: tuple[str, ...]
     optional: tuple[str, ...] = ()
@@ -55,10 +58,10 @@ class Fields:
         return self.required + self.optional
 
     def check(self, file: LandedFile, columns: Sequence[str]) -> None:
-        """Compare with the columns of `file`.
+        """Check that `file` has the columns.
 
         Raises:
-            UnreadableFileError: a required column is missing, or a column is there twice.
+            UnreadableFileError: a required column is missing, or a column occurs twice.
         """
         missing = [name for name in self.required if name not in columns]
         twice = [name for name in self.names if columns.count(name) > 1]
@@ -79,7 +82,9 @@ def list_complete_day(files: HadoopFiles, folder: str) -> list[LandedFile]:
     except FileNotFoundError as error:
         raise DayNotCompleteError(f"{folder} does not exist: nothing has landed for this day") from error
     if SUCCESS not in names:
-        raise DayNotCompleteError(f"{folder} has no {SUCCESS}: expected one beside its {len(names)} files")
+        raise DayNotCompleteError(
+            f"{folder} has no {SUCCESS} beside its {len(names)} files: deliver the rest, then write {SUCCESS}"
+        )
     return list_data_files(files, folder)
 
 
@@ -87,7 +92,7 @@ def list_data_files(files: HadoopFiles, folder: str) -> list[LandedFile]:
     """List a folder's data files.
 
     Raises:
-        UnreadableFileError: an entry is no data file by its name, or is empty where its format cannot be.
+        UnreadableFileError: an entry is not named like a data file, or a gzip or Parquet file has zero bytes.
         FileNotFoundError: there is no such folder.
     """
     return [check_entry(entry) for entry in files.list(folder) if not entry.name.startswith(("_", "."))]
@@ -96,17 +101,18 @@ def list_data_files(files: HadoopFiles, folder: str) -> list[LandedFile]:
 def check_entry(entry: Entry) -> LandedFile:
     match = DATA_FILE_NAME.fullmatch(entry.name)
     if match is None or entry.is_folder:
-        kind = "a folder" if entry.is_folder else "another name"
+        kind = "a folder" if entry.is_folder else "a file of another name"
         raise UnreadableFileError(
-            f"{entry.uri}: expected a file *.jsonl, *.csv or *.parquet, optionally followed by .gz, got {kind}"
+            f"{entry.uri}: expected a file *.jsonl, *.csv or *.parquet, optionally followed by .gz, "
+            f"found {kind}"
         )
     file_format = cast(Literal["jsonl", "csv", "parquet"], match["format"])
-    # Spark reads these as "no rows", although gzip and Parquet have a frame even around nothing.
+    # Spark reads these as "no rows", but even without rows a gzip or Parquet file has some bytes.
     if entry.size == 0 and (match["gzip"] or file_format == "parquet"):
         raise UnreadableFileError(f"{entry.uri} has zero bytes: its delivery was cut off, deliver it again")
     return LandedFile(entry.uri, file_format, match["gzip"] is not None)
 
 
 def file_path() -> Column:
-    """The path of a row's file, as it is called: Spark has it percent-encoded."""
+    """The path of a row's file, decoded: Spark gives it percent-encoded."""
     return F.url_decode(F.replace(F.col("_metadata.file_path"), F.lit("+"), F.lit("%2B")))

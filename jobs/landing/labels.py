@@ -1,9 +1,9 @@
-"""Read labels, and refuse them as a whole when one of them is malformed: a label that is wrong teaches wrong.
+"""Read labels; one malformed label refuses them all, since a wrong label teaches a wrong model.
 
 In   landing/labels/*.csv or *.parquet   u1,1,2026-01-31,2026-03-02T09:00:00Z
 Out  user_id "u1", label 1, as_of 2026-01-31 00:00 UTC, observed_at 2026-03-02 09:00 UTC
 
-A time is as in installs, or a date, which is its first moment in UTC.
+A time is written as in installs, or as a date, which means its first moment in UTC.
 """
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -18,7 +18,7 @@ from jobs.landing.unreadable import naming_unreadable_files
 
 LABEL_FIELDS = Fields(required=("user_id", "label", "as_of", "observed_at"))
 DATE = r"^\d{4}-\d{2}-\d{2}$"
-# pandas makes 0.0 and 1.0 of integers with gaps.
+# pandas writes a column of integers with gaps as 0.0 and 1.0.
 LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
 
 
@@ -64,24 +64,24 @@ def parse_moment(text: Column) -> Column:
 
 
 def first_flaw() -> Column:
-    """Say what is wrong with a label; null when nothing is."""
+    """Describe the first flaw of a label; null if it has none."""
     return (
         F.when(~F.col("readable"), "unparseable")
         .when(F.col("user_id").isNull() | (F.col("user_id") == ""), "user_id is missing")
         .when(F.col("label").isNull(), "label is neither 0 nor 1")
-        .when(F.col("as_of").isNull(), "as_of is no date and no time with zone")
-        .when(F.col("observed_at").isNull(), "observed_at is no date and no time with zone")
+        .when(F.col("as_of").isNull(), "as_of is neither a date nor a time with zone")
+        .when(F.col("observed_at").isNull(), "observed_at is neither a date nor a time with zone")
         .when(
             F.col("as_of") < F.lit(EARLIEST_EVENT),
             "as_of is before 1971; are these seconds, not milliseconds?",
         )
-        # Else a training set of today could hold what lands tomorrow.
+        # Otherwise a training set built today could hold what lands tomorrow.
         .when(F.to_date("observed_at") < F.to_date("as_of"), "observed_at is before the day of as_of")
     )
 
 
 def check_labels(labels: DataFrame) -> None:
-    """Raise MalformedLabelsError, with their number and one of them, when `parse_labels` found flaws."""
+    """Raise MalformedLabelsError, with their number and an example, if `parse_labels` found flaws."""
     flawed = labels.where(F.col("flaw").isNotNull())
     example = flawed.orderBy("file", "raw").select("file", "raw", "flaw").first()
     if example is not None:
@@ -95,7 +95,7 @@ def keep_last_observed(labels: DataFrame) -> DataFrame:
     """Keep one label for each user_id and as_of, the one observed last.
 
     Raises:
-        ConflictingLabelsError: labels of one user, as_of and observed_at differ.
+        ConflictingLabelsError: a user has both labels for one as_of and one observed_at.
     """
     observations = labels.groupBy("user_id", "as_of", "observed_at").agg(
         F.max("label").alias("label"), (F.min("label") != F.max("label")).alias("is_conflict")
@@ -109,7 +109,7 @@ def keep_last_observed(labels: DataFrame) -> DataFrame:
     if conflict is not None:
         raise ConflictingLabelsError(
             f"user {conflict.user_id} has label 0 and label 1 as of {conflict.as_of} UTC, "
-            f"both observed at {conflict.observed_at} UTC; expected one"
+            f"both observed at {conflict.observed_at} UTC; expected one of them: remove the wrong one"
         )
     return observations.groupBy("user_id", "as_of").agg(F.max_by("label", "observed_at").alias("label"))
 
@@ -119,8 +119,8 @@ def read_labels(spark: SparkSession, folder: str) -> DataFrame:
 
     Raises:
         LabelsMissingError: there is no such folder.
-        UnreadableFileError: one of its files is no CSV or Parquet with the columns of labels.
-        MalformedLabelsError: a row is wrong.
+        UnreadableFileError: a file is not CSV or Parquet, or lacks a column of labels.
+        MalformedLabelsError: a row does not follow the contract.
     """
     try:
         landed = list_data_files(HadoopFiles(spark), folder)

@@ -1,4 +1,4 @@
-"""Read landed Parquet files of any sensible types into rows of text; see `landing_rows`.
+"""Read landed Parquet files, whose columns may have several types, into the rows of text of `rows.py`.
 
 In   user_id "u1", app_id "maps", event_time 2026-01-31 10:00:00 UTC (timestamp, text, or milliseconds), battery 71
 Out  file "hdfs://…/part-2.parquet", raw '{"user_id":"u1",…,"battery":71}', readable true,
@@ -28,7 +28,7 @@ NANOS_AS_LONG = "spark.sql.legacy.parquet.nanosAsLong"
 
 
 def parquet_layout(files: HadoopFiles, file: LandedFile) -> tuple[tuple[str, str], ...]:
-    """Read the names and types of a file's columns, in a form that files can be grouped by."""
+    """Read the names and types of a file's columns; files with equal ones can be read together."""
     return tuple(files.parquet_columns(file.uri).items())
 
 
@@ -38,7 +38,7 @@ def read_parquet(
     """Read Parquet files that share one schema.
 
     Raises:
-        UnreadableFileError: a required column is missing, or a column's type has no meaning for us.
+        UnreadableFileError: a required column is missing, or a column has a type that its field cannot have.
     """
     fields.check(landed[0], list(parquet_types))
     spark.conf.set(NANOS_AS_LONG, True)
@@ -64,14 +64,14 @@ def as_text(file: LandedFile, field: T.StructField, parquet_type: str) -> Column
     """Turn a column into text, by its type.
 
     Raises:
-        UnreadableFileError: the type is none that an id, a time or a label can have.
+        UnreadableFileError: no id, time or label can have this type.
     """
     column = F.col(f"`{field.name}`")
     if "(TIMESTAMP(NANOS,true))" in parquet_type:
         text = F.date_format(F.timestamp_micros(F.floor(column / 1000)), ISO_8601)
     elif isinstance(field.dataType, T.TimestampType):
         text = F.date_format(column, ISO_8601)
-    elif isinstance(field.dataType, T.FractionalType):  # pandas makes these of integers with gaps
+    elif isinstance(field.dataType, T.FractionalType):  # integers with gaps, from pandas
         text = column.try_cast("decimal(38,0)").cast("string")
     elif "TIMESTAMP" not in parquet_type and isinstance(
         field.dataType, (T.StringType, T.IntegralType, T.BinaryType, T.DateType)
@@ -86,9 +86,9 @@ def as_text(file: LandedFile, field: T.StructField, parquet_type: str) -> Column
 
 
 def read_packed_parquet(spark: SparkSession, landed: Sequence[LandedFile], fields: Fields) -> DataFrame:
-    """Read gzipped Parquet, which Spark cannot: an executor unpacks each file in its memory.
+    """Read gzipped Parquet, which Spark itself cannot read: an executor unpacks each file in its memory.
 
-    A file that is damaged or lacks a column raises when it is read, with its name in the error.
+    A damaged file, or one that lacks a column, raises an error with its name when Spark reads the rows.
     """
     columns = ["file", "raw", *fields.names]
     schema = pa.schema([(name, pa.string()) for name in columns])
@@ -128,7 +128,7 @@ def text_row(path: str, row: dict[str, Any], fields: Fields) -> dict[str, str | 
 
 
 def value_text(value: Any) -> str | None:
-    """Write a value of a Parquet row as the other formats would have it."""
+    """Write a value of a Parquet row as text, as a CSV file would hold it."""
     if value is None or value != value:  # a gap in a column of floats is NaN
         return None
     if isinstance(value, datetime):

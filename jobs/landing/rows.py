@@ -3,9 +3,10 @@
 In   {"user_id": "u1", "app_id": "maps", "event_time": 1769853600000, "battery": 71}       a line of part-0.jsonl.gz
 Out  file "hdfs://…/part-0.jsonl.gz", raw "{…}", readable true, user_id "u1", app_id "maps", event_time "1769853600000"
 
-One row for each line that is neither blank nor a CSV header, and for each row of Parquet. `raw` is the line as
-landed, or the Parquet row as JSON. A line is not `readable` when it is no JSON object, has another number of fields
-than its CSV header, or is not UTF-8. An absent or null field is null; any other value is text.
+There is one row for each line that is neither blank nor a CSV header, and for each row of Parquet. `raw` is
+the line as landed, or the Parquet row as JSON. A line is not `readable` if it is not a JSON object, has
+another number of fields than its CSV header, or is not UTF-8. An absent or null field is null; any other
+value is text.
 """
 
 import csv
@@ -65,9 +66,9 @@ def read_lines(spark: SparkSession, landed: Sequence[LandedFile]) -> DataFrame:
 
 
 def read_jsonl(spark: SparkSession, landed: Sequence[LandedFile], fields: Fields) -> DataFrame:
-    """Read JSON Lines; a value that is no string becomes its JSON text."""
-    # Spark ignores what follows the first object of a line, and a second row would vanish without a trace.
-    # In brackets, the line must hold exactly one object for its array to have exactly one element.
+    """Read JSON Lines; a value that is not a string becomes its JSON text."""
+    # Spark ignores what follows the first object of a line, so a second object would be lost unseen.
+    # In brackets the line is an array, which has exactly one element if the line holds exactly one object.
     schema = "ARRAY<STRUCT<" + ", ".join(f"{name}: STRING" for name in fields.names) + ">>"
     objects = F.from_json(F.concat(F.lit("["), F.col("raw"), F.lit("]")), schema)
     is_one_object = (F.size("objects") == 1) & F.rtrim("raw").endswith("}") & F.get("objects", 0).isNotNull()
@@ -89,7 +90,7 @@ def read_csv(spark: SparkSession, landed: Sequence[LandedFile], header: str, fie
     """
     columns = next(csv.reader([header]), [])
     fields.check(landed[0], columns)
-    # By position: a file's further columns may have any names.
+    # By position, since a file's further columns may have any names.
     schema = ", ".join(f"c{position} STRING" for position in range(len(columns))) + ", malformed STRING"
     values = F.from_csv("raw", schema, CSV_OPTIONS)
 
@@ -110,7 +111,7 @@ def read_csv(spark: SparkSession, landed: Sequence[LandedFile], header: str, fie
 def group_by_layout(
     files: Iterable[LandedFile], layout_of: Callable[[LandedFile], Layout]
 ) -> list[tuple[Layout, list[LandedFile]]]:
-    """Put files together that one reader can read; `layout_of` opens each of them once."""
+    """Group the files that can be read together; `layout_of` opens each file once."""
     groups: dict[Layout, list[LandedFile]] = {}
     for file in files:
         with naming_file(file):

@@ -1,4 +1,4 @@
-"""Whose fault a failed read is: a landed file's, which is then named, or the cluster's.
+"""Errors of failed reads: one that names the landed file at fault, or the cluster's own.
 
 In   Spark's or Java's error, a stack of causes, and the files that were read
 Out  UnreadableFileError: hdfs://…/part-2.parquet cannot be read: RuntimeException: … is not a Parquet file
@@ -15,7 +15,7 @@ from pyspark.errors import PySparkException
 
 from jobs.landing.files import LandedFile, UnreadableFileError
 
-# Read failures that are the cluster's and not the file's: a retry may help.
+# Read failures caused by the cluster and not by the file: a retry may help.
 OUTAGES = re.compile(
     r"ConnectException|SocketTimeout|SocketException|UnknownHost|NoRouteToHost|BlockMissing|ClosedChannel"
     r"|StandbyException|SafeMode|InterruptedIO|FileNotFoundException|OutOfMemoryError"
@@ -28,13 +28,13 @@ def naming_unreadable_files(files: Sequence[LandedFile]) -> Iterator[None]:
     """Turn Spark's failure to read one of `files` into an error that names it.
 
     Raises:
-        UnreadableFileError: the file is at fault. Where the cluster is, Spark's own error passes through.
+        UnreadableFileError: the file is at fault. If the cluster is, Spark's own error passes through.
     """
     try:
         yield
     except (Py4JError, PySparkException) as error:
         text = str(error)
-        # The longest, since a.csv also occurs in a.csv.gz.
+        # The longest name, since a.csv also occurs in a.csv.gz.
         named = max((file.uri for file in files if names_file(text, file.uri)), key=len, default=None)
         if named is None or OUTAGES.search(text):
             raise
@@ -42,20 +42,20 @@ def naming_unreadable_files(files: Sequence[LandedFile]) -> Iterator[None]:
 
 
 def names_file(text: str, uri: str) -> bool:
-    """Say whether an error names the file, as it is called or percent-encoded."""
+    """Return whether an error's text names the file, plain or percent-encoded."""
     name = "/" + uri.rsplit("/", 1)[-1]
     return name in text or name in unquote(text)
 
 
 def root_cause(text: str) -> str:
-    """Pick the innermost cause out of a Java stack trace, without its frames."""
+    """Find the innermost cause in a Java stack trace, without its frames."""
     causes = [match["error"] for match in CAUSE.finditer(text)]
     return causes[-1] if causes else text.splitlines()[0]
 
 
 @contextmanager
 def naming_file(file: LandedFile) -> Iterator[None]:
-    """Name `file` in an error of reading it on the driver; see `naming_unreadable_files`."""
+    """Turn the driver's failure to read `file` into an error that names it; see `naming_unreadable_files`."""
     try:
         yield
     except Py4JJavaError as error:

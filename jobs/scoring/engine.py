@@ -1,10 +1,10 @@
 """One SavedModel, loaded once in a Python worker and called with dense token ids.
 
-In   the model's folder as SparkFiles delivered it, its pinned sha256, and how many threads the task owns
+In   the model's folder as SparkFiles delivered it, its pinned sha256, and the number of the task's threads
 Out  token_ids int32 (batch, sequence), 0-padded  →  risk_score, logit: float64 (batch,)
                                                   →  contributions: float32 (batch, sequence), where asked for
 
-TensorFlow is imported only after the folder's bytes proved to be the pinned ones.
+TensorFlow is imported only after the SHA-256 of the folder has been checked.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from jobs.sequences.tokenizer_files import (
 )
 from model_registry.hashing import verify_folder
 
-# One entry per model that this worker process has scored with; a night uses one.
+# One entry for each model that this worker process has scored with; a night uses one.
 _loaded_by_sha256: dict[str, "ScoringModel"] = {}
 
 
@@ -37,7 +37,7 @@ class EmptySequenceError(ValueError):
 
 @dataclass(frozen=True)
 class Explanation:
-    """What installs add to logits: `baseline_logits` plus a user's contributions is the user's logit."""
+    """Contributions of installs to logits: `baseline_logits` plus a user's contributions is the user's logit."""
 
     contributions: NDArray[np.float32]  # (batch, sequence), 0 at padding
     logits: FloatArray  # (batch,)
@@ -45,7 +45,7 @@ class Explanation:
 
 
 class ScoringModel:
-    """A SavedModel with its tokenizer; `encode`, `predict` and `explain` are all that scoring needs of it."""
+    """A SavedModel with its tokenizer; scoring needs only `encode`, `predict` and `explain`."""
 
     def __init__(self, saved_model: Any, tokenizer: Tokenizer) -> None:
         self._saved_model = saved_model  # a signature alone does not keep the variables alive
@@ -67,7 +67,9 @@ class ScoringModel:
         )
 
     def explain(self, token_ids: NDArray[np.int32]) -> Explanation:
-        """Explain a dense batch `(batch, sequence)`; costs as much as scoring it a hundred times or more (`make bench-reasons`).
+        """Explain a dense batch `(batch, sequence)`.
+
+        It costs as much as scoring the batch a hundred times or more (`make bench-reasons`).
 
         Raises:
             UnusableModelError: the model was exported before models could explain.
@@ -85,7 +87,9 @@ class ScoringModel:
         signatures = self._saved_model.signatures
         if name not in signatures:
             found = ", ".join(sorted(signatures)) or "none"
-            raise UnusableModelError(f"expected a SavedModel with signature {name}, found: {found}")
+            raise UnusableModelError(
+                f"expected a SavedModel with signature {name}, found: {found}; train and export the model again"
+            )
         return signatures[name]
 
 
@@ -95,8 +99,8 @@ def load_once(path: Path, sha256: str, num_threads: int) -> ScoringModel:
     The process computes with `num_threads` threads from here on.
 
     Raises:
-        HashMismatchError: the folder's bytes are not the pinned ones; TensorFlow has not seen them.
-        UnusableModelError: a signature, the vocabulary or the description is missing or contradicts another.
+        HashMismatchError: the folder's bytes are not the pinned ones; TensorFlow has not read them.
+        UnusableModelError: a signature, the vocabulary or the description is missing, or they do not fit.
     """
     if sha256 not in _loaded_by_sha256:
         verify_folder(path, sha256)
@@ -106,16 +110,16 @@ def load_once(path: Path, sha256: str, num_threads: int) -> ScoringModel:
 
 
 def cap_threads(num_threads: int) -> None:
-    """Limit TensorFlow in this process; it must not have computed anything yet."""
+    """Limit TensorFlow's threads in this process; it must not have computed anything yet."""
     import tensorflow as tf
 
-    # Executors run one worker per task side by side: with TensorFlow's default, all cores each, they fight.
+    # Executors run one worker per task side by side. By default each would use all cores and slow the others.
     tf.config.threading.set_intra_op_parallelism_threads(num_threads)
     tf.config.threading.set_inter_op_parallelism_threads(num_threads)
 
 
 def load(path: Path) -> ScoringModel:
-    """Load a folder that was verified before."""
+    """Load a folder that has already been verified."""
     tokenizer = read_tokenizer(path)
     import tensorflow as tf
 

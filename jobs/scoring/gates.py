@@ -1,7 +1,7 @@
 """The gates that staged scores must pass before readers see them.
 
 In   a day's rows of user_sequences and of the staged risk_scores, and the pinned model
-Out  ScoreCounts, counted in one pass, and a phrase for every gate that does not hold:
+Out  ScoreCounts, counted in one pass, and a phrase for every gate that fails:
      "3 users without a score"
 """
 
@@ -16,7 +16,7 @@ from model_registry.versions import PinnedModel
 
 @dataclass(frozen=True)
 class ScoreCounts:
-    """What one pass over a day's staged scores and sequences counted; rows unless the name says users."""
+    """Counts of one pass over a day's staged scores and sequences: of rows, unless the name says users."""
 
     expected: int  # rows of user_sequences
     scored: int
@@ -26,7 +26,7 @@ class ScoreCounts:
     not_finite: int  # null, NaN or infinite score or logit
     out_of_range: int
     of_another_model: int
-    another_model: str | None  # one of them, for the message
+    another_model: str | None  # an example, for the message
     lowest: float | None
     highest: float | None
     mean: float | None
@@ -37,7 +37,7 @@ def is_not_finite(value: Column) -> Column:
 
 
 def is_of_another_model(model: PinnedModel) -> Column:
-    """Say whether a row's model differs from `model`; true for nulls."""
+    """Return whether a row's model differs from `model`; true for nulls."""
     return ~(
         F.col("model_name").eqNullSafe(model.name)
         & F.col("model_version").eqNullSafe(model.version)
@@ -63,12 +63,12 @@ def count_scores(sequences: DataFrame, scores: DataFrame, model: PinnedModel) ->
         ),
     )
     rows = scored_rows.unionByName(expected_rows, allowMissingColumns=True)
-    (found,) = count_findings(count_by_user(rows)).collect()
-    return ScoreCounts(**found.asDict())
+    (counts,) = count_findings(count_by_user(rows)).collect()
+    return ScoreCounts(**counts.asDict())
 
 
 def count_by_user(rows: DataFrame) -> DataFrame:
-    """Add up the rows of each user, who may occur in the sequences, the scores or both."""
+    """Add up the rows of each user in the sequences, the scores or both."""
     counts = ("expected", "scored", "not_finite", "out_of_range", "of_another_model")
     return rows.groupBy("user_id").agg(
         *(F.sum(name).alias(name) for name in counts),
@@ -80,7 +80,7 @@ def count_by_user(rows: DataFrame) -> DataFrame:
 
 
 def count_findings(users: DataFrame) -> DataFrame:
-    """Add up users to the one row of `ScoreCounts`."""
+    """Add up all users into the one row of `ScoreCounts`."""
 
     def count(name: str) -> Column:
         return F.coalesce(F.sum(name), F.lit(0)).alias(name)
@@ -102,25 +102,26 @@ def count_findings(users: DataFrame) -> DataFrame:
 
 
 def failed_gates(
-    found: ScoreCounts, model: PinnedModel, written_days: dict[date, int], ds: date
+    counts: ScoreCounts, model: PinnedModel, written_days: dict[date, int], ds: date
 ) -> list[str]:
-    """Phrase every gate that does not hold, with its figures; empty when the scores may be published.
+    """List a phrase with figures for every gate that fails; an empty list means the scores may be published.
 
-    `written_days` holds how many rows the snapshot writes to each day.
+    `written_days` holds the number of rows that the snapshot writes to each day.
     """
-    is_constant = found.scored > 1 and found.not_finite == 0 and found.lowest == found.highest
+    is_constant = counts.scored > 1 and counts.not_finite == 0 and counts.lowest == counts.highest
     other_days = {day.isoformat(): rows for day, rows in written_days.items() if day != ds}
     gates = {
-        f"no scores at all, expected {found.expected:,}": found.scored == 0,
-        f"{found.scored:,} scores, expected {found.expected:,}": found.scored != found.expected,
-        f"{found.users_without_score:,} users without a score": found.users_without_score > 0,
-        f"{found.users_without_sequence:,} scored users without a sequence": found.users_without_sequence > 0,
-        f"{found.users_scored_twice:,} users with more than one score": found.users_scored_twice > 0,
-        f"{found.not_finite:,} null or infinite scores or logits": found.not_finite > 0,
-        f"{found.out_of_range:,} scores outside 0 to 1": found.out_of_range > 0,
-        f"all {found.scored:,} scores are the same: {found.lowest}": is_constant,
-        f"{found.of_another_model:,} scores by another model, such as {found.another_model}, expected "
-        f"{model.name} {model.version} {model.sha256}": found.of_another_model > 0,
+        f"no scores at all, expected {counts.expected:,}": counts.scored == 0,
+        f"{counts.scored:,} scores, expected {counts.expected:,}": counts.scored != counts.expected,
+        f"{counts.users_without_score:,} users without a score": counts.users_without_score > 0,
+        f"{counts.users_without_sequence:,} scored users without a sequence": counts.users_without_sequence
+        > 0,
+        f"{counts.users_scored_twice:,} users with more than one score": counts.users_scored_twice > 0,
+        f"{counts.not_finite:,} null or infinite scores or logits": counts.not_finite > 0,
+        f"{counts.out_of_range:,} scores outside 0 to 1": counts.out_of_range > 0,
+        f"all {counts.scored:,} scores are the same: {counts.lowest}": is_constant,
+        f"{counts.of_another_model:,} scores by another model, such as {counts.another_model}, expected "
+        f"{model.name} {model.version} {model.sha256}": counts.of_another_model > 0,
         f"the snapshot also writes other days: {other_days}": bool(other_days),
         f"the snapshot writes no row of {ds}": ds not in written_days,
     }

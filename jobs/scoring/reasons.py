@@ -4,8 +4,8 @@ In   token ids, ragged, and the users' risk scores
 Out  one list a user, largest contribution first; null for users below the threshold
      [{"app_id": "quick cash", "installs_ago": 0, "contribution": 1.31}, …]
 
-`installs_ago` counts from the user's last install, which has 0. `app_id` is null for an app that the model's vocabulary
-lacks; in SQL `element_at(app_ids, -1 - installs_ago)` of user_sequences names it all the same.
+`installs_ago` counts from the user's last install, which has 0. `app_id` is null for an app that the model's
+vocabulary lacks; in SQL, `element_at(app_ids, -1 - installs_ago)` of user_sequences names it.
 """
 
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ Reason = dict[str, str | int | float | None]
 
 @dataclass(frozen=True)
 class ReasonsOptions:
-    """Who gets reasons, and how many."""
+    """Limits of the reasons to give."""
 
-    above: float  # risk scores from here on
-    top: int  # reasons at most; installs that lower the score are none
+    above: float  # lowest risk score that gets reasons
+    top: int  # most reasons of a user; installs that lower the score are not reasons
 
 
 def explain_riskiest(
@@ -40,7 +40,7 @@ def explain_riskiest(
     max_tokens_per_batch: int,
     options: ReasonsOptions | None,
 ) -> pa.Array:
-    """Explain the users whose score is high enough, REASONS `(users,)`; without options nobody's is."""
+    """Explain the users with high enough scores, REASONS `(users,)`: null for all others, and without options."""
     reasons: list[list[Reason] | None] = [None] * len(sequences)
     if options is not None:
         riskiest = np.flatnonzero(risk_scores >= options.above)
@@ -58,7 +58,7 @@ def explain_riskiest(
 def pick_reasons(
     tokens: NDArray[np.int32], contributions: NDArray[np.float32], apps: tuple[str, ...], top: int
 ) -> list[Reason]:
-    """The `top` installs of one user that raise the score most; of equals the later install first."""
+    """Pick the `top` installs of one user that raise the score most; in a tie the later install comes first."""
     newest_first = contributions[: len(tokens)][::-1]
     largest = np.argsort(-newest_first, kind="stable")[:top]
     return [
@@ -73,5 +73,5 @@ def pick_reasons(
 
 
 def name_app(token: int, apps: tuple[str, ...]) -> str | None:
-    """The app of a token; none for one that the vocabulary lacks."""
+    """Find the app of a token; None if the token stands for no app of the vocabulary."""
     return apps[token - FIRST_APP_TOKEN_ID] if token >= FIRST_APP_TOKEN_ID else None

@@ -1,10 +1,10 @@
-"""Score a stream of Arrow record batches: what one Spark task does.
+"""Score a stream of Arrow record batches: the work of one Spark task.
 
 In   record batches of user_id, app_ids, event_times            u1, ["maps", "chat"], [10:00, 10:04]
 Out  record batches of SCORE_FIELDS, users in the same order    u1, 0.031, -3.44, 2, 0, null
 
-Several record batches are scored together, since more users sort into batches of more equal length. What
-is held meanwhile is bounded: app ids become 4-byte tokens as soon as they arrive.
+Several record batches are scored together, since more users can be sorted into batches of more equal length.
+Memory stays bounded: app ids become 4-byte tokens as soon as they arrive.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,9 +24,9 @@ SCORE_FIELDS = pa.schema(
         ("user_id", pa.string()),
         ("risk_score", pa.float64()),
         ("logit", pa.float64()),
-        ("sequence_length", pa.int32()),  # installs that the model read: after the cut to its longest
+        ("sequence_length", pa.int32()),  # installs that the model read, at most its longest history
         ("unknown_apps", pa.int32()),  # of those, apps outside its vocabulary
-        ("reasons", REASONS),  # null unless asked for and the risk score is high enough
+        ("reasons", REASONS),  # null unless reasons are asked for and the score is high enough
     ]
 )
 Buffer = tuple[pa.Array, TokenSequences]

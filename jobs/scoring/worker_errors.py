@@ -1,4 +1,4 @@
-"""Why a Python worker failed, out of Spark's report of it.
+"""The reason why a Python worker failed, taken from Spark's report.
 
 In   the report: two stack traces around one line   jobs.sequences.batching.TokenBudgetError: a sequence of …
 Out  WorkerRefusedError, where a retry cannot help; WorkerFailedError, where it may
@@ -12,7 +12,7 @@ from jobs.sequences.batching import TokenBudgetError
 from jobs.sequences.tokenizer_files import UnusableModelError
 from model_registry.errors import HashMismatchError, InvalidModelFolderError
 
-# What every other worker would raise too; Spark has tried the task several times when it gives up.
+# Errors that every worker would raise: a retry cannot help, and Spark has already tried the task several times.
 REFUSALS = (
     EmptySequenceError,
     HashMismatchError,

@@ -48,8 +48,8 @@ def read_tokenizer(folder: Path) -> Tokenizer:
     description = read_description(folder / DESCRIPTION_FILE)
     if vocabulary.size != description["vocabulary_size"]:
         raise UnusableModelError(
-            f"expected {description['vocabulary_size']} tokens by {DESCRIPTION_FILE}, "
-            f"found {vocabulary.size} with the apps of {VOCABULARY_FILE}"
+            f"expected {description['vocabulary_size']} tokens as {DESCRIPTION_FILE} says, "
+            f"found {vocabulary.size} with the apps of {VOCABULARY_FILE}; export the model again"
         )
     return Tokenizer(vocabulary, description["max_history"], bool(description["reads_sessions"]))
 

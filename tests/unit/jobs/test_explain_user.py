@@ -95,7 +95,7 @@ def test_an_unknown_user_is_an_error_that_says_how_many_there_are(sequences):
         read_installs_of("u9", sequences)
 
 
-def test_a_row_without_app_ids_is_no_row(tmp_path):
+def test_a_row_without_app_ids_is_skipped(tmp_path):
     rows = {"user_id": ["u1", "u1", "u2"], "app_ids": [None, ["maps"], None]}
     pq.write_table(pa.table(rows), tmp_path / "own.parquet")
     assert read_installs_of("u1", tmp_path / "own.parquet") == (["maps"], None)
@@ -122,7 +122,7 @@ def test_the_command_prints_a_table(folder, sequences, capsys):
     ]
 
 
-def test_apps_can_be_given_by_hand_and_unknown_ones_are_marked(folder, capsys):
+def test_apps_can_be_given_on_the_command_line_and_unknown_ones_are_marked(folder, capsys):
     main(model=folder, apps="maps, qzx")
     assert capsys.readouterr().out.splitlines()[-2:] == [
         "         1  maps                +1.0000",
@@ -143,6 +143,6 @@ def test_apps_can_be_given_by_hand_and_unknown_ones_are_marked(folder, capsys):
         ({"model": Path("nowhere"), "apps": "maps"}, "none at nowhere"),
     ],
 )
-def test_options_that_leave_a_question_open_are_refused(arguments, expected):
+def test_missing_or_contradictory_options_are_refused(arguments, expected):
     with pytest.raises(WrongArgumentsError, match=expected):
         main(**arguments)

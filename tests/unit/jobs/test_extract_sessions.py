@@ -51,7 +51,7 @@ def test_idle_for_a_moment_less_than_the_gap_does_not(spark):
     assert session_indexes(assign_sessions(installs, gap_seconds=1800)) == [0, 0]
 
 
-def test_the_gap_is_to_the_last_install_and_not_to_the_first(spark):
+def test_the_gap_counts_from_the_last_install_and_not_from_the_first(spark):
     clocks = ["10:00:00", "10:20:00", "10:40:00", "11:10:00"]
     installs = install_log(spark, *(("u1", clock, "maps") for clock in clocks))
     assert session_indexes(assign_sessions(installs, gap_seconds=1800)) == [0, 0, 0, 1]
@@ -90,7 +90,7 @@ INSTALL = st.tuples(
 
 
 def sessions_by_hand(rows, gap_minutes=30):
-    """(user, session index, [(minute, app), …]) by a plain loop over one user's installs at a time."""
+    """Compute (user, session index, [(minute, app), …]) by a plain loop over each user's installs."""
     found = []
     for user in sorted({user for user, _, _ in rows}):
         index, last = -1, None
@@ -245,7 +245,7 @@ def test_an_empty_day_with_success_is_extracted(day):
     assert day.receipt.exists()
 
 
-def test_days_of_one_job_are_extracted_in_order_and_each_by_itself(spark, tmp_path):
+def test_days_of_one_job_are_extracted_in_order_and_independently(spark, tmp_path):
     later, earlier = (Day(spark, tmp_path, ds) for ds in ("2026-02-02", "2026-02-01"))
     for day, app in ((later, "chat"), (earlier, "maps")):
         land_complete(day.folder, a__jsonl=jsonl(event(app=app)))

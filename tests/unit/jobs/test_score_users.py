@@ -110,7 +110,7 @@ def test_staged_rows_carry_the_day_and_wait_under_the_id(lake):
     assert lake.conf.get("spark.wap.id", None) is None  # later writes of the session are not staged
 
 
-def test_a_model_of_other_bytes_fails_the_job_by_name_and_stages_nothing(lake, tmp_path):
+def test_a_model_with_other_bytes_fails_the_job_and_stages_nothing(lake, tmp_path):
     other = ModelVersion("tiny", 2, "0" * 64)
     folder = save_tiny_model(tmp_path / other.dirname)
     lake.sparkContext.addFile(folder.as_uri(), recursive=True)
@@ -124,7 +124,7 @@ def test_a_model_of_other_bytes_fails_the_job_by_name_and_stages_nothing(lake, t
     assert lake.conf.get("spark.wap.id", None) is None
 
 
-def test_an_id_can_be_staged_under_only_once(lake):
+def test_an_id_can_be_used_for_staging_only_once(lake):
     check_can_stage(lake, SCORES, "try-1")
     stage(score_rows(lake, "u1"), SCORES, "try-1")
     with pytest.raises(WapIdTakenError, match="'try-1'"):

@@ -1,4 +1,4 @@
-"""Each rule and its edges. One read judges all cases: a row's user_id or app_id tells which case it is."""
+"""Each rule and its limits. One read covers all cases: a row's user_id or app_id names its case."""
 
 from datetime import UTC, date, datetime
 
@@ -61,7 +61,7 @@ def test_an_unreadable_row_is_unparseable_whatever_its_fields_say(spark):
     assert [row.reason for row in judge_events(landed, DAY).collect()] == ["unparseable"]
 
 
-def test_raw_text_is_kept_of_bad_rows_only(spark):
+def test_only_bad_rows_keep_their_raw_text(spark):
     rows = [("f", "good", True, "u1", "maps", TEN, None), ("f", "bad", True, "u1", "maps", "noon", None)]
     assert [row.raw for row in judge_events(spark.createDataFrame(rows, SCHEMA), DAY).collect()] == [
         None,
@@ -69,7 +69,7 @@ def test_raw_text_is_kept_of_bad_rows_only(spark):
     ]
 
 
-def test_a_day_may_look_24_hours_past_its_end():
+def test_an_event_may_be_24_hours_past_the_end_of_its_landing_day():
     assert latest_event(date(2003, 2, 28)) == datetime(2003, 3, 2, tzinfo=UTC)
 
 

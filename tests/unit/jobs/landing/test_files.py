@@ -1,4 +1,4 @@
-"""Which files of a folder are data, and the name of the one that cannot be read."""
+"""Data files of a folder, and errors that name the file that cannot be read."""
 
 import pyarrow as pa
 import pytest
@@ -52,12 +52,12 @@ def test_any_other_extension_is_named_and_refused(files, tmp_path, name):
 
 def test_a_folder_among_the_files_is_refused(files, tmp_path):
     land(tmp_path / "hour=03.jsonl", part__jsonl="")
-    with pytest.raises(UnreadableFileError, match=r"hour=03\.jsonl: .*got a folder"):
+    with pytest.raises(UnreadableFileError, match=r"hour=03\.jsonl: .*found a folder"):
         list_data_files(files, uri(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["part__parquet", "part__jsonl__gz", "part__csv__gz", "part__parquet__gz"])
-def test_zero_bytes_are_refused_where_the_format_has_a_frame(files, tmp_path, name):
+def test_zero_bytes_are_refused_if_the_format_always_has_some(files, tmp_path, name):
     folder = land(tmp_path, **{name: b""})
     with pytest.raises(UnreadableFileError, match=name.replace("__", r"\.") + " has zero bytes"):
         list_data_files(files, folder)

@@ -25,7 +25,7 @@ def parse(spark, *labels):
     return parse_labels(spark.createDataFrame(rows, ROWS))
 
 
-def test_a_date_is_its_first_moment_in_utc(spark):
+def test_a_date_means_its_first_moment_in_utc(spark):
     labels = parse(
         spark,
         ("u1", "1", "2026-01-31", "2026-03-01"),
@@ -46,8 +46,8 @@ def test_every_flaw_is_found(spark):
         (("", *good[1:]), "user_id is missing"),
         (("u1", "2", *good[2:]), "label is neither 0 nor 1"),
         (("u1", None, *good[2:]), "label is neither 0 nor 1"),
-        (("u1", "1", "2026-01-31T10:00:00", "2026-03-01"), "as_of is no date and no time with zone"),
-        (("u1", "1", "2026-01-31", ""), "observed_at is no date and no time with zone"),
+        (("u1", "1", "2026-01-31T10:00:00", "2026-03-01"), "as_of is neither a date nor a time with zone"),
+        (("u1", "1", "2026-01-31", ""), "observed_at is neither a date nor a time with zone"),
         (
             ("u1", "1", "1769853600", "2026-03-01"),
             "as_of is before 1971; are these seconds, not milliseconds?",
@@ -68,7 +68,7 @@ def test_malformed_labels_are_counted_and_one_is_shown(spark):
         check_labels(labels)
 
 
-def test_of_a_label_that_changed_the_one_observed_last_is_kept(spark):
+def test_the_last_observation_of_a_changed_label_is_kept(spark):
     labels = [("u1", 0, JANUARY, MARCH), ("u1", 1, JANUARY, APRIL), ("u1", 0, MARCH, APRIL)]
     kept = keep_last_observed(spark.createDataFrame(labels, PARSED)).orderBy("as_of").collect()
     assert [row.label for row in kept] == [1, 0]

@@ -1,4 +1,7 @@
-"""Every format becomes the same rows of text. Cases share a read: starting one costs more than a thousand rows."""
+"""Every format becomes the same rows of text.
+
+Cases share a read, since starting one costs more than a thousand rows.
+"""
 
 from datetime import UTC, datetime
 
@@ -115,7 +118,7 @@ def parquet(event_times, **more):
     return pa.table({"user_id": ["u1"], "app_id": ["maps"], "event_time": event_times, **more})
 
 
-def test_parquet_may_hold_time_in_any_sensible_type(spark, tmp_path):
+def test_parquet_may_hold_times_in_several_types(spark, tmp_path):
     files = {f"{name}.parquet": parquet(event_time) for name, event_time in EVENT_TIMES.items()}
     rows = read(spark, land(tmp_path, **files))
     assert {row.file.rsplit("/", 1)[-1].removesuffix(".parquet"): row.event_time for row in rows} == {
@@ -169,11 +172,11 @@ def test_parquet_without_the_columns_or_with_another_type_is_named(spark, tmp_pa
         read(spark, land(tmp_path, a__parquet=parquet([1]), b__parquet=table))
 
 
-def test_no_files_make_no_rows(spark, tmp_path):
+def test_a_day_without_files_has_no_rows(spark, tmp_path):
     assert read(spark, land(tmp_path)) == []
 
 
-def test_formats_mix_on_one_day(spark, tmp_path):
+def test_one_day_may_mix_formats(spark, tmp_path):
     row = {"user_id": "u1", "app_id": "maps", "event_time": "1"}
     folder = land(
         tmp_path,

@@ -1,4 +1,4 @@
-"""App ids become token ids without a Python loop; a plain loop here says what they should be."""
+"""App ids become token ids without a Python loop; the tests compare them with a plain loop."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""A real, tiny SavedModel in a folder: verified before TensorFlow sees it, loaded once, scored by its signature."""
+"""A real, tiny SavedModel: verified before TensorFlow reads it, loaded once, scored by its signature."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ def run_worker(code: str, *arguments: str) -> Any:
 
 @pytest.fixture(scope="module")
 def facts_of_a_worker(model_folder) -> dict[str, Any]:
-    """What a worker process sees that loads the model twice, the second time without its folder."""
+    """Facts of a worker process that loads the model twice, the second time without its folder."""
     code = """
 import json, shutil, sys
 from pathlib import Path
@@ -54,7 +54,7 @@ print(json.dumps({"same": first is second, "threads": threads, "other hash": oth
     return run_worker(code, str(model_folder), f"{model_folder}-copy", folder_sha256(model_folder))
 
 
-def test_scores_are_the_models_own_whatever_the_padding(model_folder):
+def test_scores_equal_the_models_own_whatever_the_padding(model_folder):
     model = load(model_folder)
     risk_scores, logits = model.predict(np.array([[3, 4, 0, 0], [5, 5, 6, 1]], dtype=np.int32))
     expected = [plain_logit([3, 4]), plain_logit([5, 5, 6, 1])]
@@ -63,7 +63,7 @@ def test_scores_are_the_models_own_whatever_the_padding(model_folder):
     assert risk_scores.dtype == np.float64
 
 
-def test_explanations_are_the_models_own(model_folder):
+def test_explanations_equal_the_models_own(model_folder):
     found = load(model_folder).explain(np.array([[3, 4, 0, 0], [5, 5, 6, 1]], dtype=np.int32))
     expected = [[*plain_contributions([3, 4]), 0, 0], plain_contributions([5, 5, 6, 1])]
     np.testing.assert_allclose(found.contributions, expected)
@@ -93,7 +93,7 @@ def test_another_models_hash_is_not_answered_from_the_cache(facts_of_a_worker):
     assert facts_of_a_worker["other hash"] == "HashMismatchError"
 
 
-def test_tensorflow_takes_only_the_threads_of_its_task(facts_of_a_worker):
+def test_tensorflow_uses_only_the_threads_of_its_task(facts_of_a_worker):
     assert facts_of_a_worker["threads"] == [1, 1]
 
 
@@ -145,7 +145,7 @@ def test_a_description_without_sizes_is_refused(model_folder, tmp_path):
         load(copy)
 
 
-def test_an_app_id_may_hold_a_character_that_other_readers_take_for_a_line_end(tmp_path):
+def test_an_app_id_may_hold_a_character_that_some_readers_treat_as_a_line_end(tmp_path):
     path = tmp_path / "vocabulary.txt"
     path.write_bytes("maps\u2028app\nchat\n".encode())
     assert read_vocabulary(path).apps == ("maps\u2028app", "chat")

@@ -1,4 +1,4 @@
-"""Each gate, by the fewest scores that break it, beside scores that break none."""
+"""Each gate with the fewest scores that break it, beside scores that break none."""
 
 from datetime import date
 

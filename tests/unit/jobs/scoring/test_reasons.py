@@ -1,4 +1,4 @@
-"""Reasons of the riskiest users, with a model whose contributions are its token ids."""
+"""Reasons of the riskiest users, with a model that computes contributions from token ids."""
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def test_no_batch_exceeds_the_budget():
     assert model.asked == [[[-3, -5, 1]], [[4, 3]], [[-4]]]
 
 
-def test_only_the_top_reasons_are_kept_and_of_equals_the_later_install():
+def test_only_the_top_reasons_are_kept_and_a_tie_goes_to_the_later_install():
     tokens = sequences_of([[4, 5, 5, 4]])
     found = explain_riskiest(tokens, np.ones(1), AddsItsTokens(), 8, ReasonsOptions(above=0.5, top=3))
     assert found.to_pylist() == [[reason("bank", 1, 2.0), reason("bank", 2, 2.0), reason("maps", 0, 1.0)]]
@@ -64,5 +64,5 @@ def test_an_app_outside_the_vocabulary_has_no_name():
     assert found.to_pylist() == [[reason(None, 0, 1.0)]]
 
 
-def test_without_options_nobody_has_reasons():
+def test_without_options_no_user_has_reasons():
     assert explain_riskiest(SEQUENCES, SCORES, AddsItsTokens(), 8, None).to_pylist() == [None] * 3

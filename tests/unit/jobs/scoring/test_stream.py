@@ -90,7 +90,7 @@ def test_record_batches_are_sorted_by_length_together():
     assert model.widths == [4, 1]
 
 
-def test_length_and_unknown_apps_are_of_what_the_model_read():
+def test_length_and_unknown_apps_count_only_installs_that_the_model_read():
     batch = record_batch(("u1", ["new", "new", "maps", "new"]))
     (scored,) = score_stream(iter([batch]), CountingModel(max_history=2), max_tokens_per_batch=8)
     assert (scored["sequence_length"].to_pylist(), scored["unknown_apps"].to_pylist()) == ([2], [1])
