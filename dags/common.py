@@ -1,4 +1,4 @@
-"""What the DAGs share: settings, defaults, how a job is submitted and when a retry helps."""
+"""Shared parts of the DAGs: settings, defaults, submission of jobs, and the rule for retries."""
 
 import re
 import sys
@@ -15,7 +15,7 @@ from settings import REPOSITORY, Settings
 SETTINGS = Settings()
 Arguments = dict[str, str | list[str]]
 
-# One attempt of one run: what an orphaned driver of an earlier attempt stages can never be mistaken for this.
+# New for each attempt of a run: scores that an orphaned driver of an earlier attempt stages have another id.
 WAP_ID = "{{ run_id }}-{{ ti.try_number }}"
 # HDFS refuses colons in names.
 RUN_FOLDER = "{{ run_id | replace(':', '') | replace('+', '_') }}"
@@ -26,7 +26,7 @@ DATA_ERROR_EXIT_CODE = 65  # EX_DATAERR of sysexits.h, as jobs/command.py exits
 
 
 class RetryUnlessDataError(RetryPolicy):
-    """Fail at once when a job says that its input is at fault: the same input fails again."""
+    """Fail at once if a job says that its input is at fault: the same input would fail again."""
 
     def evaluate(
         self,
@@ -37,7 +37,7 @@ class RetryUnlessDataError(RetryPolicy):
     ) -> RetryDecision:
         message = str(exception).strip()
         if re.search(rf"\bcode(?: is)?:? {DATA_ERROR_EXIT_CODE}\b", message):
-            # Jobs print their reason last.
+            # A job's last line is the reason.
             return RetryDecision.fail(reason=message.splitlines()[-1].strip())
         return RetryDecision.default()
 
@@ -76,7 +76,7 @@ def spark_job(task_id: str, arguments: Any, **options: Any) -> SparkSubmitOperat
         name=f"{task_id} {{{{ run_id }}}}",
         conf=_environment_conf(),
         pool="spark",
-        # A retry then finds an application of the earlier try again, instead of starting a second one.
+        # A retry then follows the application of the earlier try, instead of starting a second one.
         yarn_track_via_rm_api=SETTINGS.spark_deploy_mode == "cluster",
         application_args=command_line(arguments) if isinstance(arguments, dict) else arguments,
         **options,
@@ -84,7 +84,7 @@ def spark_job(task_id: str, arguments: Any, **options: Any) -> SparkSubmitOperat
 
 
 def command_line(arguments: Arguments) -> list[str]:
-    """Write options, given without `--`, with their values; one with several values is repeated.
+    """Write options, given without `--`, with their values; an option with several values is repeated.
 
     >>> command_line({"scores": "risk.risk_scores", "day": ["2026-01-30", "2026-01-31"]})
     ['--scores', 'risk.risk_scores', '--day', '2026-01-30', '--day', '2026-01-31']
@@ -98,7 +98,7 @@ def command_line(arguments: Arguments) -> list[str]:
 
 
 def extraction_arguments(days: list[str]) -> Arguments:
-    """Of `jobs/extract_sessions.py` for landing days."""
+    """Options of `jobs/extract_sessions.py` for the given landing days."""
     return {
         "landing-root": f"{SETTINGS.hdfs_url}{SETTINGS.landing_root}",
         "receipts-root": f"{SETTINGS.hdfs_url}{SETTINGS.receipts_root}",
@@ -113,15 +113,15 @@ def extraction_arguments(days: list[str]) -> Arguments:
 
 def command(task_id: str, bash_command: str, **options: Any) -> BashOperator:
     """Run a command of this environment; its last line of output is the task's result."""
-    # By its path: bash, whose input is Airflow's socket here, takes itself for a remote shell and reads ~/.bashrc,
-    # where tools such as pyenv put another python first.
+    # By its path: since its input is Airflow's socket, bash acts as a remote shell and reads ~/.bashrc, where
+    # tools such as pyenv put another python first.
     return BashOperator(
         task_id=task_id, bash_command=f"exec {sys.executable} -m {bash_command}", append_env=True, **options
     )
 
 
 def _environment_conf() -> dict[str, str]:
-    """Where nodes lack the environment, it travels with the job."""
+    """Spark settings that send the Python environment along with a job, for nodes that lack it."""
     conf = {}
     if SETTINGS.spark_archives:
         conf["spark.archives"] = SETTINGS.spark_archives

@@ -1,23 +1,23 @@
 """Score the users of one landing day.
 
-`wait_for_landing` → `extract_sessions` → `wait_for_extraction` → `build_sequences` → `score_users` → `audit_scores`,
-with `pin_model` beside them.
+`wait_for_landing` → `extract_sessions` → `wait_for_extraction` → `build_sequences` → `score_users` →
+`audit_scores`, with `pin_model` beside them.
 
 | task | does | when it fails |
 |---|---|---|
 | wait_for_landing | waits, deferred, for `_SUCCESS` of the day | the delivery is late: land it, clear this task |
 | extract_sessions | validates, deduplicates and cuts the day's log into sessions | the reason names the file or the share of bad rows |
 | wait_for_extraction | waits, deferred, until every landed day of the look-back window is extracted | backfill the days it names |
-| build_sequences | each user's last installs up to the end of the day | |
+| build_sequences | collects each user's last installs up to the end of the day | |
 | pin_model | resolves the model version once for the whole run | no champion: promote one, or give `model_version` |
-| score_users | scores every user into a staged snapshot that no reader sees, with reasons above `RISK_REASONS_ABOVE` | |
+| score_users | scores every user into a staged snapshot that no reader sees, with reasons from `RISK_REASONS_ABOVE` on | |
 | audit_scores | checks the staged scores and publishes them in one step | they stay staged; the reason names each failed check |
 
 A rerun of a day replaces that day. **Backfill** past days from this page or by
 `airflow backfill create --dag-id nightly_scoring --from-date D1 --to-date D2 --reprocess-behavior completed`;
 several days may run at once and in any order.
 
-A single day by hand needs a partition key:
+To run a single day, give its date as the partition key:
 `POST /api/v2/dags/nightly_scoring/dagRuns {"logical_date": null, "partition_key": "2026-11-05"}`.
 """
 
@@ -42,7 +42,7 @@ DAY = "{{ partition_key }}"
 PINNED = "{{ ti.xcom_pull(task_ids='pin_model') | tojson }}"  # resolved once per run, never again
 SEQUENCES = f"risk.user_sequences/ds={DAY}"
 SCORES = f"risk.risk_scores/ds={DAY}"
-# Nights explain nobody unless they are asked to.
+# Off by default: explaining a user costs as much as scoring a hundred or more.
 REASONS: Arguments = (
     {}
     if SETTINGS.reasons_above is None
@@ -51,7 +51,7 @@ REASONS: Arguments = (
 
 
 def remember_wap_id(context: Context, result: object) -> None:  # noqa: ARG001 (the hook's interface)
-    """Tell the audit which attempt succeeded: its own try number may differ."""
+    """Pass the id of the attempt that succeeded to the audit, whose own try number may differ."""
     ti = context["ti"]
     ti.xcom_push("wap_id", f"{context['run_id']}-{ti.try_number}")
 

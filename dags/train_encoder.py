@@ -1,24 +1,26 @@
 """Train an encoder on the labels known by a date, register it in MLflow and push it to HDFS.
 
-`find_unextracted_days` → `extract_sessions` → `build_training_set` → `train_encoder` → `register` → `push` → `compare_models` → `promote` (only with the param `promote`).
+`find_unextracted_days` → `extract_sessions` → `build_training_set` → `train_encoder` → `register` → `push` →
+`compare_models` → `promote` (only with the param `promote`).
 
 | task | does |
 |---|---|
-| find_unextracted_days | landed days up to the training date that no nightly run has extracted yet |
+| find_unextracted_days | finds landed days up to the training date that no nightly run has extracted yet |
 | extract_sessions | extracts them, so that the first training needs no nightly run before it |
 | build_training_set | joins labels to the installs that had happened and landed by each label's `as_of` |
 | train_encoder | trains, evaluates on held-out users beside the bag-of-apps baseline, logs one MLflow run |
 | register | makes that run a model version |
-| push | copies its SavedModel to HDFS, verified by SHA-256; then the alias `challenger` names it |
-| compare_models | scores this run's held-out users with the new version and the champion; one MLflow run, whose page says whether the new one is better, by how much, how sure that is, and for whom it is worse. Without a champion it is compared with the bag-of-apps baseline |
-| promote | moves the alias `champion`, which the next nightly run scores with; refused where the comparison finds the new version worse or its calibration off (`docs/operations.md`, "Comparing models") |
+| push | copies its SavedModel to HDFS, verified by SHA-256, and gives it the alias `challenger` |
+| compare_models | scores this run's held-out users with the new version and the champion. The page of its MLflow run says whether the new version is better, by how much, how certain that is, and for which users it is worse. Without a champion it is compared with the bag-of-apps baseline |
+| promote | gives it the alias `champion`, so that the next nightly run scores with it; refused if the comparison finds the new version worse or its calibration off (`docs/operations.md`, "Comparing models") |
 
-`train_encoder` and `compare_models` run in the pool `gpu` (one slot per GPU) and, where workers have queues, in the
-queue of the setting `RISK_GPU_QUEUE`.
+`train_encoder` and `compare_models` run in the pool `gpu` (one slot per GPU) and, where workers have queues, in
+the queue of the setting `RISK_GPU_QUEUE`.
 
 The param `settings` holds further options of the training by their names on its command line, such as
-`{"training.schedule": "cosine", "encoder.num-layers": 3}`; `python -m jobs.train_encoder --help` lists them. Allowed are
-`encoder.…`, `training.…`, `recipe.…` and `warm-start-version`; null means the job's own default.
+`{"training.schedule": "cosine", "encoder.num-layers": 3}`; `python -m jobs.train_encoder --help` lists them.
+The names `encoder.…`, `training.…`, `recipe.…` and `warm-start-version` are allowed; null means the job's own
+default.
 """
 
 import json
@@ -48,32 +50,34 @@ TRAINING_SET = f"{SETTINGS.hdfs_url}{SETTINGS.training_sets_root}/training_date=
 MLFLOW_RUN = "{{ ti.xcom_pull(task_ids='train_encoder')['run_id'] }}"
 VERSION = "{{ ti.xcom_pull(task_ids='register')['version'] }}"
 
-# Options that say how to train. Where its data is from and goes to is not for a param to say.
+# Options that say how to train. A param cannot change which data is read or where results are written.
 SETTING_NAME = r"((encoder|training|recipe)\.[a-z][a-z0-9]*([-_][a-z0-9]+)*|warm[-_]start[-_]version)"
 
 
 def decide_promotion(params: Mapping[str, bool], ti: RuntimeTaskInstanceProtocol) -> bool:
-    """Whether the run is to promote its version, which force does even where comparing failed.
+    """Decide whether the run promotes its version; with force it may, even if the comparison failed.
 
     Raises:
         AirflowFailException: there is no comparison, and no force.
     """
     if ti.xcom_pull(task_ids="compare_models") is None and not (params["promote"] and params["force"]):
         raise AirflowFailException(
-            "compare_models failed, so nobody knows whether the new version is better: read its log and clear it, "
-            "or promote without it: python -m model_registry promote --version N --force"
+            "compare_models failed, so it is not known whether the new version is better: read its log and clear "
+            "the task, or promote without a comparison: python -m model_registry promote --version N --force"
         )
     return params["promote"]
 
 
 def training_options(seed: int, settings: Mapping[str, object]) -> str:
-    """Options of `train_encoder` as words of bash; `settings` win over the DAG's own, null means the job's default.
+    """Write the options of `train_encoder` as words of bash.
+
+    `settings` win over the DAG's own options; null means the job's default.
 
     >>> training_options(7, {"training.schedule": "cosine"})
     '--recipe.max-history 2048 --training.seed 7 --training.schedule cosine'
 
     Raises:
-        AirflowFailException: a name that is no setting's.
+        AirflowFailException: a name is not an option of the training.
     """
     options: dict[str, object] = {
         "recipe.max-history": SETTINGS.max_sequence_length,
@@ -82,7 +86,8 @@ def training_options(seed: int, settings: Mapping[str, object]) -> str:
     for name, value in settings.items():
         if not re.fullmatch(SETTING_NAME, name):
             raise AirflowFailException(
-                f"param settings: {name!r} is no option of the training; expected such as training.max-epochs"
+                f"param settings: {name!r} is not an option of the training; expected encoder.…, training.…, "
+                "recipe.… or warm-start-version, such as training.max-epochs"
             )
         options[name.replace("_", "-")] = value
     words = (
@@ -96,7 +101,7 @@ def training_options(seed: int, settings: Mapping[str, object]) -> str:
 
 @task
 def find_unextracted_days(training_date: str) -> list[str]:
-    """Command line of `extract_sessions`.
+    """Find the landed days without a receipt and return the command line of `extract_sessions` for them.
 
     Raises:
         AirflowSkipException: nothing is left to extract.
@@ -121,7 +126,7 @@ with DAG(
             format="date",
             description="only labels observed by the end of this UTC day are used",
         ),
-        "seed": Param(7, type="integer", minimum=0, description="of the weights and the batches"),
+        "seed": Param(7, type="integer", minimum=0, description="seed of weights and batches"),
         "settings": Param(
             {},
             type="object",
@@ -132,7 +137,7 @@ with DAG(
         "force": Param(
             False,
             type="boolean",
-            description="promote it even where the comparison speaks against it; recorded on the version",
+            description="promote it even if the comparison is against it; recorded on the version",
         ),
     },
     user_defined_macros={"training_options": training_options},
@@ -151,7 +156,7 @@ with DAG(
             "receipts-root": f"{SETTINGS.hdfs_url}{SETTINGS.receipts_root}",
             "output": TRAINING_SET,
         },
-        # With nothing left to extract the task before is skipped.
+        # The task before is skipped if nothing is left to extract.
         trigger_rule=TriggerRule.NONE_FAILED,
     )
     train = command(
@@ -174,7 +179,7 @@ with DAG(
         f" --tracking-uri {SETTINGS.mlflow_tracking_uri} --experiment {SETTINGS.experiment}"
         f" --model-name {SETTINGS.model_name} --challenger {VERSION} --seed {{{{ params.seed }}}}",
         output_processor=json.loads,
-        # TensorFlow takes a GPU that it sees whole, so not beside a training.
+        # TensorFlow reserves a whole GPU, so this cannot run beside a training.
         pool="gpu",
         queue=SETTINGS.gpu_queue,
     )

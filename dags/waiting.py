@@ -1,4 +1,4 @@
-"""Wait for files on HDFS without holding a worker, then fail saying which are missing."""
+"""Wait for files on HDFS without holding a worker; after the timeout, fail and name the missing ones."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,12 +21,12 @@ class HdfsDays:
     receipts_root: str
 
     def unlanded(self, day: str) -> list[str]:
-        """The day's `_SUCCESS`, if it is not there."""
+        """The path of the day's `_SUCCESS` if it does not exist; else nothing."""
         success = f"{self.landing_root}/ds={day}/_SUCCESS"
         return [] if self._client().status(success, strict=False) else [success]
 
     def unextracted(self, last_day: str, lookback_days: int | None = None) -> list[str]:
-        """Days with a landing folder up to `last_day`, in the look-back window if given, without a receipt."""
+        """Landed days up to `last_day` without a receipt, in the look-back window if one is given."""
         client = self._client()
         landed = [
             name.removeprefix("ds=") for name in client.list(self.landing_root) if name.startswith("ds=")
@@ -50,12 +50,12 @@ class HdfsDays:
 
 
 def find_missing(days: HdfsDays, day: str, lookback_days: int | None) -> list[str]:
-    """What the wait is for: the day's landing, or with a look-back window the extraction of its days."""
+    """List what a wait misses: the day's `_SUCCESS` or, with a look-back window, its unextracted days."""
     return days.unlanded(day) if lookback_days is None else days.unextracted(day, lookback_days)
 
 
 class HdfsDaysTrigger(BaseTrigger):
-    """Fires with the list of what is missing: empty as soon as nothing is, else at the deadline."""
+    """Fires with the list of missing days or files: empty as soon as none is missing, else at the deadline."""
 
     def __init__(
         self, days: dict[str, str], day: str, lookback_days: int | None, poll_seconds: float, deadline: str
@@ -86,7 +86,7 @@ class HdfsDaysTrigger(BaseTrigger):
 class WaitForHdfsDays(BaseOperator):
     """Wait for the landing of one day or, given `lookback_days`, for the extraction of its window.
 
-    Looks once by itself; only when something is missing does it hand over to the triggerer.
+    The task looks once itself; only if something is missing does it defer to the triggerer.
     """
 
     template_fields = ("day",)
@@ -123,10 +123,10 @@ class WaitForHdfsDays(BaseOperator):
         self.defer(trigger=trigger, method_name="resume")
 
     def resume(self, context: Context, event: list[str]) -> None:  # noqa: ARG002
-        """Called with the trigger's list.
+        """End the task with the trigger's list of what is missing.
 
         Raises:
-            AirflowFailException: the time is up; a retry would only wait again.
+            AirflowFailException: the list is not empty; a retry would only wait again.
         """
         if event:
             waited = f"after {self.timeout_minutes:g} minutes these are still missing"

@@ -155,7 +155,7 @@ def main(
     if (model is None) == (model_version is None):
         raise WrongArgumentsError("expected either --model or --model-version, got none or both")
     if (apps is None) == (sequences is None) or (sequences is not None and user is None):
-        raise WrongArgumentsError("expected either --apps, or --user together with --sequences")
+        raise WrongArgumentsError("expected either --apps, or --user and --sequences")
     if sequences is not None and user is not None:
         app_ids, event_times = read_installs_of(user, sequences)
     else:

@@ -1,4 +1,4 @@
-"""python -m model_registry register|push|promote|list|verify|pull|pin
+"""The registry's command line: python -m model_registry register|push|promote|list|verify|pull|pin
 
 In   a training run's id or a version number; addresses from settings
 Out  what was done; `register`, `push` and `pin` print one line of JSON last, for the scheduler to pass on
@@ -60,13 +60,13 @@ def promote(
     force: Annotated[
         bool,
         typer.Option(
-            "--force", help="Promote it whatever the comparison says; who, when and what is recorded."
+            "--force", help="Promote it whatever the comparison says; user, time and objections are recorded."
         ),
     ] = False,
 ) -> None:
     """Make a pushed version champion: the next nightly run scores with it.
 
-    Refused where its latest comparison with the champion finds it worse, or there is none.
+    Refused if its latest comparison with the champion finds it worse, or if there is none.
     """
     settings = Settings()
     limits = Limits(settings.promotion_auc_margin, settings.promotion_max_ece)
@@ -105,7 +105,7 @@ def pull(
 def pin(
     version: Annotated[int | None, typer.Option(min=1, help="Version; without it, the champion.")] = None,
 ) -> None:
-    """Resolve the champion, or a version, once, and print what jobs take as --model."""
+    """Resolve the champion, or the given version, and print what jobs take as --model."""
     settings = Settings()
     typer.echo(pin_version(connect_tracking(settings), connect_store(settings), version).to_json())
 

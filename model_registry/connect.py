@@ -1,4 +1,4 @@
-"""Build the store and the tracking client from settings: the only place that knows about log-ins."""
+"""Build the store and the tracking client from settings; only this file knows about log-ins."""
 
 import hdfs
 
@@ -19,7 +19,7 @@ def connect_tracking(settings: Settings) -> ModelTracking:
 
 
 def webhdfs_client(settings: Settings) -> hdfs.Client:
-    """Simple authentication.
+    """Build a client with simple authentication.
 
     A secure cluster gets `hdfs.TokenClient` or `hdfs.ext.kerberos.KerberosClient` here; nothing else changes.
     """

@@ -1,4 +1,4 @@
-"""What can go wrong between a training run and a model on HDFS, each as one named error.
+"""Named errors for everything that can go wrong between a training run and a model on HDFS.
 
     ModelRegistryError
     ├── ServiceDownError              worth a retry: the service may come back
@@ -27,9 +27,9 @@ Standard library only: executors import this module.
 
 
 class ModelRegistryError(Exception):
-    """Says what was expected, what was found and what to do, each a phrase without a final stop."""
+    """An error that says what was expected, what was found and what to do: phrases without a final stop."""
 
-    # Whether the same command may succeed later without anybody doing anything.
+    # True if the same command may succeed later without any repair.
     retryable = False
 
     def __init__(self, expected: str, found: str, way_out: str) -> None:

@@ -1,7 +1,7 @@
-"""What a version has to show before it becomes champion.
+"""The gate before a promotion: a version must not be worse than the champion.
 
 In   the latest comparison of the version with the present champion: an MLflow run of jobs/compare_models.py
-Out  what speaks against the promotion, each with its figures:
+Out  objections to the promotion, each with its figures:
      AUC 0.8512 against the champion's 0.8731: -0.0219 (95% -0.0301 to -0.0137), allowed is -0.0050
 """
 
@@ -17,16 +17,16 @@ class Limits:
     """How much worse than the champion a version may be."""
 
     auc_margin: float = 0.005  # a difference in AUC that costs less than an outdated model does
-    # Expected calibration error of the challenger: thresholds are set on scores, and a model that is off by more makes
-    # them mean something else. Where so few users were compared that true probabilities reach more by chance, that
-    # counts instead: 400 users reach 0.06.
+    # Expected calibration error of the challenger. Thresholds are set on scores, and with a larger error they
+    # would mean something else. If so few users were compared that even true probabilities reach a larger error
+    # by chance, that error is the limit instead: 0.06 with 400 users.
     max_ece: float = 0.05
 
 
 def check_promotion(
     tracking: ModelTracking, number: int, limits: Limits | None = None, *, force: bool = False
 ) -> list[str]:
-    """Return the objections that `force` overrules; without any, or without a champion, there are none.
+    """Return the objections that `force` overrules; an empty list if there are none, or no champion.
 
     Raises:
         PromotionRefusedError: there are objections, and no force.
@@ -34,7 +34,7 @@ def check_promotion(
     try:
         champion = tracking.champion()
     except AliasMissingError:
-        return []  # the first champion has nobody to be compared with
+        return []  # there is no champion to compare with
     if champion == number:
         return []
     comparison = tracking.latest_comparison(number, champion)
@@ -45,15 +45,16 @@ def check_promotion(
 
 
 def find_objections(comparison: Comparison | None, limits: Limits) -> list[str]:
-    """Say what speaks against a challenger that was compared so."""
+    """List the objections to a challenger with this comparison."""
     if comparison is None:
         return ["no finished comparison of the two"]
     objections = []
     if not comparison.challenger_users_known:
         objections.append(
-            "it may have been trained on the users that it was compared on: its run does not say whom"
+            "it may have been trained on the users that it was compared on: its run does not record its "
+            "training users"
         )
-    # "not above" and not "below": a figure that is no number is no proof either.
+    # `not >=` instead of `<`: NaN is an objection, too.
     if not comparison.auc_difference >= -limits.auc_margin:
         objections.append(
             f"AUC {comparison.challenger_auc:.4f} against the champion's {comparison.champion_auc:.4f}: "
@@ -82,5 +83,8 @@ def _refused(
             "to roll back without waiting for it, --force, which is recorded"
         )
     else:
-        way_out = f"read the page of MLflow run {comparison.run_id}, then train again, or --force, which is recorded"
+        way_out = (
+            f"read the page of MLflow run {comparison.run_id}, then train again, "
+            "or --force, which is recorded"
+        )
     return PromotionRefusedError(expected, "; ".join(objections), way_out)

@@ -1,4 +1,4 @@
-"""One SHA-256 for a whole folder, the same wherever its bytes lie.
+"""One SHA-256 for a whole folder, the same wherever the folder lies.
 
 In   saved_model/ with saved_model.pb, variables/…, assets.extra/…
 Out  sha256 of the manifest, whose rows are `<sha256 of the file>  ./variables/variables.index`
@@ -72,7 +72,7 @@ def relative_files(folder: str | Path) -> list[str]:
         InvalidModelFolderError: no folder, no file in it, or something that is no plain file.
     """
     if not os.path.isdir(folder):
-        raise _invalid(folder, "nothing that is a folder")
+        raise _invalid(folder, "no folder")
     files = [Path(path).relative_to(folder).as_posix() for path in _walk(folder)]
     if not files:
         raise _invalid(folder, "no file at all")

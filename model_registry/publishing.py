@@ -1,4 +1,4 @@
-"""What joins MLflow and HDFS: push a version, promote it.
+"""Push and promote versions: the two steps that join MLflow and HDFS.
 
 In   a version number
 Out  its folder on HDFS, tags and aliases in MLflow, and a PinnedModel that names all of it
@@ -16,7 +16,7 @@ from model_registry.versions import ModelVersion, PinnedModel
 
 
 def push_version(tracking: ModelTracking, store: ModelStore, number: int) -> PinnedModel:
-    """Bring the version's SavedModel to HDFS and say so in MLflow; repeating it is harmless.
+    """Copy the version's SavedModel to HDFS and record that in MLflow; repeating it is harmless.
 
     The next push completes an interrupted one: bytes come first, then the tag, then the alias.
 
@@ -53,7 +53,7 @@ def promote_version(
     """Make the version champion, once it passed the gate and all its bytes were read back.
 
     Args:
-        forced_by: who promotes it whatever the gate says; recorded with what was overruled.
+        forced_by: the user that overrules the gate, if any; recorded with the objections.
 
     Raises:
         VersionMissingError, VersionNotPushedError: register or push it first.

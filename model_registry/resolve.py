@@ -1,4 +1,4 @@
-"""Resolve which model a run uses, once, so that a promotion in its middle changes nothing.
+"""Resolve once which model a run uses, so that a promotion during the run changes nothing.
 
 In   a version number, or none for the champion of this moment
 Out  {"name": "risk_encoder", "version": 3, "sha256": "0123…", "uri": "hdfs://…/risk_encoder-v3-0123456789ab"}
@@ -13,7 +13,7 @@ from model_registry.versions import PinnedModel
 
 
 def pin(tracking: ModelTracking, store: ModelStore, version: int | None = None) -> PinnedModel:
-    """Pin `version`, or the champion; its folder must be there, its bytes are verified where they are used.
+    """Pin `version`, or the champion. Its folder must exist; its bytes are verified where they are used.
 
     Raises:
         AliasMissingError: no version given, and nothing was promoted yet.
@@ -26,7 +26,7 @@ def pin(tracking: ModelTracking, store: ModelStore, version: int | None = None) 
 
 
 def pushed_here(tracking: ModelTracking, store: ModelStore, number: int) -> PinnedModel:
-    """The pushed version, if its uri names this store's folder.
+    """Find the pushed version, and check that its uri names this store's folder.
 
     Raises:
         VersionMissingError: no such version.

@@ -13,7 +13,7 @@ HEADINGS = ("version", "aliases", "sha256", "auc", "baseline_auc", "created (UTC
 
 
 def render(rows: Sequence[VersionRow]) -> str:
-    """Align columns by their widest cell; "-" stands for what a version does not have (yet)."""
+    """Align columns by their widest cell; "-" stands for a value that a version does not have (yet)."""
     if not rows:
         return "no versions yet: train, then python -m model_registry register --run-id RUN"
     table = [HEADINGS, *map(_cells, rows)]

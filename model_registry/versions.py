@@ -13,7 +13,7 @@ from typing import Self
 
 from model_registry.errors import InvalidModelVersionError
 
-# What MLflow, HDFS and SparkFiles all take as it is, without quoting.
+# Characters that MLflow, HDFS and SparkFiles all accept without quoting.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -23,7 +23,7 @@ class ModelVersion:
     """One registered version.
 
     Raises:
-        InvalidModelVersionError: a field that cannot name a version.
+        InvalidModelVersionError: a field has a value that no version can have.
     """
 
     name: str
@@ -46,7 +46,7 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class PinnedModel(ModelVersion):
-    """A version whose bytes are in place: what a nightly run resolves once and hands to its jobs."""
+    """A version with its bytes in place; a nightly run resolves it once and passes it to its jobs."""
 
     uri: str  # what `sc.addFile(uri, recursive=True)` takes; its last part is `dirname`
 
@@ -64,7 +64,7 @@ class PinnedModel(ModelVersion):
         """Read what `to_json` wrote.
 
         Raises:
-            InvalidModelVersionError: not JSON, other keys, or a field that cannot name a version.
+            InvalidModelVersionError: not JSON, other keys, or a value that no version can have.
         """
         try:
             fields = json.loads(text)

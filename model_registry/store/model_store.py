@@ -1,4 +1,4 @@
-"""SavedModel folders on HDFS: MLflow says which version, this says where its bytes are.
+"""SavedModel folders on HDFS: MLflow knows the versions, this store holds their bytes.
 
 In   a local SavedModel folder and its ModelVersion
 Out  hdfs://127.0.0.1:8020/models/risk_encoder/risk_encoder-v3-0123456789ab, whole or absent, immutable
@@ -27,7 +27,7 @@ from model_registry.versions import ModelVersion, PinnedModel
 class ModelStore:
     """Model folders below `root`, by WebHDFS.
 
-    `hdfs_url`, such as hdfs://127.0.0.1:8020, is how Spark names the same file system.
+    `hdfs_url`, such as hdfs://127.0.0.1:8020, is Spark's name for the same file system.
     """
 
     def __init__(self, client: hdfs.Client, root: str, hdfs_url: str) -> None:
@@ -39,7 +39,7 @@ class ModelStore:
         return f"{self._root}/{model.name}/{model.dirname}"
 
     def pinned(self, model: ModelVersion) -> PinnedModel:
-        """Join `model` with the uri that it has in this store, whether or not it is there yet."""
+        """Join `model` with its uri in this store, whether or not its folder exists yet."""
         return PinnedModel(model.name, model.version, model.sha256, self._hdfs_url + self.path(model))
 
     def exists(self, model: ModelVersion) -> bool:
@@ -48,7 +48,7 @@ class ModelStore:
     def push(self, local_dir: Path, model: ModelVersion) -> str:
         """Upload under a temporary name, then rename: readers never see half a model.
 
-        Two pushes at once upload side by side; one rename wins.
+        Two pushes at once upload side by side; the first rename wins.
 
         Returns:
             The folder's hdfs:// uri.
@@ -69,14 +69,14 @@ class ModelStore:
             self._explain(error, model)
             raise
         finally:
-            # When even this fails, the next push of the version cleans up.
+            # If even this fails, the next push of the version cleans up.
             with contextlib.suppress(ModelRegistryError):
                 self._hdfs.remove_folder(staging)
         self._remove_leftovers(model)
         return self.pinned(model).uri
 
     def verify(self, model: ModelVersion) -> None:
-        """Read every byte back.
+        """Read every byte back and compare the folder's SHA-256.
 
         Raises:
             ModelFolderMissingError: the version was never pushed here, or was deleted.
@@ -86,7 +86,7 @@ class ModelStore:
         self._verify(self.path(model), model.sha256)
 
     def require(self, model: ModelVersion) -> None:
-        """Raise ModelFolderMissingError unless the folder is there; its bytes are not read."""
+        """Raise ModelFolderMissingError unless the folder exists; its bytes are not read."""
         if not self.exists(model):
             raise ModelFolderMissingError(
                 f"the folder {self.pinned(model).uri}",
@@ -116,7 +116,7 @@ class ModelStore:
 
     def _upload(self, local_dir: Path, folder: str) -> None:
         files = relative_files(local_dir)
-        # Made one by one, since parents that HDFS makes by itself get the server's default permissions.
+        # One by one, since parents that HDFS creates itself get the server's default permissions.
         for parent in sorted(
             {str(parent) for file in files for parent in PurePosixPath(folder, file).parents}
         ):

@@ -1,4 +1,4 @@
-"""The few things that the store asks of HDFS, each with short retries and named errors.
+"""The few HDFS operations that the store needs, with short retries and named errors.
 
 In   absolute HDFS paths, a ready `hdfs.Client`
 Out  plain values; ModelRegistryError instead of the client's and requests' own errors
@@ -34,7 +34,7 @@ LONGEST_REASON = 500  # characters: a web server that is no NameNode answers wit
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# A restarted NameNode or a dropped connection; longer outages are the scheduler's to wait for.
+# For a restarted NameNode or a dropped connection; for longer outages the scheduler retries the task.
 retry_briefly = tenacity.retry(
     retry=tenacity.retry_if_exception_type(WebHdfsDownError),
     stop=tenacity.stop_after_attempt(3),
@@ -46,7 +46,7 @@ Operation: TypeAlias = Callable[Concatenate["WebHdfs", str, P], R]
 
 
 def with_named_errors(verb: str) -> Callable[[Operation[P, R]], Operation[P, R]]:
-    """Raise what a method meets on its path as a ModelRegistryError that says `verb` and path."""
+    """Turn a method's HDFS and HTTP errors into a ModelRegistryError that names `verb` and path."""
 
     def decorate(operation: Operation[P, R]) -> Operation[P, R]:
         @functools.wraps(operation)
@@ -65,7 +65,7 @@ def with_named_errors(verb: str) -> Callable[[Operation[P, R]], Operation[P, R]]
 
 
 class WebHdfs:
-    """Safe to call twice, except `rename`: that one is not retried."""
+    """HDFS operations by WebHDFS. All are safe to repeat except `rename`, which is not retried."""
 
     def __init__(self, client: hdfs.Client) -> None:
         self.client = client
@@ -73,7 +73,7 @@ class WebHdfs:
     @retry_briefly
     @with_named_errors("look for")
     def exists(self, path: str) -> bool:
-        # Not status(strict=False): that takes every refusal, a denied one too, for absence.
+        # Not status(strict=False): that reports every refusal as absence, also a denied permission.
         try:
             self.client.status(path)
         except hdfs.HdfsError as error:
@@ -90,7 +90,7 @@ class WebHdfs:
     @retry_briefly
     @with_named_errors("write")
     def upload_file(self, path: str, source: Path) -> None:
-        """Write one file, replacing what an interrupted attempt left there."""
+        """Write one file; replaces what an interrupted attempt left there."""
         with source.open("rb") as stream:
             self.client.write(path, data=stream, overwrite=True, permission=FILE_PERMISSION)
 
@@ -134,7 +134,7 @@ class WebHdfs:
     @retry_briefly
     @with_named_errors("delete")
     def remove_folder(self, path: str) -> None:
-        """Delete `path` and all below it; nothing happens when it is gone already."""
+        """Delete `path` and all below it; no error if it does not exist."""
         self.client.delete(path, recursive=True)
 
 
@@ -167,7 +167,9 @@ def named_error(error: hdfs.HdfsError, doing: str, url: str) -> ModelRegistryErr
         )
     if error.exception == "FileAlreadyExistsException":
         return VersionExistsError(
-            f"nothing yet where to {doing}", reason, "keep it: versions are immutable; verify it instead"
+            f"nothing yet at the target, to {doing}",
+            reason,
+            "keep it: versions are immutable; verify it instead",
         )
     if error.exception == "FileNotFoundException":
         return ModelFolderMissingError(f"HDFS to {doing}", reason, "push the version again")
@@ -180,5 +182,5 @@ def webhdfs_down(found: str, doing: str, url: str) -> WebHdfsDownError:
     return WebHdfsDownError(
         f"WebHDFS at {url}, an active NameNode and its DataNodes, to {doing}",
         found,
-        "start the service that is named here, or set the address of WebHDFS, then repeat",
+        "start the service that is named here, or correct the address of WebHDFS, then repeat",
     )

@@ -1,4 +1,4 @@
-"""What the gate asks of a comparison, a run of jobs/compare_models.py.
+"""The figures that the gate reads from a comparison, a run of jobs/compare_models.py.
 
 In   tags of its run, by which it is found, and metrics
 Out  Comparison("3f2a…", challenger_auc=0.873, champion_auc=0.861, …)
@@ -15,7 +15,7 @@ CHAMPION_TAG, CHAMPION_SHA256_TAG = "champion", "champion_sha256"
 
 @dataclass(frozen=True)
 class Comparison:
-    """Metrics of one run of jobs/compare_models.py, by the names that they have there."""
+    """Metrics of one run of jobs/compare_models.py, with their names there."""
 
     run_id: str
     challenger_auc: float
@@ -25,4 +25,4 @@ class Comparison:
     auc_difference_high: float
     challenger_ece: float  # expected calibration error
     challenger_ece_by_chance: float  # what true probabilities exceed in 5% of such holdouts
-    challenger_users_known: float  # 1 where those it was trained on were left out, 0 where nobody knows them
+    challenger_users_known: float  # 1 if its training users were left out, 0 if they are not known

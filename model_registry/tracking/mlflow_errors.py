@@ -1,6 +1,6 @@
-"""Named errors for what MLflow answers, or does not answer.
+"""Named errors for MLflow's refusals and outages.
 
-MLflow's own HTTP client already retries dropped connections, so nothing here does.
+MLflow's own HTTP client already retries dropped connections, so there are no retries here.
 """
 
 import os
@@ -28,7 +28,7 @@ def fail_within_seconds() -> None:
 
 @contextmanager
 def named_mlflow_errors(doing: str, uri: str, missing: ModelRegistryError | None = None) -> Iterator[None]:
-    """Raise MLflow's errors as ModelRegistryError; `missing` when it says that the thing does not exist."""
+    """Turn MLflow's errors into a ModelRegistryError: `missing` if MLflow says that the thing does not exist."""
     try:
         yield
     except MlflowException as error:
@@ -65,5 +65,5 @@ def _down(found: str, doing: str, uri: str) -> MlflowDownError:
     return MlflowDownError(
         f"the MLflow server at {uri} to {doing}",
         found,
-        "start the server or look into its log, or set its address, then repeat",
+        "start the server, read its log, or correct its address, then repeat",
     )

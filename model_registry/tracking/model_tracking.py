@@ -1,4 +1,4 @@
-"""Model versions in MLflow: who made them, which are pushed, which carry an alias.
+"""Model versions in MLflow: their training runs, tags and aliases.
 
 In   a training run with the artifact folder saved_model/ and the metrics test_auc, baseline_test_auc
 Out  one model version of that run, with tags sha256 and (once pushed) hdfs_uri, its aliases;
@@ -71,7 +71,7 @@ class ModelTracking:
 
     def __init__(self, tracking_uri: str, model_name: str) -> None:
         fail_within_seconds()
-        mlflow.set_tracking_uri(tracking_uri)  # logging a model knows no other way
+        mlflow.set_tracking_uri(tracking_uri)  # logging a model takes the address from nowhere else
         self._client = MlflowClient(tracking_uri)
         self._uri = tracking_uri
         self.model_name = model_name
@@ -93,7 +93,7 @@ class ModelTracking:
         return self._create_version_once(run_id, model_uri, sha256)
 
     def download_saved_model(self, run_id: str, folder: Path) -> Path:
-        """Copy the run's saved_model/ to below `folder`."""
+        """Copy the run's saved_model/ into `folder`."""
         no_run = RunMissingError(
             f"run {run_id} at {self._uri}", "no such run", "take the run id that training printed"
         )
@@ -118,14 +118,14 @@ class ModelTracking:
         Raises:
             VersionMissingError: no such version, or not one that `register` made.
         """
-        found = self._get(number)
-        if SHA256_TAG not in found.tags:
+        version = self._get(number)
+        if SHA256_TAG not in version.tags:
             raise VersionMissingError(
                 f"tag {SHA256_TAG} on {self.model_name} version {number}",
                 "none: the version was made by other means",
-                f"python -m model_registry register --run-id {found.run_id or 'RUN'}",
+                f"python -m model_registry register --run-id {version.run_id or 'RUN'}",
             )
-        return self._identity(found)
+        return self._identity(version)
 
     def run_id(self, number: int) -> str:
         """The training run of a registered version."""
@@ -154,12 +154,12 @@ class ModelTracking:
         Raises:
             AliasMissingError: nothing was promoted yet.
         """
-        nobody = AliasMissingError(
+        no_champion = AliasMissingError(
             f"alias {CHAMPION} on a version of model {self.model_name} at {self._uri}",
             "none",
             "python -m model_registry list, then promote --version N",
         )
-        with named_mlflow_errors(f"find the {CHAMPION}", self._uri, missing=nobody):
+        with named_mlflow_errors(f"find the {CHAMPION}", self._uri, missing=no_champion):
             return int(self._client.get_model_version_by_alias(self.model_name, CHAMPION).version)
 
     def mark_pushed(self, model: PinnedModel) -> None:
@@ -171,12 +171,12 @@ class ModelTracking:
                 self._client.set_registered_model_alias(self.model_name, CHALLENGER, number)
 
     def mark_champion(self, number: int) -> None:
-        """Move the alias; whoever resolved it before keeps what was resolved."""
+        """Move the alias; runs that have already resolved it keep their version."""
         with named_mlflow_errors(f"make version {number} {CHAMPION}", self._uri):
             self._client.set_registered_model_alias(self.model_name, CHAMPION, str(number))
 
     def mark_forced(self, number: int, user: str, objections: Sequence[str]) -> None:
-        """Record on the version who overruled what, and when; of several times the last."""
+        """Record on the version the last forced promotion: user, time and objections."""
         tags = {
             FORCED_BY_TAG: user,
             FORCED_AT_TAG: datetime.now(UTC).isoformat(timespec="seconds"),
@@ -187,9 +187,9 @@ class ModelTracking:
                 self._client.set_model_version_tag(self.model_name, str(number), name, value)
 
     def latest_comparison(self, challenger: int, champion: int) -> Comparison | None:
-        """The newest finished comparison of exactly these two, in any experiment.
+        """Find the newest finished comparison of exactly these two versions, in any experiment.
 
-        By SHA-256 too: numbers start again when a registered model is deleted and made anew.
+        It must match their SHA-256, too: numbers start again when a registered model is deleted and made anew.
         """
         tags = {
             PURPOSE_TAG: COMPARISON,
@@ -201,24 +201,24 @@ class ModelTracking:
         }
         conditions = [f"tags.{name} = '{value}'" for name, value in tags.items()]
         with named_mlflow_errors(f"find comparisons of version {challenger}", self._uri):
-            found = self._client.search_runs(
-                [one.experiment_id for one in self._client.search_experiments()],
+            runs = self._client.search_runs(
+                [experiment.experiment_id for experiment in self._client.search_experiments()],
                 " and ".join([*conditions, "attributes.status = 'FINISHED'"]),
                 order_by=["attributes.start_time DESC"],
                 max_results=1,
             )
         names = [field.name for field in fields(Comparison) if field.name != "run_id"]
-        if not found or not found[0].data.metrics.keys() >= set(names):
+        if not runs or not runs[0].data.metrics.keys() >= set(names):
             return None
-        run = found[0]
+        run = runs[0]
         return Comparison(run.info.run_id, **{name: run.data.metrics[name] for name in names})
 
     def rows(self) -> list[VersionRow]:
         """All versions, newest first."""
         with named_mlflow_errors(f"list versions of {self.model_name}", self._uri):
-            found = self._client.search_model_versions(f"name='{self.model_name}'")
-            aliases = self._aliases() if found else {}
-            return [self._row(one, aliases) for one in sorted(found, key=_number, reverse=True)]
+            versions = self._client.search_model_versions(f"name='{self.model_name}'")
+            aliases = self._aliases() if versions else {}
+            return [self._row(version, aliases) for version in sorted(versions, key=_number, reverse=True)]
 
     def _get(self, number: int) -> MlflowVersion:
         missing = VersionMissingError(
@@ -232,41 +232,41 @@ class ModelTracking:
     def _version_of_run(self, run_id: str) -> ModelVersion | None:
         """The oldest version that `register` made of the run."""
         with named_mlflow_errors(f"find versions of run {run_id}", self._uri):
-            found = self._client.search_model_versions(f"name='{self.model_name}' and run_id='{run_id}'")
-        ours = sorted((one for one in found if SHA256_TAG in one.tags), key=_number)
-        return self._identity(ours[0]) if ours else None
+            versions = self._client.search_model_versions(f"name='{self.model_name}' and run_id='{run_id}'")
+        registered = sorted((version for version in versions if SHA256_TAG in version.tags), key=_number)
+        return self._identity(registered[0]) if registered else None
 
     def _create_version_once(self, run_id: str, model_uri: str, sha256: str) -> ModelVersion:
         with named_mlflow_errors(f"create a version of {self.model_name}", self._uri):
             made = mlflow.register_model(model_uri, self.model_name, tags={SHA256_TAG: sha256})
             first = self._version_of_run(run_id)
-            # Two calls at once both create; each then sees both, and the later version goes.
+            # Two calls at once both create a version; each then sees both, and the later one is deleted.
             if first is not None and first.version < _number(made):
                 self._client.delete_model_version(self.model_name, made.version)
                 return first
             page = self._client.get_run(run_id).data.tags.get(PAGE_TAG)
-            if page is not None:  # who looks at the version wants to read the same
+            if page is not None:  # the version's page shows the same text as the run's
                 self._client.update_model_version(self.model_name, made.version, page)
         return ModelVersion(self.model_name, _number(made), sha256)
 
-    def _identity(self, found: MlflowVersion) -> ModelVersion:
-        return ModelVersion(self.model_name, _number(found), found.tags[SHA256_TAG])
+    def _identity(self, version: MlflowVersion) -> ModelVersion:
+        return ModelVersion(self.model_name, _number(version), version.tags[SHA256_TAG])
 
     def _aliases(self) -> dict[str, int]:
         registered = self._client.get_registered_model(self.model_name)
         return {alias: int(number) for alias, number in registered.aliases.items()}
 
-    def _row(self, found: MlflowVersion, aliases: dict[str, int]) -> VersionRow:
-        metrics = self._metrics(found.run_id)
+    def _row(self, version: MlflowVersion, aliases: dict[str, int]) -> VersionRow:
+        metrics = self._metrics(version.run_id)
         return VersionRow(
-            version=_number(found),
-            aliases=tuple(sorted(alias for alias, number in aliases.items() if number == _number(found))),
-            sha256=found.tags.get(SHA256_TAG),
-            hdfs_uri=found.tags.get(HDFS_URI_TAG),
+            version=_number(version),
+            aliases=tuple(sorted(alias for alias, number in aliases.items() if number == _number(version))),
+            sha256=version.tags.get(SHA256_TAG),
+            hdfs_uri=version.tags.get(HDFS_URI_TAG),
             auc=metrics.get("test_auc"),
             baseline_auc=metrics.get("baseline_test_auc"),
-            run_id=found.run_id or "",
-            created_at=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
+            run_id=version.run_id or "",
+            created_at=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
         )
 
     def _metrics(self, run_id: str | None) -> dict[str, float]:
@@ -281,5 +281,5 @@ class ModelTracking:
             raise
 
 
-def _number(found: MlflowVersion) -> int:
-    return int(found.version)
+def _number(version: MlflowVersion) -> int:
+    return int(version.version)

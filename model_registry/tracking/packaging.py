@@ -30,7 +30,7 @@ SIGNATURE = ModelSignature(
 
 def log_pyfunc_model(run_id: str, name: str, saved_model: Path) -> str:
     """Log the wrapper and its SavedModel in the (finished) run; return the logged model's uri."""
-    # Unlike pyfunc.log_model this takes a run id: re-opening the run would change its status and end time.
+    # Unlike pyfunc.log_model, this takes a run id: re-opening the run would change its status and end time.
     logged = Model.log(
         artifact_path=None,
         flavor=mlflow.pyfunc,
@@ -53,7 +53,7 @@ def input_example(saved_model: Path) -> pd.DataFrame:
 
 
 def pip_requirements() -> list[str]:
-    """Exactly what this environment scores with."""
+    """The packages that scoring needs, at the versions of this environment."""
     tensorflow = "tensorflow-cpu" if _installed("tensorflow-cpu") else "tensorflow"
     packages = ("mlflow", "numpy", "pandas", tensorflow)
     return [f"{package}=={importlib.metadata.version(package)}" for package in packages]

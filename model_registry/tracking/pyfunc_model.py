@@ -18,19 +18,19 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.model import PythonModel
 
-# Bounds memory: the model compares all pairs of a row's installs. With 256 rows of 128 installs, one layer's attention
-# weights of 4 heads are 67 MB.
+# Bounds memory: the model compares all pairs of a row's installs. With 256 rows of 128 installs, one layer's
+# attention weights of 4 heads are 67 MB.
 PAIRS_PER_CALL = 256 * 128**2
 Install = tuple[str, bool]  # app id, and whether it begins a session
 
 
 class RiskEncoder(PythonModel):
-    """Scores raw app ids. Unknown apps are allowed; a user without any install is refused: they have no score."""
+    """Scores raw app ids. Unknown apps are allowed; a user without any install is refused."""
 
     def load_context(self, context: Any) -> None:
         import tensorflow as tf  # seconds: only when the model is really loaded
 
-        # The loaded object has to outlive its signatures.
+        # The loaded object must outlive its signatures.
         self.saved_model = tf.saved_model.load(context.artifacts["saved_model"])
         self.score_app_ids = self.saved_model.signatures["serving_default"]
 
@@ -40,7 +40,7 @@ class RiskEncoder(PythonModel):
         if empty:
             raise MlflowException.invalid_parameter_value(
                 f"expected at least one app id in every row; found none in {len(empty)} of {len(sequences)}, "
-                f"first in row {empty[0]}. Leave out users without installs: they have no score."
+                f"the first in row {empty[0]}. Leave out users without installs: they have no score."
             )
         longest = max(map(len, sequences), default=1)
         rows_per_call = max(1, PAIRS_PER_CALL // longest**2)
@@ -54,15 +54,15 @@ class RiskEncoder(PythonModel):
 
         longest = max(map(len, sequences))
         padded = [sequence + [("", False)] * (longest - len(sequence)) for sequence in sequences]
-        found = self.score_app_ids(
+        scores = self.score_app_ids(
             app_ids=tf.constant([[app_id for app_id, _ in row] for row in padded], tf.string),
             begins_session=tf.constant([[begins for _, begins in row] for row in padded], tf.bool),
         )
-        return np.stack([found["risk_score"].numpy(), found["logit"].numpy()], axis=1).astype(float)
+        return np.stack([scores["risk_score"].numpy(), scores["logit"].numpy()], axis=1).astype(float)
 
 
 def read_sequences(model_input: pd.DataFrame) -> list[list[Install]]:
-    """The installs of each row; "" is how the signature spells padding, so it cannot stand for an app."""
+    """Read the installs of each row. An app id "" is left out: the signature uses it for padding."""
     app_ids = [list(row) for row in model_input["app_ids"]]
     if "begins_session" in model_input:
         begins = [list(row) for row in model_input["begins_session"]]
@@ -71,8 +71,8 @@ def read_sequences(model_input: pd.DataFrame) -> list[list[Install]]:
     for number, (apps, starts) in enumerate(zip(app_ids, begins, strict=True)):
         if len(apps) != len(starts):
             raise MlflowException.invalid_parameter_value(
-                f"expected app_ids and begins_session of the same length in every row; row {number} has {len(apps)} "
-                f"and {len(starts)}"
+                "expected app_ids and begins_session of the same length in every row; "
+                f"row {number} has {len(apps)} and {len(starts)}"
             )
     return [
         [(app, bool(start)) for app, start in zip(*row, strict=True) if app]

@@ -1,4 +1,4 @@
-"""Models on real HDFS and a real MLflow server: register, push, promote, pin, and everything that can go wrong."""
+"""Models on real HDFS and a real MLflow server: register, push, promote, pin, and what can go wrong."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def client(cluster) -> hdfs.Client:
 
 @pytest.fixture
 def root() -> str:
-    """A root of the test's own."""
+    """A root folder for this test alone."""
     return f"/test_model_registry/{uuid.uuid4().hex}"
 
 
@@ -80,13 +80,13 @@ def model(saved_model) -> ModelVersion:
 
 @pytest.fixture
 def tracking(cluster) -> ModelTracking:
-    """A registered model of the test's own."""
+    """A registered model for this test alone."""
     return ModelTracking(cluster.mlflow_uri, f"test_{uuid.uuid4().hex}")
 
 
 @pytest.fixture
 def register(tracking, saved_model, monkeypatch) -> Callable[[], int]:
-    """Train (make believe) and register another version; the wrapper has its own tests below."""
+    """Register another version, of a made-up training run; the wrapper has its own tests below."""
     monkeypatch.setattr(
         "model_registry.tracking.model_tracking.log_pyfunc_model", lambda run_id, *_: f"runs:/{run_id}/model"
     )
@@ -125,7 +125,7 @@ def closed_port() -> int:
 # The store
 
 
-def test_a_pushed_folder_has_the_registered_bytes_and_everybody_may_read_it(
+def test_a_pushed_folder_has_the_registered_bytes_and_every_user_may_read_it(
     store, client, root, cluster, saved_model, model
 ):
     uri = store.push(saved_model, model)
@@ -144,7 +144,7 @@ def test_a_version_is_never_pushed_twice(store, saved_model, model):
     store.verify(model)
 
 
-def test_a_push_removes_what_an_interrupted_one_left_of_its_version_only(
+def test_a_push_removes_only_the_leftovers_of_interrupted_pushes_of_its_version(
     store, client, root, saved_model, model
 ):
     staging = f"{root}/risk_encoder/_staging"
@@ -154,7 +154,7 @@ def test_a_push_removes_what_an_interrupted_one_left_of_its_version_only(
     assert client.list(staging) == ["risk_encoder-v2-ffffffffffff.alive"]
 
 
-def test_of_pushes_at_once_one_wins_and_the_folder_is_whole(store, client, root, saved_model, model):
+def test_one_of_several_pushes_at_once_wins_and_the_folder_is_whole(store, client, root, saved_model, model):
     start = Barrier(3)
 
     def push(_: int) -> str:
@@ -187,7 +187,7 @@ def test_a_folder_that_is_not_what_was_registered_is_not_pushed(store, client, r
     assert client.status(root, strict=False) is None
 
 
-def test_bytes_that_change_on_their_way_are_never_published(cluster, client, root, saved_model, model):
+def test_bytes_that_change_during_the_upload_are_never_published(cluster, client, root, saved_model, model):
     class LossyClient(hdfs.InsecureClient):
         def write(self, hdfs_path, data, **options):
             return super().write(hdfs_path, data=data.read()[:-1], **options)
@@ -243,14 +243,14 @@ def test_another_user_may_read_but_not_push(cluster, client, root, saved_model, 
     stranger.verify(model)
 
 
-def test_a_folder_that_may_not_be_looked_into_is_denied_not_absent(cluster, client, root, model):
+def test_a_folder_without_permission_is_reported_as_denied_and_not_as_absent(cluster, client, root, model):
     client.makedirs(root, permission="700")
     stranger = ModelStore(hdfs.InsecureClient(cluster.webhdfs_url, user="stranger"), root, cluster.hdfs_url)
     with pytest.raises(PermissionDeniedError, match="EXECUTE"):
         stranger.exists(model)
 
 
-def test_a_full_quota_is_named_and_nothing_half_stays(cluster, store, client, root, saved_model, model):
+def test_a_full_quota_is_named_and_no_partial_folder_stays(cluster, store, client, root, saved_model, model):
     client.makedirs(root)
     set_quota(cluster, root, storage_bytes=1_000_000)  # below one block
     with pytest.raises(NoSpaceError, match="quota"):
@@ -280,7 +280,7 @@ def test_webhdfs_that_is_down_is_named_within_seconds(cluster, model):
     assert time.monotonic() - started < 30
 
 
-def test_an_address_that_is_no_namenode_is_not_taken_for_an_empty_store(cluster, model):
+def test_an_address_without_a_namenode_is_an_error_and_not_an_empty_store(cluster, model):
     not_hdfs = hdfs.InsecureClient(cluster.mlflow_uri)
     with pytest.raises(RemoteRequestError, match="NameNode"):
         ModelStore(not_hdfs, "/models", cluster.hdfs_url).exists(model)
@@ -406,7 +406,7 @@ def test_the_champion_is_pinned_by_value_and_older_versions_by_number(tracking, 
     assert pin(tracking, store, old) == pinned == PinnedModel.from_json(pinned.to_json())
 
 
-def test_a_version_that_was_not_compared_is_promoted_by_force_only_and_the_force_is_recorded(
+def test_a_version_that_was_not_compared_is_promoted_only_by_force_which_is_recorded(
     tracking, store, register
 ):
     old, new = register(), register()
@@ -519,7 +519,7 @@ def save_counting_model(path: Path) -> Path:
 
 
 class Served:
-    """`mlflow models serve`, as a data scientist starts it."""
+    """A model server, started as a data scientist starts it: `mlflow models serve`."""
 
     def __init__(self, cluster, model_uri: str, log: Path) -> None:
         self.url = f"http://127.0.0.1:{closed_port()}"

@@ -39,7 +39,7 @@ def rebuild(request: pytest.FixtureRequest) -> bool:
 
 
 def context(**params: Any) -> dict[str, Any]:
-    """What templates see in a backfill run of 2026-11-05, on the second try of a task."""
+    """Context of templates in a backfill run of 2026-11-05, on the second try of a task."""
 
     def xcom_pull(task_ids: str, key: str = "return_value") -> Any:
         return XCOMS[task_ids, key]
@@ -86,7 +86,7 @@ def training_command(task_id: str, settings: dict[str, Any], force: bool = False
     return str(task.render_template(task.bash_command, values))
 
 
-def test_a_forced_promotion_says_so_to_the_registry() -> None:
+def test_a_forced_promotion_passes_force_to_the_registry() -> None:
     assert training_command("promote", {}, force=True).endswith("promote --version 4 --force")
 
 
@@ -148,12 +148,12 @@ def test_only_force_promotes_without_a_comparison(compared: Any, promote: bool, 
 
 
 @pytest.mark.parametrize("task_id", ["train_encoder", "compare_models"])
-def test_what_loads_a_model_waits_for_the_one_gpu_slot(task_id: str) -> None:
+def test_a_task_that_loads_a_model_waits_for_the_one_gpu_slot(task_id: str) -> None:
     assert train_encoder.dag.get_task(task_id).pool == "gpu"
 
 
 def words_of_training(settings: dict[str, Any]) -> list[str]:
-    """What bash hands to the job, its own expansions included."""
+    """The words that bash passes to the job, after bash's own expansions."""
     arguments = training_command("train_encoder", settings).partition(" -m jobs.train_encoder ")[2]
     printed = subprocess.run(
         ["bash", "-c", f"printf '%s\\0' {arguments}"], capture_output=True, check=True, text=True
@@ -169,7 +169,7 @@ def test_a_setting_reaches_the_training_as_one_word_whatever_it_holds(value: str
 
 
 @pytest.mark.parametrize(("value", "word"), [(3, "3"), (0.5, "0.5"), (True, "true"), ([1, 2], "[1, 2]")])
-def test_a_setting_that_is_no_text_reaches_the_training_as_json(value: Any, word: str) -> None:
+def test_a_setting_that_is_not_text_reaches_the_training_as_json(value: Any, word: str) -> None:
     assert words_of_training({"recipe.min_count": value})[-2:] == ["--recipe.min-count", word]
 
 
@@ -177,8 +177,8 @@ def test_a_setting_that_is_no_text_reaches_the_training_as_json(value: Any, word
     "name",
     ["tracking-uri", "training.seed; id", "training.seed\n", "--training.seed", "training.", "encoder.A", ""],
 )
-def test_a_name_that_is_no_setting_of_the_training_is_refused(name: str) -> None:
-    with pytest.raises(AirflowFailException, match="is no option of the training"):
+def test_a_name_that_is_not_an_option_of_the_training_is_refused(name: str) -> None:
+    with pytest.raises(AirflowFailException, match="is not an option of the training"):
         words_of_training({name: 1})
     schema = train_encoder.dag.params.get_param("settings")
     if name != "training.seed\n":  # $ of a JSON schema's pattern allows one at the end
@@ -186,12 +186,12 @@ def test_a_name_that_is_no_setting_of_the_training_is_refused(name: str) -> None
             schema.resolve({name: 1})
 
 
-def test_a_setting_wins_over_the_dags_own_and_is_named_once() -> None:
+def test_a_setting_replaces_the_dags_own_value() -> None:
     words = words_of_training({"training.seed": 11, "recipe.max_history": 64})
     assert words[-4:] == ["--recipe.max-history", "64", "--training.seed", "11"]
 
 
-def test_the_jobs_understand_what_the_dag_writes() -> None:
+def test_the_jobs_accept_the_options_that_the_dag_writes() -> None:
     settings = {
         "training.schedule": "cosine",
         "training.max_steps": None,
@@ -207,7 +207,7 @@ def test_the_jobs_understand_what_the_dag_writes() -> None:
 
 
 @pytest.mark.parametrize("dag", [nightly_scoring.dag, train_encoder.dag], ids=lambda dag: dag.dag_id)
-def test_every_task_has_a_timeout_and_the_operator_a_page(dag: DAG) -> None:
+def test_every_task_has_a_timeout_and_every_dag_a_page(dag: DAG) -> None:
     assert dag.doc_md
     assert all(task.execution_timeout for task in dag.tasks)
 

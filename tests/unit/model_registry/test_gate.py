@@ -1,4 +1,4 @@
-"""What the gate asks of a version before it becomes champion; comparisons are runs in MLflow on a file."""
+"""The gate before a version becomes champion; comparisons are MLflow runs in a file."""
 
 import sys
 from datetime import UTC, datetime, timedelta
@@ -45,7 +45,7 @@ def tracking_uri(tmp_path_factory):
 
 @pytest.fixture
 def tracking(tracking_uri):
-    """Versions 1, the champion, and 2, of a registered model of the test's own."""
+    """Versions 1 (the champion) and 2 of a registered model for this test alone."""
     tracking = ModelTracking(tracking_uri, MODEL)
     client = MlflowClient()
     client.create_registered_model(MODEL)
@@ -65,7 +65,7 @@ def add_version(number: int) -> None:
 
 
 def sha256(number: int) -> str:
-    """Unlike those of earlier tests, whose comparisons are still there."""
+    """A hash that no earlier test used, since the comparisons of earlier tests are still there."""
     return f"{number}{MlflowClient().get_registered_model(MODEL).creation_timestamp}".ljust(64, "0")
 
 
@@ -148,13 +148,13 @@ def test_a_worse_challenger_is_refused_with_the_figures_and_not_retried(tracking
         ({"challenger_ece": 0.05}, False),
         ({"challenger_ece": 0.0501}, True),
         ({"challenger_ece": float("nan")}, True),
-        # So few users that even true probabilities are off by this much.
+        # So few users that even true probabilities have this error by chance.
         ({"challenger_ece": 0.08, "challenger_ece_by_chance": 0.09}, False),
         ({"challenger_ece": 0.1, "challenger_ece_by_chance": 0.09}, True),
         ({"challenger_users_known": 0.0}, True),
     ],
 )
-def test_a_limit_itself_is_allowed_and_no_number_is_no_proof(tracking, figures, refused):
+def test_a_figure_at_its_limit_passes_and_nan_does_not(tracking, figures, refused):
     log_comparison(**figures)
     assert bool(check_promotion(tracking, 2, force=True)) is refused
 
@@ -185,7 +185,7 @@ def test_force_overrules_and_is_recorded_with_the_figures(tracking):
 
 @pytest.fixture
 def promote(tracking_uri, monkeypatch, capsys):
-    """The command, with the status that it has to end with; its last line."""
+    """Run the command, check its exit status and return its last line."""
 
     def run(*options: str, status: int) -> str:
         monkeypatch.setenv("RISK_MLFLOW_URI", tracking_uri)

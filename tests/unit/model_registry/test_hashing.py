@@ -1,4 +1,4 @@
-"""One hash for a folder: what it depends on, and that `sha256sum` gives the same."""
+"""The hash of a folder: it depends on names and bytes alone, and `sha256sum` gives the same."""
 
 import os
 import pickle
@@ -102,7 +102,7 @@ def test_an_error_survives_the_way_from_an_executor():
     assert str(pickle.loads(pickle.dumps(error))) == "expected hash a; found hash b. To do: push again."
 
 
-def test_executors_import_it_without_any_heavy_library():
+def test_executors_import_hashing_without_any_heavy_library():
     code = (
         "import sys, model_registry.hashing, model_registry.versions;"
         "print({'mlflow', 'hdfs', 'tensorflow', 'numpy', 'requests'} & set(sys.modules))"

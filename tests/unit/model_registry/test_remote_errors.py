@@ -1,4 +1,4 @@
-"""What WebHDFS and MLflow answer, as named errors. The answers were copied from the real services."""
+"""Named errors for answers of WebHDFS and MLflow. The answers were copied from the real services."""
 
 import os
 

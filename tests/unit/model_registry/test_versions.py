@@ -11,7 +11,7 @@ SHA256 = "0123456789ab" + "c" * 52
 URI = "hdfs://127.0.0.1:8020/models/risk_encoder/risk_encoder-v3-0123456789ab"
 
 
-def test_the_folder_name_tells_name_version_and_content():
+def test_the_folder_name_holds_name_version_and_content():
     assert ModelVersion("risk_encoder", 3, SHA256).dirname == "risk_encoder-v3-0123456789ab"
 
 
