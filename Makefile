@@ -1,12 +1,12 @@
 # Verbs of this repository; `make help` prints each with its comment.
-# Settings are environment variables (.env.example); they can be given behind the verb: make up RISK_PORT_OFFSET=1000
+# Settings are environment variables (.env.example). They can follow the verb: make up RISK_PORT_OFFSET=1000
 
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 JARS := .cluster/jars
 UV_VERSION := 0.13.9
-# Where it is set, every process would compile Airflow or MLflow anew: 19 s instead of 3 s for the latter.
+# With it, every process would compile Airflow or MLflow anew: 19 s instead of 3 s for MLflow.
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHONWARNINGS ?= ignore::FutureWarning,ignore::DeprecationWarning
 
@@ -43,7 +43,7 @@ $(JARS)/spark-classes.jsa: $(VENV)/installed $(JARS)/installed
 up: install ## start the one-machine cluster and wait until it answers
 	@$(BIN)/python -m local_cluster up
 
-down: ## stop what `make up` started, also after a crash; nothing else
+down: ## stop what `make up` started, also after a crash, and nothing else
 	@$(BIN)/python -m local_cluster down
 
 status: install ## state of each service, memory, web pages
@@ -61,7 +61,7 @@ test-unit: install ## unit tests; no cluster
 	@# A file's tests stay together: they share fixtures that cost seconds.
 	@$(BIN)/pytest tests/unit --numprocesses auto --dist loadfile
 
-test-cluster: install ## tests on real HDFS, YARN, Spark, Iceberg, MLflow and Airflow, with a cluster of their own
+test-cluster: install ## tests on real HDFS, YARN, Spark, Iceberg, MLflow and Airflow, on their own cluster
 	@$(BIN)/pytest tests/cluster
 
 check: install ## formatting, lint and types
@@ -79,7 +79,7 @@ lock: ## resolve pyproject.toml anew into requirements.lock
 screenshots: install ## pictures for the README from a running demo; needs Chromium
 	@$(BIN)/python -m local_cluster.pages.screenshots
 
-bench-quality: install ## AUC of the default recipe beside its baselines on made-up users; result in docs/quality/
+bench-quality: install ## AUC of the default recipe and its baselines on made-up users, into docs/quality/
 	@$(BIN)/python -m bench.quality
 
 bench-encoder: install ## AUC of the encoder alone, with parts of it left out
@@ -91,8 +91,8 @@ bench-batches: install ## seconds per epoch in batches of similar length against
 bench-memory: install ## peak memory of a training by the number of users, from 10,000 to 1,000,000
 	@$(BIN)/python -m bench.training_memory
 
-bench-reasons: install ## users a second that a night scores without reasons and with, and how nearly reasons add up
+bench-reasons: install ## users per second of a night without and with reasons, and how closely they add up
 	@$(BIN)/python -m bench.reasons
 
-bench-training: install ## users per second in training beside PyTorch's encoder of the same sizes; needs torch
+bench-training: install ## users per second in training beside PyTorch's encoder of equal sizes; needs torch
 	@$(BIN)/python -m bench.encoder_throughput

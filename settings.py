@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parent
 
 
 class Ports(BaseModel):
-    """Ports of the one-machine cluster before `port_offset` is added; each is the product's usual one."""
+    """Ports of the one-machine cluster before `port_offset` is added: the usual ones of each product."""
 
     namenode: int = 8020
     namenode_web: int = 9870
@@ -40,12 +40,12 @@ class Ports(BaseModel):
     airflow_trigger_logs: int = 8794
 
     def shifted(self, offset: int) -> "Ports":
-        """All ports moved by `offset`, so that two clones run side by side."""
+        """Add `offset` to every port, so that two clones can run side by side."""
         return Ports(**{name: port + offset for name, port in self.model_dump().items()})
 
 
 class Settings(BaseSettings):
-    """Where services are and how the nights run."""
+    """Addresses of services and options of the nights."""
 
     model_config = SettingsConfigDict(
         env_prefix="RISK_",

@@ -14,8 +14,8 @@
 | compare_models | scores this run's held-out users with the new version and the champion. The page of its MLflow run says whether the new version is better, by how much, how certain that is, and for which users it is worse. Without a champion it is compared with the bag-of-apps baseline |
 | promote | gives it the alias `champion`, so that the next nightly run scores with it; refused if the comparison finds the new version worse or its calibration off (`docs/operations.md`, "Comparing models") |
 
-`train_encoder` and `compare_models` run in the pool `gpu` (one slot per GPU) and, where workers have queues, in
-the queue of the setting `RISK_GPU_QUEUE`.
+`train_encoder` and `compare_models` run in the pool `gpu` (one slot per GPU) and, where workers have queues,
+in the queue of the setting `RISK_GPU_QUEUE`.
 
 The param `settings` holds further options of the training by their names on its command line, such as
 `{"training.schedule": "cosine", "encoder.num-layers": 3}`; `python -m jobs.train_encoder --help` lists them.
@@ -62,8 +62,9 @@ def decide_promotion(params: Mapping[str, bool], ti: RuntimeTaskInstanceProtocol
     """
     if ti.xcom_pull(task_ids="compare_models") is None and not (params["promote"] and params["force"]):
         raise AirflowFailException(
-            "compare_models failed, so it is not known whether the new version is better: read its log and clear "
-            "the task, or promote without a comparison: python -m model_registry promote --version N --force"
+            "compare_models failed, so it is not known whether the new version is better: read its log and "
+            "clear the task, or promote without a comparison: "
+            "python -m model_registry promote --version N --force"
         )
     return params["promote"]
 

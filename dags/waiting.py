@@ -55,7 +55,7 @@ def find_missing(days: HdfsDays, day: str, lookback_days: int | None) -> list[st
 
 
 class HdfsDaysTrigger(BaseTrigger):
-    """Fires with the list of missing days or files: empty as soon as none is missing, else at the deadline."""
+    """Fires with the list of missing days or files: empty as soon as there are none, else at the deadline."""
 
     def __init__(
         self, days: dict[str, str], day: str, lookback_days: int | None, poll_seconds: float, deadline: str

@@ -1,2 +1,2 @@
--- Beside Airflow's: both keep their schema's version in a table of the same name.
+-- A database of its own: MLflow and Airflow keep their schema's version in a table of the same name.
 CREATE DATABASE mlflow;

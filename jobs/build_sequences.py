@@ -1,6 +1,6 @@
 """Build each user's last installs as of the end of one landing day.
 
-In   risk.install_sessions, all landing days of the look-back window; one row per user, landing day and session
+In   risk.install_sessions, landing days of the look-back window; one row per user, landing day and session
          u1, 0, …, ["maps", "chat"], [10:00:00, 10:04:10], ds=2026-01-30
 Out  risk.user_sequences ds=2026-01-31; one row per user, first install first
          u1, ["maps", "chat", "bank"], [10:00:00, 10:04:10, 22:15:00], 3

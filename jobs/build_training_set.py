@@ -6,8 +6,8 @@ Out  <output>/part-….parquet    u1, 1, 2026-01-31 00:00, ["maps", "chat"], [20
      <output>/_training_set.json, written last
          {"table": "risk.install_sessions", "snapshot_id": "8120…", "training_date": "2026-03-31", "examples": 4000, …}
 
-A label sees only installs that had happened before its `as_of` and had landed by the end of that UTC day. It is
-used only if it was observed by the end of the training date. So nothing that was unknown then can leak in.
+A label sees only installs that had happened before its `as_of` and had landed by the end of that UTC day. It
+is used only if it was observed by the end of the training date. So nothing that was unknown then can leak in.
 """
 
 import json
@@ -54,7 +54,7 @@ class LabelCounts:
     labels_without_installs: int  # no install was known at as_of
 
     def check(self, days: str) -> None:
-        """Raise NothingToLearnError, with `days` in it, unless there are examples of label 0 and of label 1."""
+        """Raise NothingToLearnError, with `days` in it, unless there are examples of label 0 and label 1."""
         if 0 < self.positives < self.examples:
             return
         found = (

@@ -6,7 +6,8 @@ Out  risk.install_sessions ds=…   u1, 0, 10:00:00, 10:04:10, ["maps", "chat"],
      risk.extraction_counts ds=…  landed 4, accepted 2, duplicates 0, not_installs 1, rejected 1, files 1; one row
      receipts/…/ds=….json         the same counts, written last: it says that the day has been extracted
 
-`ds` is the UTC day on which the files landed; the events may be years older. Sessions do not cross landing days.
+`ds` is the UTC day on which the files landed; the events may be years older. Sessions do not cross landing
+days.
 """
 
 import json

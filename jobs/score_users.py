@@ -2,8 +2,9 @@
 
 In   risk.user_sequences/ds=…  u1, ["maps", "chat"], [10:00, 10:04], sequence_length 2
      the pinned SavedModel     pulled to every executor by SparkFiles, verified there before it is loaded
-Out  risk.risk_scores/ds=…     u1, 0.031, -3.44, 2, 0, risk_encoder, 3, ab12…, run_id, and with --reasons-above the
-                               installs that raised the score of the riskiest users most (jobs/scoring/reasons.py)
+Out  risk.risk_scores/ds=…     u1, 0.031, -3.44, 2, 0, risk_encoder, 3, ab12…, run_id, and with --reasons-above
+                               the installs that raised the score of the riskiest users most
+                               (jobs/scoring/reasons.py)
 
 The rows make one Iceberg snapshot that carries the write-audit-publish id; `audit_scores` publishes it.
 """
@@ -38,8 +39,8 @@ SCORED_COLUMNS = (
     "user_id string, risk_score double, logit double, sequence_length int, unknown_apps int, "
     f"reasons {REASONS_TYPE}"
 )
-# Some seconds of one core. With more users per task, cores would be idle at the end; with fewer, Python workers
-# would spend longer importing TensorFlow than scoring.
+# Some seconds of one core. With more users per task, cores would be idle at the end; with fewer, Python
+# workers would spend longer importing TensorFlow than scoring.
 USERS_PER_TASK = 25_000
 
 

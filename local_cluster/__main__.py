@@ -24,20 +24,20 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=F
 
 @app.command()
 def up() -> None:
-    """Start the cluster and wait until every service answers; harmless when it runs already."""
+    """Start the cluster and wait until every service answers; harmless if it already runs."""
     start(Layout(Settings()))
 
 
 @app.command()
 def down() -> None:
-    """Stop what `up` started, also after a crash; nothing else."""
+    """Stop what `up` started, also after a crash, and nothing else."""
     stopped = stop_everything(Layout(Settings()))
     print(f"stopped {stopped} processes" if stopped else "nothing of this cluster runs")
 
 
 @app.command()
 def status() -> None:
-    """Each service's state, the memory of all, and where the web pages are. Exit code 1 when something is down."""
+    """Print each service's state, the memory of all, and the web pages; exit code 1 if something is down."""
     layout = Layout(Settings())
     if supervisor_process(layout) is None:
         print("the cluster is down: `make up` starts it")
@@ -53,17 +53,17 @@ def status() -> None:
 
 @app.command()
 def sql() -> None:
-    """A spark-sql shell on the tables: `SELECT * FROM lake.risk.risk_scores LIMIT 10;`."""
+    """Open a spark-sql shell on the tables: `SELECT * FROM lake.risk.risk_scores LIMIT 10;`."""
     layout = Layout(Settings())
     environment = {**os.environ, **client_environment(layout)}
     command = [str(layout.python_bin / "spark-sql"), "--master", "local[2]"]
-    os.chdir(layout.tmp)  # the shell writes Hive's derby.log and metastore_db where it stands
+    os.chdir(layout.tmp)  # the shell writes Hive's derby.log and metastore_db into its working folder
     os.execvpe(command[0], command, environment)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def airflow(context: typer.Context) -> None:
-    """Airflow's own command line on this cluster: `airflow backfill create --help`."""
+    """Run Airflow's own command line on this cluster: `airflow backfill create --help`."""
     layout = Layout(Settings())
     environment = {
         **os.environ,

@@ -40,7 +40,7 @@ class AirflowApi:
         return next(iter(passwords.items()))
 
     def call(self, method: str, path: str, **request: Any) -> Any:
-        """One request; the decoded answer.
+        """Send one request and return the decoded answer.
 
         Raises:
             ClusterError: Airflow refused; the message holds its reason.
@@ -68,13 +68,13 @@ class AirflowApi:
         self.call("PATCH", f"dags/{dag_id}", json={"is_paused": False})
 
     def trigger(self, dag_id: str, conf: dict[str, Any], partition_key: str | None = None) -> str:
-        """Start one run; its run id."""
+        """Start one run and return its id."""
         body = {"logical_date": None, "conf": conf, "partition_key": partition_key}
         run_id: str = self.call("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
         return run_id
 
     def backfill(self, dag_id: str, first_day: str, last_day: str, max_active_runs: int, **more: Any) -> int:
-        """Start a backfill of the dates from first to last, both included; its id."""
+        """Start a backfill of the dates from first to last, both included, and return its id."""
         body = {
             "dag_id": dag_id,
             "from_date": f"{first_day}T00:00:00Z",
@@ -87,7 +87,7 @@ class AirflowApi:
         return backfill_id
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
-        """Runs of the DAG, newest first."""
+        """List the DAG's runs, newest first."""
         path = f"dags/{dag_id}/dagRuns?limit=100&order_by=-id"
         runs: list[dict[str, Any]] = self.call("GET", path)["dag_runs"]
         return runs

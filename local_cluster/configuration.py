@@ -16,7 +16,7 @@ appender.console.layout.type = PatternLayout
 appender.console.layout.pattern = %d{{HH:mm:ss}} %p %c{{1}}: %m%n%ex
 rootLogger.level = {level}
 rootLogger.appenderRef.console.ref = console
-# Both only say that this machine has no native Hadoop library and no other address.
+# These two only say that this machine has no native Hadoop library and no other address.
 logger.native.name = org.apache.hadoop.util.NativeCodeLoader
 logger.native.level = error
 logger.utils.name = org.apache.spark.util.Utils
@@ -26,7 +26,7 @@ logger.submitted.name = org.apache.hadoop.yarn.client.api.impl.YarnClientImpl
 logger.submitted.level = info
 """
 
-# YARN's own 10 % for application masters would let one application run at a time.
+# With YARN's default, 10% for application masters, only one application could run at a time.
 CAPACITY_SCHEDULER = {
     "yarn.scheduler.capacity.root.queues": "default",
     "yarn.scheduler.capacity.root.default.capacity": "100",
@@ -75,14 +75,14 @@ def yarn_site(layout: Layout) -> dict[str, str]:
         "yarn.nodemanager.local-dirs": str(layout.tmp / "yarn"),
         "yarn.nodemanager.log-dirs": str(layout.logs / "yarn"),
         "yarn.nodemanager.env-whitelist": f"JAVA_HOME,HADOOP_CONF_DIR,PATH,LANG,TZ,{OWNER}",
-        # Three applications at a time even in cluster mode, each a driver (1,152 MB) and one executor (2,048 MB):
-        # with less, several drivers start, no executor fits beside them, and all wait for each other for ever.
+        # Three applications at a time even in cluster mode, each with a driver (1,152 MB) and one executor
+        # (2,048 MB). With less, several drivers could start and leave no room for an executor: a deadlock.
         "yarn.nodemanager.resource.memory-mb": "9728",
         "yarn.nodemanager.resource.cpu-vcores": "8",
         "yarn.scheduler.minimum-allocation-mb": "256",
-        # A full disk is for the person at the machine to see, not a reason to drop the only node.
+        # With this check on, a nearly full disk would take away the only node.
         "yarn.nodemanager.disk-health-checker.enable": "false",
-        # TensorFlow maps far more than it touches.
+        # TensorFlow maps far more memory than it uses.
         "yarn.nodemanager.vmem-check-enabled": "false",
         # A killed driver's application ends in seconds, not after ten minutes.
         "yarn.am.liveness-monitor.expiry-interval-ms": "30000",
@@ -90,14 +90,14 @@ def yarn_site(layout: Layout) -> dict[str, str]:
 
 
 def spark_defaults(layout: Layout) -> dict[str, str]:
-    """Session defaults of every job: jobs themselves set none of these."""
+    """Spark defaults of every job; jobs themselves set none of these."""
     python = str(layout.python_bin / "python")
     hdfs = layout.settings.hdfs_url
     return {
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.memory": "768m",
-        # Where jobs run for minutes, leave these two out.
+        # Leave these two out if jobs run for minutes.
         "spark.driver.extraJavaOptions": jvm_options(layout),
         "spark.executor.extraJavaOptions": jvm_options(layout),
         "spark.driver.extraClassPath": class_path(layout),
@@ -106,12 +106,12 @@ def spark_defaults(layout: Layout) -> dict[str, str]:
         "spark.yarn.unmanagedAM.enabled": "true",
         # The driver plans while its executor starts.
         "spark.scheduler.minRegisteredResourcesRatio": "0",
-        # Nobody can open the page of a job that has ended before one looks.
+        # A job's page ends with the job, mostly before anyone has opened it.
         "spark.ui.enabled": "false",
         "spark.executor.instances": "1",
         "spark.executor.cores": "2",
         "spark.executor.memory": "768m",
-        # TensorFlow's two Python workers live outside the JVM's heap.
+        # For TensorFlow's two Python workers, outside the JVM's heap.
         "spark.executor.memoryOverhead": "1280m",
         "spark.executorEnv.SPARK_LOCAL_IP": "127.0.0.1",
         "spark.yarn.appMasterEnv.SPARK_LOCAL_IP": "127.0.0.1",
@@ -132,7 +132,7 @@ def spark_defaults(layout: Layout) -> dict[str, str]:
 
 
 def write_configuration(layout: Layout) -> None:
-    """Write all of it; services read it only when they start."""
+    """Write all configuration files; services read them only when they start."""
     _write_hadoop_xml(layout.conf / "core-site.xml", core_site(layout))
     _write_hadoop_xml(layout.conf / "hdfs-site.xml", hdfs_site(layout))
     _write_hadoop_xml(layout.conf / "yarn-site.xml", yarn_site(layout))

@@ -12,7 +12,7 @@ OWNER = "RISK_CLUSTER_OWNER"
 
 
 def client_environment(layout: Layout) -> dict[str, str]:
-    """What a job or a shell needs to reach the cluster."""
+    """Variables that a job or a shell needs to reach the cluster."""
     return {
         "JAVA_HOME": layout.java_home,
         "HADOOP_CONF_DIR": str(layout.conf),
@@ -31,14 +31,15 @@ def client_environment(layout: Layout) -> dict[str, str]:
 
 
 def service_environment(layout: Layout) -> dict[str, str]:
-    """What the supervisor hands to each service: the above, Airflow's configuration and the owner's mark."""
+    """Variables of every service: those of clients, the settings, Airflow's configuration, the owner's mark."""
     return {
         **os.environ,
         **client_environment(layout),
         **pipeline_settings(layout),
         **airflow_environment(layout),
         OWNER: str(layout.home),
-        # Airflow's processes rename themselves, by default in the memory that held their environment and the mark.
+        # Airflow's processes rename themselves, by default in the memory that holds their environment and so
+        # the mark.
         "SPT_NOENV": "1",
     }
 
@@ -74,7 +75,7 @@ def airflow_environment(layout: Layout) -> dict[str, str]:
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(ports.airflow_task_logs),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(ports.airflow_trigger_logs),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-        # A new or changed DAG file is seen within seconds; an unchanged one is not read again every 30 s,
+        # A new or changed DAG file is found within seconds. An unchanged one is not read again every 30 s,
         # which took a fifth of a core.
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
@@ -83,11 +84,11 @@ def airflow_environment(layout: Layout) -> dict[str, str]:
 
 
 def spark_connection(layout: Layout) -> dict[str, object]:
-    """`spark_default`; the URI form breaks on masters such as `local-cluster[2,1,1024]`."""
+    """Connection `spark_default`; its URI form breaks on masters such as `local-cluster[2,1,1024]`."""
     settings = layout.settings
     extra = {
         "deploy-mode": settings.spark_deploy_mode,
-        # In cluster mode Airflow asks it what became of an application.
+        # In cluster mode Airflow asks the ResourceManager for an application's state.
         "yarn_resourcemanager_webapp_address": f"127.0.0.1:{settings.ports.resourcemanager_web}",
     }
     return {"conn_type": "spark", "host": settings.spark_master, "extra": extra}

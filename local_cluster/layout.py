@@ -1,4 +1,4 @@
-"""Where the one-machine cluster keeps its files: everything it writes lies below `home`."""
+"""Folders of the one-machine cluster: everything that it writes lies below `home`."""
 
 import os
 import subprocess
@@ -36,7 +36,7 @@ class Layout:
 
     @property
     def data(self) -> Path:
-        """What services keep: HDFS blocks, MLflow's and Airflow's databases."""
+        """Data of the services: HDFS blocks, MLflow's and Airflow's databases."""
         return self.home / "data"
 
     @property
@@ -69,19 +69,19 @@ class Layout:
         return self.jar("iceberg-spark-runtime-*")
 
     def jar(self, pattern: str) -> Path:
-        """The one jar of that name, as `make install` copied it.
+        """Find the jar of that name, which `make install` copied.
 
         Raises:
-            ClusterError: it is not there.
+            ClusterError: it does not exist.
         """
-        found = sorted(self.settings.jars_dir.glob(f"{pattern}.jar"))
-        if not found:
+        jars = sorted(self.settings.jars_dir.glob(f"{pattern}.jar"))
+        if not jars:
             raise ClusterError(f"no {pattern}.jar in {self.settings.jars_dir}: run `make install`")
-        return found[0]
+        return jars[0]
 
     @cached_property
     def java_home(self) -> str:
-        """`JAVA_HOME`, or what `java` says of itself; YARN starts containers with it."""
+        """`JAVA_HOME`, or the home that `java` itself reports; YARN starts containers with it."""
         if os.environ.get("JAVA_HOME"):
             return os.environ["JAVA_HOME"]
         answer = subprocess.run(

@@ -1,4 +1,4 @@
-"""One line per step: its name at the start, how long it took at the end."""
+"""One line per step: its name at the start, its duration at the end."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""The services of the one-machine cluster: how each is started and how one sees that it is ready."""
+"""The services of the one-machine cluster: the command that starts each, and the check that it is ready."""
 
 import socket
 from collections.abc import Callable
@@ -13,7 +13,7 @@ DATANODE = "org.apache.hadoop.hdfs.server.datanode.DataNode"
 RESOURCEMANAGER = "org.apache.hadoop.yarn.server.resourcemanager.ResourceManager"
 NODEMANAGER = "org.apache.hadoop.yarn.server.nodemanager.NodeManager"
 
-# Daemons idle most of the time: the quick compiler and the small collector start faster and hold less.
+# Daemons are idle most of the time: the quick compiler and the small collector start faster and need less.
 JVM_OPTIONS = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true"]
 
 
@@ -28,11 +28,14 @@ class Service:
 
 
 def hadoop_class_path(layout: Layout) -> str:
-    """Spark's slf4j 2 and log4j 2 come first: without a logging back end the daemons die without a word."""
+    """Class path of Hadoop's daemons.
+
+    Spark's slf4j 2 and log4j 2 come first: without a logging back end the daemons end without any message.
+    """
     logging_jars = [
         layout.spark_home / "jars" / pattern for pattern in ("slf4j-api-2*", "log4j-*", "jcl-over-*")
     ]
-    found = [
+    jars = [
         str(jar) for pattern in logging_jars for jar in sorted(pattern.parent.glob(f"{pattern.name}.jar"))
     ]
     names = (
@@ -42,8 +45,8 @@ def hadoop_class_path(layout: Layout) -> str:
         "bc*",
         "snappy-java-*",
     )
-    found += [str(jar) for name in names for jar in sorted(layout.settings.jars_dir.glob(f"{name}.jar"))]
-    return ":".join([str(layout.conf), *found])
+    jars += [str(jar) for name in names for jar in sorted(layout.settings.jars_dir.glob(f"{name}.jar"))]
+    return ":".join([str(layout.conf), *jars])
 
 
 def hadoop_command(layout: Layout, main_class: str, heap_mb: int) -> list[str]:
@@ -71,7 +74,7 @@ def hadoop_services(layout: Layout) -> list[Service]:
 
 
 def datanode(layout: Layout, name: str, data_port: int, ipc_port: int, web_port: int) -> Service:
-    """Two DataNodes share one configuration, so their own folder and ports are given on the command line."""
+    """A DataNode. Both share one configuration, so the command line gives each its folder and ports."""
     properties = {
         "dfs.datanode.data.dir": (layout.data / name).as_uri(),
         "dfs.datanode.address": f"127.0.0.1:{data_port}",
@@ -96,7 +99,7 @@ def mlflow_service(layout: Layout) -> Service:
         *("--backend-store-uri", f"sqlite:///{data}/mlflow.db"),
         *("--artifacts-destination", str(data / "artifacts")),
     ]
-    # Its job queue would start further processes, 0.5 GB in all, for features that nothing here uses.
+    # MLflow's job queue would start further processes, 0.5 GB in all, for features that nothing here uses.
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     return Service("mlflow", command, lambda: _answers(f"http://127.0.0.1:{port}/health"), environment)
 
@@ -121,7 +124,7 @@ def airflow_services(layout: Layout) -> list[Service]:
 
 def is_port_free(port: int) -> bool:
     with socket.socket() as listener:
-        # As servers do: a port in TIME_WAIT is free.
+        # As servers do it: a port in TIME_WAIT is free.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))
@@ -134,7 +137,7 @@ def _get(url: str) -> requests.Response | None:
     try:
         response = requests.get(url, timeout=5)
     except requests.RequestException:
-        return None  # Not up yet: the caller asks again until its deadline.
+        return None  # not up yet: the caller asks again until its deadline
     return response if response.ok else None
 
 
@@ -143,13 +146,13 @@ def _answers(url: str) -> bool:
 
 
 def _is_writable(web_port: int) -> bool:
-    """Both DataNodes are registered and the NameNode has left safe mode."""
+    """Return whether both DataNodes are registered and the NameNode has left safe mode."""
     state = _bean(web_port, "FSNamesystemState")
     return state.get("NumLiveDataNodes") == 2 and not _bean(web_port, "NameNodeInfo").get("Safemode")
 
 
 def _bean(web_port: int, name: str) -> dict[str, object]:
-    """One of the NameNode's JMX beans; empty while it starts."""
+    """Read one of the NameNode's JMX beans; empty while the NameNode starts."""
     answer = _get(f"http://127.0.0.1:{web_port}/jmx?qry=Hadoop:service=NameNode,name={name}")
     beans = answer.json()["beans"] if answer is not None else []
     return beans[0] if beans else {}

@@ -1,4 +1,4 @@
-"""Start the one-machine cluster, and tell what it holds.
+"""Start the one-machine cluster, and report its memory and its web pages.
 
 In   the cluster's layout
 Out  every service answers; folders on HDFS and pools in Airflow are made
@@ -57,7 +57,7 @@ def start(layout: Layout) -> None:
 
 
 def bring_up(layout: Layout, services: list[Service]) -> None:
-    """Databases are made while the services that do not need them start."""
+    """Start all services that do not run; Airflow's database is made while the others start."""
     stopped = {name for name, state in states(layout).items() if state != "RUNNING"}
     waiting = [service for service in services if service.name in stopped]
     airflow = [service for service in waiting if service.name.startswith("airflow")]
@@ -76,15 +76,15 @@ def bring_up(layout: Layout, services: list[Service]) -> None:
 
 
 def refuse_taken_ports(layout: Layout) -> None:
-    """Name every port that somebody else listens on, before anything starts."""
+    """Raise a ClusterError that names every taken port, before anything starts."""
     taken = {
         name: port for name, port in layout.settings.ports.model_dump().items() if not is_port_free(port)
     }
     if taken:
         named = ", ".join(f"{port} ({name})" for name, port in taken.items())
         raise ClusterError(
-            f"ports taken on 127.0.0.1: {named}. Stop who holds them, or move all ports: "
-            "RISK_PORT_OFFSET=1000 make up (single ones: RISK_PORTS__<NAME>, see .env.example)"
+            f"ports taken on 127.0.0.1: {named}. Stop the programs that use them, or move all ports: "
+            "RISK_PORT_OFFSET=1000 make up (single ports: RISK_PORTS__<NAME>, see .env.example)"
         )
 
 
@@ -98,7 +98,7 @@ def format_namenode(layout: Layout) -> None:
 
 
 def run_logged(layout: Layout, name: str, command: list[str]) -> None:
-    """Run a set-up command with its output in its own log."""
+    """Run a set-up command and write its output to its own log."""
     log = log_file(layout, name)
     with log.open("w") as file:
         done = subprocess.run(command, env=service_environment(layout), stdout=file, stderr=subprocess.STDOUT)
@@ -114,13 +114,13 @@ def make_hdfs_folders(layout: Layout) -> None:
 
 def make_airflow_pools(layout: Layout) -> None:
     airflow = AirflowApi.login(layout)
-    # One GPU trains one model at a time; Spark drivers are what fills this machine's memory.
+    # One GPU trains one model at a time; Spark drivers use most of this machine's memory.
     airflow.set_pool("gpu", 1, "training; one slot per GPU")
     airflow.set_pool("spark", layout.settings.spark_slots, "Spark drivers at a time")
 
 
 def memory_gb(layout: Layout) -> float:
-    """Memory of all the cluster's processes, each shared page counted once per its sharers (PSS), in GB."""
+    """Memory of all the cluster's processes, in GB; each shared page is divided among its users (PSS)."""
     return sum(_pss_bytes(process) for process in owned_processes(layout)) / 1e9
 
 

@@ -47,7 +47,8 @@ def _program(layout: Layout, service: Service, place: int) -> dict[str, str]:
         "environment": environment,
         "directory": str(layout.home),
         "autostart": "false",
-        # The last one stops first. A NodeManager takes 18 s to stop; after its ResourceManager it had to be killed after 30 s.
+        # The last one stops first. A NodeManager takes 18 s to stop; if its ResourceManager stopped first, it
+        # had to be killed after 30 s.
         "priority": str(place),
         "startsecs": "1",
         "stopwaitsecs": "30",
@@ -100,12 +101,12 @@ def supervisor_api(layout: Layout) -> Any:
 
 
 def states(layout: Layout) -> dict[str, str]:
-    """Service name → the supervisor's word for its state, such as `RUNNING`."""
+    """Service name → its state in the supervisor's words, such as `RUNNING`."""
     return {info["name"]: info["statename"] for info in supervisor_api(layout).getAllProcessInfo()}
 
 
 def start_services(layout: Layout, services: list[Service]) -> None:
-    """Start services that do not run; does not wait until they are ready."""
+    """Start services, without waiting until they are ready."""
     for service in services:
         supervisor_api(layout).startProcess(service.name, False)
 
@@ -114,7 +115,7 @@ def await_ready(layout: Layout, service: Service) -> None:
     """Wait until the service answers.
 
     Raises:
-        ClusterError: it died or stayed silent; the message holds the end of its log.
+        ClusterError: it ended or did not answer in time; the message holds the end of its log.
     """
 
     def is_ready() -> bool:
@@ -135,7 +136,7 @@ def wait_until(
     timeout_seconds: float,
     detail: Callable[[], str] = lambda: "",
 ) -> None:
-    """Ask every half second; after the timeout raise a ClusterError with the complaint and the detail."""
+    """Check every half second; after the timeout, raise a ClusterError with the complaint and the detail."""
     deadline = time.monotonic() + timeout_seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -152,7 +153,11 @@ def end_of_log(path: Path, lines: int = LOG_LINES_SHOWN) -> str:
 
 
 def stop_everything(layout: Layout) -> int:
-    """Stop the supervisor, which stops its services; then what a crash left behind. Returns how many were stopped."""
+    """Stop the supervisor, which stops its services, and then what a crash left behind.
+
+    Returns:
+        The number of stopped processes.
+    """
     running = list(owned_processes(layout))
     supervisor = supervisor_process(layout)
     if supervisor is not None:
@@ -171,8 +176,8 @@ def stop_everything(layout: Layout) -> int:
 def owned_processes(layout: Layout) -> Iterator[psutil.Process]:
     """Every process that carries this cluster's mark: services, their drivers and YARN's containers.
 
-    The mark is inherited by whatever a service starts and by nothing else, so a pid that the system
-    has given to somebody else's process meanwhile is never touched.
+    Only processes that a service starts inherit the mark. So a pid that the system has since given to another
+    process is never touched.
     """
     for process in psutil.process_iter():
         if _is_ours(process, layout):
@@ -183,9 +188,9 @@ def _is_ours(process: psutil.Process, layout: Layout) -> bool:
     try:
         return process.environ().get(OWNER) == str(layout.home)
     except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-        return False  # Gone, or another person's.
+        return False  # ended, or another user's
 
 
 def _signal(send: Callable[[], None]) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):  # It ended by itself meanwhile.
+    with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
         send()

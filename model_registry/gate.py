@@ -14,12 +14,12 @@ from model_registry.tracking.model_tracking import ModelTracking
 
 @dataclass(frozen=True)
 class Limits:
-    """How much worse than the champion a version may be."""
+    """Limits on how much worse than the champion a version may be."""
 
     auc_margin: float = 0.005  # a difference in AUC that costs less than an outdated model does
     # Expected calibration error of the challenger. Thresholds are set on scores, and with a larger error they
-    # would mean something else. If so few users were compared that even true probabilities reach a larger error
-    # by chance, that error is the limit instead: 0.06 with 400 users.
+    # would mean something else. If so few users were compared that even true probabilities reach a larger
+    # error by chance, that error is the limit instead: 0.06 with 400 users.
     max_ece: float = 0.05
 
 

@@ -1,6 +1,6 @@
 """Simulate install logs and labels: `python -m simulator --output DIR --users 20000`.
 
-Out  DIR/installs/ds=…/, DIR/labels.csv, DIR/truth.csv, as docs/simulator.md describes; one line for each landing day
+Out  DIR/installs/ds=…/, DIR/labels.csv, DIR/truth.csv, as docs/simulator.md describes; a line per landing day
 """
 
 from datetime import UTC, datetime

@@ -2,7 +2,7 @@
 
 Out  one catalogue: app 17 = ("com.quietharbor.leaf", Category.LENDING)
 
-An app id says nothing about the category: only how people use the app gives it away.
+An app id says nothing about the category: only the way in which people use the app shows it.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 
 class Category(IntEnum):
-    """What an app is for. Hidden from everything downstream of the simulator."""
+    """Purpose of an app, hidden from everything downstream of the simulator."""
 
     LENDING = 0
     GAMBLING = 1
@@ -29,7 +29,7 @@ class Category(IntEnum):
 # Share of an average user's installs, by category.
 INSTALL_SHARES = np.array([0.17, 0.17, 0.12, 0.11, 0.12, 0.12, 0.12, 0.07])
 
-# Popularity of a category's k-th app is k ** -exponent: the leading app has two fifths of its category's installs.
+# Popularity of a category's k-th app is k ** -exponent: the first has two fifths of its category's installs.
 POPULARITY_EXPONENT = 1.5
 
 _FIRST_WORDS = (
@@ -49,11 +49,11 @@ _LAST_WORDS = "app core go hub lab lite me one plus pro"
 
 @dataclass(frozen=True)
 class AppCatalogue:
-    """All apps, ordered by category. An app is known by its index here."""
+    """All apps, ordered by category. Elsewhere an app is an index into these arrays."""
 
     app_ids: NDArray[np.str_]  # (apps,)
     categories: NDArray[np.int64]  # (apps,)
-    # (apps,): category c's apps climb from c to c + 1, so that one search draws for all categories at once.
+    # (apps,): from c to c + 1 over the apps of category c, so that one search can draw for all categories.
     cumulative_popularity: NDArray[np.float64]
 
     def draw(self, categories: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:

@@ -1,9 +1,9 @@
-"""Rows that the pipeline must turn away, each with one flaw; they come beside good rows, never in place of one.
+"""Rows that the pipeline must reject, each with one flaw; they are added to the good rows and replace none.
 
 In   a good row   ("u0000012", "com.calmotter.lab", "2026-01-01T00:00:00.123Z", "install")
 Out  a bad one    ("u0000012", "com.calmotter.lab", "yesterday", "install") and its reason, "invalid_event_time"
 
-The reasons are the pipeline's own names for them.
+The reasons have the pipeline's own names.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ import numpy as np
 
 from simulator.rows import Row
 
-# Not a flaw of a row but of the text that holds it: each file format breaks it in its own way.
+# Not a flaw of a row but of its text: each file format breaks it in its own way.
 UNPARSEABLE = "unparseable"
 
 LONGEST_USER_ID = 128  # characters, by the input contract
@@ -63,11 +63,11 @@ FLAWS: dict[str, Flaw] = {
 def spoil(
     rows: Sequence[Row], share: float, reasons: Sequence[str], rng: np.random.Generator
 ) -> list[tuple[Row, str]]:
-    """Make bad copies of about `share` of `rows`, for all `reasons` in turn: each copy and its reason."""
+    """Make bad copies of about `share` of `rows`, for each of `reasons` in turn: copies with their reasons."""
     if not rows:
         return []
     count = int(share * len(rows) + rng.random())
-    first = int(rng.integers(len(reasons)))  # days too short for all reasons differ in theirs
+    first = int(rng.integers(len(reasons)))  # so that short days do not all have the same reasons
     chosen = [reasons[(first + n) % len(reasons)] for n in range(count)]
     originals = [rows[index] for index in rng.integers(0, len(rows), count).tolist()]
     return [

@@ -1,9 +1,9 @@
-"""How simulated users install apps.
+"""Install behaviour of simulated users.
 
 Out  one row per install, flat arrays: user 12, app 804, time_ms 1767225600123 (UTC)
 
-A user comes in sessions of a few installs and keeps to a topic within one. Traits that no bag of apps shows
-decide in which order and rhythm the same apps come.
+A user installs in sessions of a few apps, mostly on one topic. The order and the rhythm of installs follow
+from traits that a bag of apps does not show.
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ MS_PER_SECOND = 1_000
 MS_PER_DAY = 86_400 * MS_PER_SECOND
 SESSION_GAP_MS = 30 * 60 * MS_PER_SECOND
 
-# Installs per user: log-normal, so most have a dozen or two and a few have hundreds.
+# Installs per user: log-normal, so that most users have one or two dozen and a few have hundreds.
 MIN_INSTALLS = 3
 MAX_INSTALLS = 600
 MEDIAN_INSTALLS = 26
 INSTALLS_LOG_SD = 0.8
 
 HISTORY_DAYS = 240
-MIN_DAYS_PER_INSTALL = 0.2  # nobody installs hundreds of apps on the day of joining
+MIN_DAYS_PER_INSTALL = 0.2  # no user installs hundreds of apps on the first day
 INSTALLS_PER_SESSION = 4.0
 SECONDS_BETWEEN_INSTALLS = 90.0  # mean, within a session
 NIGHT_HOURS = 5  # 00:00 to 05:00 UTC
@@ -40,13 +40,13 @@ class Installs:
     num_users: int
 
     def where(self, chosen: NDArray[np.bool_]) -> "Installs":
-        """The chosen installs of the same users."""
+        """Keep the chosen installs; the number of users stays."""
         return Installs(self.user[chosen], self.app[chosen], self.time_ms[chosen], self.num_users)
 
 
 @dataclass(frozen=True)
 class Traits:
-    """What a user is like. All are independent; none but `category_mix` shows in which apps there are."""
+    """Traits of users, all independent. Only `category_mix` shows in the choice of apps."""
 
     category_mix: NDArray[np.float64]  # (users, categories), sums to 1
     chase: NDArray[np.float64]  # above 0: gambling comes before lending within a session; below 0: after
@@ -66,7 +66,7 @@ def draw_installs(num_users: int, end_ms: int, catalogue: AppCatalogue, rng: np.
 
 
 def draw_traits(num_users: int, rng: np.random.Generator) -> Traits:
-    """Draw each user's habits."""
+    """Draw each user's traits."""
     leanings = rng.normal(0.0, 0.75, (num_users, len(Category)))
     mix = INSTALL_SHARES * np.exp(leanings)
     return Traits(
@@ -83,7 +83,7 @@ def draw_traits(num_users: int, rng: np.random.Generator) -> Traits:
 def draw_times(
     traits: Traits, end_ms: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Say who installs when: `user` and `time_ms`, `(installs,)` each, in order of both."""
+    """Draw the times of installs: `user` and `time_ms`, `(installs,)` each, ordered by user, then time."""
     num_users = len(traits.chase)
     lengths = np.exp(rng.normal(np.log(MEDIAN_INSTALLS), INSTALLS_LOG_SD, num_users))
     num_installs = np.clip(lengths.astype(np.int64), MIN_INSTALLS, MAX_INSTALLS)
@@ -111,7 +111,7 @@ def _draw_session_starts(
     end_ms: int,
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Milliseconds since 1970 of each session, `(sessions,)`; a user's sessions are in no order yet."""
+    """Draw the start of each session, `(sessions,)`, in ms since 1970; not yet in order within a user."""
     shortest = np.maximum(num_installs * MIN_DAYS_PER_INSTALL, 0.5)
     history_days = np.clip(rng.uniform(0.0, HISTORY_DAYS, len(shortest)), shortest, HISTORY_DAYS)
     passed = rng.random(len(session_user)) ** (1.0 / traits.quickening[session_user])
@@ -126,11 +126,13 @@ def _draw_session_starts(
 
 
 def number_sessions(user: NDArray[np.int64], time_ms: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Number sessions from 0 over all users, `(installs,)`: a new one for each user and after 30 idle minutes.
+    """Number sessions from 0 over all users, `(installs,)`.
+
+    A new session begins with each user and after 30 idle minutes.
 
     Args:
-        user: ordered.
-        time_ms: ordered for each user.
+        user: in order.
+        time_ms: in order within each user.
     """
     next_user = np.diff(user, prepend=user[:1]) != 0
     idle = np.diff(time_ms, prepend=time_ms[:1]) >= SESSION_GAP_MS
@@ -140,7 +142,7 @@ def number_sessions(user: NDArray[np.int64], time_ms: NDArray[np.int64]) -> NDAr
 def draw_categories(
     traits: Traits, user: NDArray[np.int64], session: NDArray[np.int64], rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Choose the category of each install, `(installs,)`, and put the choices into the user's order."""
+    """Choose the category of each install, `(installs,)`, and order the choices by the user's traits."""
     session_user = user[np.diff(session, prepend=-1) > 0]
     topics = _order_topics(traits, session_user, _draw_from_mix(traits, session_user, rng), rng)
     on_topic = rng.random(len(user)) < traits.focus[user]
@@ -160,7 +162,7 @@ def _order_topics(
 
 
 def _side(categories: NDArray[np.int64]) -> NDArray[np.float64]:
-    """-1 for gambling, 1 for lending, 0 for all else."""
+    """Map gambling to -1, lending to 1, and all other categories to 0."""
     sides = np.zeros(len(Category))
     sides[Category.GAMBLING], sides[Category.LENDING] = -1.0, 1.0
     return sides[categories]

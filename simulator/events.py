@@ -1,4 +1,4 @@
-"""From installs to what phones report: updates and uninstalls too, some days late, some twice.
+"""Events that phones report: installs, updates and uninstalls, some of them days late or twice.
 
 In   installs, true times
 Out  one row per reported event: user 12, app 804, time_ms 1767225600123, kind 0, landing_day 20454, repeat False
@@ -23,7 +23,7 @@ UNINSTALL_AFTER_DAYS = 30.0  # mean
 LATE_SHARE = 0.05  # of events that arrive a day or more after they happened
 LATE_DAYS = 4.0  # mean, beyond the first
 REPEAT_SHARE = 0.01  # of events that a phone sends twice
-REPEAT_LATER_SHARE = 0.3  # of those, sent again on a later day
+REPEAT_LATER_SHARE = 0.3  # of repeats that are sent on a later day
 REPEAT_LATER_DAYS = 3  # at most
 
 
@@ -36,20 +36,19 @@ class Events:
     time_ms: NDArray[np.int64]
     kind: NDArray[np.int64]  # index in EVENT_TYPES
     landing_day: NDArray[np.int64]
-    late: NDArray[
-        np.bool_
-    ]  # landed after the day on which it happened, other than by the first day's backlog
+    # Landed after the day on which it happened, the first day's backlog left out.
+    late: NDArray[np.bool_]
     repeat: NDArray[np.bool_]  # an exact copy of an event that lands on this day or before
 
     def where(self, chosen: NDArray[np.bool_]) -> "Events":
-        """The chosen events."""
+        """Keep the chosen events."""
         return Events(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
 def report(installs: Installs, first_day: int, days: int, rng: np.random.Generator) -> Events:
-    """Report all that lands from `first_day` on, for `days` days.
+    """Report all events that land on `days` days from `first_day` on.
 
-    The first day brings the whole backlog. Events too late for the last day are never seen.
+    The first day brings the whole backlog. Events that land after the last day are left out.
     """
     happened = _with_updates_and_uninstalls(installs, rng)
     events = _with_repeats(_land(happened, first_day, rng), rng)

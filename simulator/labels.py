@@ -1,4 +1,4 @@
-"""Labels, drawn from each user's true risk at an instant of their own, `as_of`.
+"""Labels, drawn from each user's true risk at the user's own `as_of`.
 
 In   installs
 Out  u0000012,1,2026-01-02T13:45:12Z,2026-02-20T08:00:01Z   and the truth   u0000012,0.731904
@@ -17,14 +17,14 @@ from simulator.rows import user_id
 LABELS_HEADER = "user_id,label,as_of,observed_at\n"
 TRUTH_HEADER = "user_id,true_risk\n"
 
-MIN_INSTALLS = 5  # before as_of: less says nothing about a user
+MIN_INSTALLS = 5  # before as_of: fewer say too little about a user
 SHORTEST_OUTCOME_DAYS = 14  # from as_of until the outcome is known
 LONGEST_OUTCOME_DAYS = 60
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Labels of those users who have enough installs; every array is `(labelled users,)`."""
+    """Labels of the users with enough installs; every array is `(labelled users,)`."""
 
     user: NDArray[np.int64]  # 0-based within the chunk
     label: NDArray[np.bool_]
@@ -38,8 +38,9 @@ def draw_outcomes(
 ) -> Outcomes:
     """Draw each user's `as_of` and label.
 
-    `as_of` lies after the first landing day, which brings the history before it, so that nearly all the installs
-    that make the risk have landed by the end of its day. What lands later is lost to training, as in life.
+    `as_of` lies after the first landing day, which brings the history before it. So nearly all installs that
+    make the risk have landed by the end of the day of `as_of`. Training never sees what lands later, as in
+    reality.
     """
     as_of_ms = _draw_instants(installs.num_users, first_day + 1, max(days - 1, 1), rng)
     delay_ms = _draw_instants(
@@ -54,13 +55,13 @@ def draw_outcomes(
 
 
 def _draw_instants(count: int, first_day: int, days: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Whole seconds of the given days, evenly; `(count,)`, in milliseconds."""
+    """Draw whole seconds of the given days, uniformly; `(count,)`, in milliseconds."""
     seconds_per_day = MS_PER_DAY // MS_PER_SECOND
     return (first_day * seconds_per_day + rng.integers(0, days * seconds_per_day, count)) * MS_PER_SECOND
 
 
 def label_lines(outcomes: Outcomes, first_user: int) -> str:
-    """Lines of labels.csv, without header."""
+    """Write the lines of labels.csv, without header."""
     return "".join(
         f"{user_id(first_user + user)},{label:d},{as_of}Z,{observed_at}Z\n"
         for user, label, as_of, observed_at in zip(
@@ -74,7 +75,7 @@ def label_lines(outcomes: Outcomes, first_user: int) -> str:
 
 
 def truth_lines(outcomes: Outcomes, first_user: int) -> str:
-    """Lines of truth.csv, without header."""
+    """Write the lines of truth.csv, without header."""
     return "".join(
         f"{user_id(first_user + user)},{risk:.6f}\n"
         for user, risk in zip(outcomes.user.tolist(), outcomes.true_risk.tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""The true risk of a user: which apps, in which order, in which rhythm.
+"""The true risk of a user, from the apps, their order and their rhythm.
 
 In   installs before `as_of`, ordered by user, then time
 Out  one risk per user, the exact chance of label 1: 0.231
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from simulator.apps import Category
 from simulator.behaviour import MS_PER_DAY, NIGHT_HOURS, Installs, number_sessions
 
-# How many installs later still counts as "soon after", within a session.
+# At most this many installs later counts as "soon after", within a session.
 SOON = 3
 
 INTERCEPT = -3.0
-# Log-odds per unit of each measure: about half of the log-odds' variance comes from order and rhythm, and the
+# Log-odds per unit of each measure. About half of the log-odds' variance comes from order and rhythm, and the
 # best reachable AUC stays below 0.9.
 WEIGHTS = {
     "lending": 7.0,
@@ -33,7 +33,7 @@ WEIGHTS = {
 
 @dataclass(frozen=True)
 class Measures:
-    """What the risk is made of, shrunk towards 0 for users with few installs. Each array is `(users,)`."""
+    """The parts of the risk, shrunk towards 0 for users with few installs. Each array is `(users,)`."""
 
     # Shares of installs.
     lending: NDArray[np.float64]
@@ -56,7 +56,7 @@ class Measures:
 def true_risk(
     installs: Installs, categories: NDArray[np.int64], as_of_ms: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Chance that a user's label is 1, `(users,)`.
+    """Compute the chance that a user's label is 1, `(users,)`.
 
     Args:
         installs: only those before the user's `as_of`.
@@ -70,7 +70,7 @@ def true_risk(
 
 
 def measure(installs: Installs, categories: NDArray[np.int64], as_of_ms: NDArray[np.int64]) -> Measures:
-    """Read all measures off the installs."""
+    """Compute all measures from the installs."""
     category = categories[installs.app]
     session = number_sessions(installs.user, installs.time_ms)
     lending, gambling = category == Category.LENDING, category == Category.GAMBLING
@@ -111,7 +111,7 @@ def _chase(
 
 
 def _place(installs: Installs, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Mean place of the chosen installs in a user's history, from -1 for the first install to 1 for the last."""
+    """Mean place of the chosen installs in a user's history, from -1 (first install) to 1 (last install)."""
     counts = np.bincount(installs.user, minlength=installs.num_users)
     rank = np.arange(len(installs.user)) - (np.cumsum(counts) - counts)[installs.user]
     place = 2.0 * rank / np.maximum(counts[installs.user] - 1, 1) - 1.0

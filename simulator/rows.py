@@ -1,4 +1,4 @@
-"""From events to rows of text, in the several ways in which phones write the same thing.
+"""Rows of text from events, in the several ways in which phones write the same event.
 
 In   events that land on one day
 Out  columns of text: "u0000012", "com.calmotter.lab", "2026-01-01T00:00:00.123Z" or 1767225600123, "install"
@@ -14,9 +14,9 @@ from simulator.events import EVENT_TYPES, INSTALL, Events
 
 EPOCH_SHARE = 0.3  # of events whose time is in epoch milliseconds; the others are ISO 8601
 LOCAL_ZONE_SHARE = 0.2  # of events whose time is in the zone below; the others are in UTC
-LOCAL_ZONE = "+05:30"  # half an hour, which a parser that reads whole hours would get wrong
+LOCAL_ZONE = "+05:30"  # with half an hour, which a parser of whole hours would read wrong
 LOCAL_ZONE_MS = (5 * 60 + 30) * 60_000
-TYPE_LEFT_OUT_SHARE = 0.1  # of installs, for which the type is the default
+TYPE_LEFT_OUT_SHARE = 0.1  # of installs, since "install" is the default type
 
 
 class Row(NamedTuple):
@@ -29,14 +29,14 @@ class Row(NamedTuple):
 
 
 def user_id(user: int) -> str:
-    """Name a user by its number over all chunks."""
+    """Make the id of a user from its number over all chunks."""
     return f"u{user:07d}"
 
 
 def make_rows(
     events: Events, first_user: int, catalogue: AppCatalogue, rng: np.random.Generator
 ) -> list[Row]:
-    """Write out `events`, one row each, in the same order."""
+    """Write `events` as rows, one each, in the same order."""
     default_type = (events.kind == INSTALL) & (rng.random(len(events.kind)) < TYPE_LEFT_OUT_SHARE)
     types = np.array(EVENT_TYPES, dtype=object)[events.kind]
     types[default_type] = None

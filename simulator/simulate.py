@@ -1,10 +1,11 @@
-"""The whole simulation, chunk of users by chunk of users, so that memory does not grow with their number.
+"""The whole simulation, one chunk of users after another, so that memory does not grow with the users.
 
 In   Simulation(users=20_000, days=4, first_day=date(2026, 1, 1), seed=7)
 Out  DIR/installs/ds=2026-01-01/part-00000.jsonl.gz …, _SUCCESS   the first day brings the backlog of months
      DIR/labels.csv, DIR/truth.csv                                one row per user with enough installs
 
-A chunk's random numbers depend on the seed and its own number alone: any number of processes writes the same bytes.
+A chunk's random numbers depend only on the seed and on the chunk's number, so any number of processes writes
+the same bytes.
 """
 
 import multiprocessing
@@ -32,15 +33,15 @@ USERS_PER_CHUNK = 5_000
 
 
 class OutputExistsError(Exception):
-    """The output folder holds a simulation already; its files must not mix with another's."""
+    """The output folder already holds a simulation, whose files must not be mixed with another's."""
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """What to simulate; the same values give the same files.
+    """Options of a simulation; the same values give the same files.
 
     Raises:
-        ValueError: naming the setting, what it may be, and what it was.
+        ValueError: names the setting, its allowed values, and its value.
     """
 
     users: int
@@ -70,30 +71,30 @@ class Simulation:
         return range(-(-self.users // USERS_PER_CHUNK))
 
     def random(self, *place: int) -> np.random.Generator:
-        """Random numbers of one place in the simulation, the same whatever is drawn elsewhere."""
+        """Make the generator of one place in the simulation, which is independent of all other places."""
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=place))
 
 
 @dataclass
 class Summary:
-    """What was written."""
+    """Counts of what was written."""
 
     labels: int = 0
     positives: int = 0
-    # (ds, kind) -> rows. Kinds: install, update and uninstall (without repeats), repeat, and the reasons of bad
-    # rows: together they are all rows. Beside them, late: how many of them
-    # landed after the day on which they happened, the first day's backlog aside.
+    # (ds, kind) -> rows. The kinds install, update and uninstall (without repeats), repeat, and the reasons
+    # of bad rows add up to all rows. A further kind, late, counts those that landed after the day on which
+    # they happened, without the first day's backlog.
     rows: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def add(self, other: "Summary") -> None:
-        """Count in what another chunk wrote."""
+        """Add the counts of another chunk."""
         self.labels += other.labels
         self.positives += other.positives
         self.rows.update(other.rows)
 
 
 class Written(NamedTuple):
-    """What a chunk hands back: the lines of files that all chunks share, and its counts."""
+    """Result of a chunk: its lines of the files that all chunks share, and its counts."""
 
     labels: str
     truth: str
@@ -101,10 +102,10 @@ class Written(NamedTuple):
 
 
 def simulate(simulation: Simulation, output: Path, processes: int = 1) -> Summary:
-    """Write a simulation below `output`, by `processes` processes.
+    """Write a simulation below `output`, with `processes` processes.
 
     Raises:
-        OutputExistsError: `output` holds one already.
+        OutputExistsError: `output` already holds one.
     """
     installs = output / "installs"
     if installs.exists():
@@ -133,7 +134,7 @@ def _write_chunks(simulation: Simulation, installs: Path, processes: int) -> Ite
     if processes == 1:
         yield from map(write, simulation.chunks)
         return
-    # Spawned, not forked: the caller may hold threads, and the fork of a process with threads may hang.
+    # Spawned, not forked: the caller may have threads, and the fork of a process with threads may hang.
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
         yield from pool.map(write, simulation.chunks)
 
@@ -145,7 +146,7 @@ def write_chunk(simulation: Simulation, installs: Path, chunk: int) -> Written:
     first_day = (simulation.first_day - EPOCH).days
     end_ms = (first_day + simulation.days) * MS_PER_DAY
     catalogue = make_catalogue(simulation.apps, simulation.random(0))
-    # A generator for each purpose, so that other noise leaves users and labels as they are.
+    # One generator for each purpose, so that users and labels stay the same when the noise changes.
     for_users, for_labels, for_events, for_rows = (
         simulation.random(1, chunk, purpose) for purpose in range(4)
     )
@@ -175,7 +176,7 @@ def _write_day(
     rows = make_rows(events, chunk * USERS_PER_CHUNK, catalogue, rng)
     bad_rows = spoil(rows, simulation.bad_share, simulation.file_format.reasons, rng)
     path = installs / f"ds={day}" / f"part-{chunk:05d}"
-    order = rng.permutation(len(rows) + len(bad_rows))  # a log comes in no useful order
+    order = rng.permutation(len(rows) + len(bad_rows))  # a log has no useful order
     write_part(path, rows, bad_rows, order, simulation.file_format)
     return _count(events) + Counter(reason for _, reason in bad_rows)
 

@@ -1,4 +1,4 @@
-"""How well the best possible model could rank a simulation's users: `python -m simulator.truth DIR`.
+"""AUC of the best possible model on a simulation's users: `python -m simulator.truth DIR`.
 
 In   DIR/labels.csv, DIR/truth.csv
 Out  one line: AUC 0.872 of the true risk on 18,912 labels
@@ -13,9 +13,10 @@ from sklearn.metrics import roc_auc_score
 
 
 def best_reachable_auc(folder: Path) -> tuple[float, int]:
-    """AUC of the true risk on the labels, and how many there are.
+    """Compute the AUC of the true risk on the labels, and count the labels.
 
-    No model that knows only what happened before `as_of` can expect to do better: labels are drawn from this risk.
+    No model that knows only what happened before `as_of` can expect a higher AUC, since labels are drawn from
+    this risk.
     """
     labels = pd.read_csv(folder / "labels.csv")
     truth = pd.read_csv(folder / "truth.csv")
@@ -23,7 +24,9 @@ def best_reachable_auc(folder: Path) -> tuple[float, int]:
     return float(roc_auc_score(both["label"], both["true_risk"])), len(both)
 
 
-def main(folder: Annotated[Path, typer.Argument(help="What `python -m simulator --output` wrote.")]) -> None:
+def main(
+    folder: Annotated[Path, typer.Argument(help="Folder that `python -m simulator --output` wrote.")],
+) -> None:
     """Print the best reachable AUC."""
     auc, labels = best_reachable_auc(folder)
     print(f"AUC {auc:.3f} of the true risk on {labels:,} labels")

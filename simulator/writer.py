@@ -4,7 +4,7 @@ In   good rows, bad rows with their reasons, and the order of both together
 Out  installs/ds=2026-01-01/part-00000.jsonl.gz with lines such as
      {"user_id":"u0000012","app_id":"com.calmotter.lab","event_time":1767225600123,"event_type":"install"}
 
-The same rows give the same bytes: no file holds the time of its writing.
+The same rows give the same bytes: no file holds the time at which it was written.
 """
 
 import csv
@@ -32,7 +32,7 @@ BadRow = tuple[Row, str]  # and its reason
 
 
 class FileFormat(StrEnum):
-    """How a day's log is delivered."""
+    """File format of a day's log."""
 
     JSONL = "jsonl"
     CSV = "csv"
@@ -40,7 +40,7 @@ class FileFormat(StrEnum):
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why a row of this format can be bad. Parquet has no line that could be broken."""
+        """Reasons for bad rows in this format. Parquet has no lines that could be unparseable."""
         return tuple(FLAWS) if self is FileFormat.PARQUET else (UNPARSEABLE, *FLAWS)
 
 
@@ -54,8 +54,8 @@ def write_part(
     """Write one file.
 
     Args:
-        path: without the ending, which the format decides.
-        order: of good rows and, counted on after them, bad ones: `(rows + bad rows,)`.
+        path: without the ending, which depends on the format.
+        order: indexes of the good rows followed by the bad ones, `(rows + bad rows,)`.
     """
     _WRITERS[file_format](path, rows, bad_rows, order.tolist())
 

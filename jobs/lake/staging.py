@@ -1,7 +1,7 @@
 """Write, audit, publish: stage scores where no reader sees them, then make them visible in one step.
 
 In   risk.risk_scores/ds=2026-01-31, its rows, and a write-audit-publish id: nightly-2026-01-31-1
-Out  one staged snapshot that carries the id, 2819138466029160431, and after `publish` the table's current snapshot
+Out  one staged snapshot that carries the id, 2819138466029160431; after `publish`, the table's current snapshot
 
     WapIdTakenError         scores are already staged under the id
     StagingOffError         the table would show the scores to readers at once
@@ -69,8 +69,8 @@ def check_can_stage(spark: SparkSession, scores: TablePartition, wap_id: str) ->
     properties = spark.sql(f"SHOW TBLPROPERTIES {CATALOG}.{scores.table}").collect()
     if ("write.wap.enabled", "true") not in [(row.key, row.value) for row in properties]:
         raise StagingOffError(
-            f"{scores.table} needs the table property write.wap.enabled=true, without which readers see scores "
-            "before their audit: set it first"
+            f"{scores.table} needs the table property write.wap.enabled=true, without which readers see "
+            "scores before their audit: set it first"
         )
     staged = snapshots_with_wap_id(spark, scores.table, wap_id)
     if staged:

@@ -1,7 +1,7 @@
 """The data files of a landing folder, checked by name and size.
 
 In   a folder: hdfs://127.0.0.1:8020/landing/installs/ds=2026-01-31
-Out  its data files: part-0.jsonl.gz, part-1.csv, part-2.parquet; or an error that names the file and what is wrong
+Out  its data files: part-0.jsonl.gz, part-1.csv, part-2.parquet; or an error that names a file and its fault
 
 Names that start with `_` or `.` are not data, as everywhere in Hadoop.
 """

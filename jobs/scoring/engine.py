@@ -37,7 +37,7 @@ class EmptySequenceError(ValueError):
 
 @dataclass(frozen=True)
 class Explanation:
-    """Contributions of installs to logits: `baseline_logits` plus a user's contributions is the user's logit."""
+    """Contributions of installs to logits: a user's baseline plus contributions is the user's logit."""
 
     contributions: NDArray[np.float32]  # (batch, sequence), 0 at padding
     logits: FloatArray  # (batch,)
@@ -88,7 +88,7 @@ class ScoringModel:
         if name not in signatures:
             found = ", ".join(sorted(signatures)) or "none"
             raise UnusableModelError(
-                f"expected a SavedModel with signature {name}, found: {found}; train and export the model again"
+                f"expected a SavedModel with signature {name}, found: {found}; train the model again"
             )
         return signatures[name]
 

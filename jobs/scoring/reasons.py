@@ -40,7 +40,7 @@ def explain_riskiest(
     max_tokens_per_batch: int,
     options: ReasonsOptions | None,
 ) -> pa.Array:
-    """Explain the users with high enough scores, REASONS `(users,)`: null for all others, and without options."""
+    """Explain the users with high enough scores, REASONS `(users,)`: null for the others or without options."""
     reasons: list[list[Reason] | None] = [None] * len(sequences)
     if options is not None:
         riskiest = np.flatnonzero(risk_scores >= options.above)
@@ -58,7 +58,7 @@ def explain_riskiest(
 def pick_reasons(
     tokens: NDArray[np.int32], contributions: NDArray[np.float32], apps: tuple[str, ...], top: int
 ) -> list[Reason]:
-    """Pick the `top` installs of one user that raise the score most; in a tie the later install comes first."""
+    """Pick the `top` installs of one user that raise the score most; a tie goes to the later install."""
     newest_first = contributions[: len(tokens)][::-1]
     largest = np.argsort(-newest_first, kind="stable")[:top]
     return [

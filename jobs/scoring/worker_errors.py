@@ -12,7 +12,7 @@ from jobs.sequences.batching import TokenBudgetError
 from jobs.sequences.tokenizer_files import UnusableModelError
 from model_registry.errors import HashMismatchError, InvalidModelFolderError
 
-# Errors that every worker would raise: a retry cannot help, and Spark has already tried the task several times.
+# Errors that every worker would raise: a retry cannot help. Spark has already tried the task several times.
 REFUSALS = (
     EmptySequenceError,
     HashMismatchError,

@@ -49,7 +49,7 @@ def read_tokenizer(folder: Path) -> Tokenizer:
     if vocabulary.size != description["vocabulary_size"]:
         raise UnusableModelError(
             f"expected {description['vocabulary_size']} tokens as {DESCRIPTION_FILE} says, "
-            f"found {vocabulary.size} with the apps of {VOCABULARY_FILE}; export the model again"
+            f"found {vocabulary.size} with the apps of {VOCABULARY_FILE}; train the model again"
         )
     return Tokenizer(vocabulary, description["max_history"], bool(description["reads_sessions"]))
 

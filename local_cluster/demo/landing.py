@@ -1,6 +1,6 @@
 """Bring install logs and labels from local files to the landing zone on HDFS.
 
-In   a folder `INSTALLS` of `ds=YYYY-MM-DD/` folders, each closed by `_SUCCESS`, or a flat one; a file `LABELS`
+In   a folder `INSTALLS` of `ds=YYYY-MM-DD/` folders, each with `_SUCCESS`, or a flat one; a file `LABELS`
 Out  `/landing/installs/ds=…/` and `/landing/labels/`, files as they are
 """
 
@@ -36,7 +36,7 @@ def find_delivery(installs: Path, labels: Path) -> Delivery:
     """Find the landing days of local files and the training date that their labels allow.
 
     Raises:
-        ClusterError: a folder or file is missing, empty, or lies otherwise than the contract says.
+        ClusterError: a folder or file is missing, empty, or not as the contract says.
     """
     if not labels.is_file():
         raise ClusterError(f"LABELS={labels} is not a file: see docs/data_contract.md, Labels")
@@ -47,7 +47,7 @@ def find_delivery(installs: Path, labels: Path) -> Delivery:
 
 
 def read_labels(path: Path) -> pd.DataFrame:
-    """`as_of` and `observed_at` of every label, in UTC."""
+    """Read `as_of` and `observed_at` of every label, in UTC."""
     columns = ["as_of", "observed_at"]
     try:
         frame = (
@@ -63,7 +63,9 @@ def read_labels(path: Path) -> pd.DataFrame:
             f"LABELS={path}: expected CSV or Parquet with user_id,label,as_of,observed_at, found: {error}"
         ) from error
     if times.empty or times.isna().to_numpy().any():
-        raise ClusterError(f"LABELS={path}: it is empty, or an as_of or observed_at is missing")
+        raise ClusterError(
+            f"LABELS={path}: expected as_of and observed_at in every row, found no rows or empty fields"
+        )
     return times
 
 
@@ -75,10 +77,10 @@ def parse_day(folder: Path) -> date:
 
 
 def closed_files(folder: Path) -> list[Path]:
-    """The files of a day's folder.
+    """List the files of a day's folder.
 
     Raises:
-        ClusterError: there is no `_SUCCESS`, so that the nightly run would wait for the rest.
+        ClusterError: there is no `_SUCCESS`, so the nightly run would wait for the rest.
     """
     if not (folder / "_SUCCESS").exists():
         raise ClusterError(
@@ -94,9 +96,9 @@ def data_files(folder: Path) -> list[Path]:
 
 
 def flat_files(installs: Path, labels: pd.DataFrame) -> dict[date, list[Path]]:
-    """One landing day takes all files: that of the latest event, but none after the latest `as_of`.
+    """Put all files on one landing day: the day of the latest event, or of the latest `as_of` if earlier.
 
-    A later day would put every install after every label's `as_of`, and training would have nothing left.
+    On a later day every install would land after every label's `as_of`, and training would have no examples.
     """
     files = data_files(installs) if installs.is_dir() else []
     if not files:
@@ -108,7 +110,10 @@ def flat_files(installs: Path, labels: pd.DataFrame) -> dict[date, list[Path]]:
 
 
 def event_times(path: Path) -> Iterator[pd.Timestamp]:
-    """The latest readable `event_time` of each chunk of a file, in UTC; unreadable ones are the extraction's to reject."""
+    """Yield the latest readable `event_time` of each chunk of a file, in UTC.
+
+    Unreadable times are left out here; the extraction rejects their rows.
+    """
     for column in event_time_columns(path):
         if pd.api.types.is_datetime64_any_dtype(column):
             times = pd.to_datetime(column, utc=True)
@@ -116,7 +121,7 @@ def event_times(path: Path) -> Iterator[pd.Timestamp]:
             text = column.astype("string")
             milliseconds = pd.to_numeric(text, errors="coerce")
             iso = pd.to_datetime(text.where(milliseconds.isna()), errors="coerce", utc=True, format="ISO8601")
-            # Epoch milliseconds beyond what a timestamp holds are not times.
+            # Epoch milliseconds outside the range of timestamps are not times.
             epoch = pd.to_datetime(milliseconds, errors="coerce", utc=True, unit="ms")
             times = iso.fillna(epoch)
         if times.notna().any():
@@ -135,7 +140,7 @@ def event_time_columns(path: Path) -> Iterator[pd.Series]:
         yield from (chunk["event_time"] for chunk in chunks)
         return
     if name.endswith(".jsonl"):
-        # A pattern rather than a parser: one broken line must not hide the others.
+        # A pattern instead of a parser: one broken line must not hide the others.
         pattern = r'"event_time"\s*:\s*"?([^",}]+)'
         lines = pd.read_csv(path, sep="\x01", header=None, dtype="string", chunksize=CHUNK_ROWS, quoting=3)
         yield from (chunk[0].str.extract(pattern)[0] for chunk in lines)
@@ -144,7 +149,7 @@ def event_time_columns(path: Path) -> Iterator[pd.Series]:
 
 
 def land(delivery: Delivery, settings: Settings) -> None:
-    """Upload everything; `_SUCCESS` of a day comes last."""
+    """Upload all files; the `_SUCCESS` of a day comes last."""
     client = hdfs.InsecureClient(settings.webhdfs_url, user=settings.hdfs_user)
     for day, paths in delivery.files.items():
         folder = f"{settings.landing_root}/ds={day}"

@@ -1,4 +1,4 @@
-"""The main job from nothing to published scores: `make demo`, or `make demo INSTALLS=DIR LABELS=FILE`.
+"""The demo, from nothing to published scores: `make demo`, or `make demo INSTALLS=DIR LABELS=FILE`.
 
 In   simulated install logs and labels, or a user's own files (docs/data_contract.md)
 Out  tables on HDFS, a model in MLflow, runs in Airflow, and a summary on the terminal
@@ -45,7 +45,7 @@ def demo(
     layout = Layout(Settings())
     refuse_foreign_cluster(layout.settings)
     if (installs is None) != (labels is None):
-        raise ClusterError("INSTALLS and LABELS go together: give both, or none to simulate them")
+        raise ClusterError("expected INSTALLS and LABELS together: give both, or neither to simulate them")
     own_files = find_delivery(installs, labels) if installs and labels else None
     start(layout)
     memory = PeakMemory(layout)
@@ -64,7 +64,7 @@ def demo(
 
 
 class PeakMemory:
-    """The most memory that the stack has held since, looked at every few seconds."""
+    """Peak memory of the cluster since the start of the demo, measured every five seconds."""
 
     def __init__(self, layout: Layout) -> None:
         self.gb = 0.0
@@ -77,7 +77,7 @@ class PeakMemory:
 
 
 def describe_days(days: list[date]) -> str:
-    """Say which days, in order, are there.
+    """Describe ordered days in a few words.
 
     >>> describe_days([date(2026, 1, 1), date(2026, 1, 5)])
     '2 days, 2026-01-01 to 2026-01-05,'
@@ -86,7 +86,7 @@ def describe_days(days: list[date]) -> str:
 
 
 def refuse_foreign_cluster(settings: Settings) -> None:
-    """The demo empties the landing zone and the tables first: only its own."""
+    """Refuse services of another cluster, since the demo first empties the landing zone and the tables."""
     given = [name for name in ("hdfs_uri", "webhdfs_uri", "mlflow_uri") if getattr(settings, name)]
     if given:
         names = ", ".join(f"RISK_{name.upper()}" for name in given)
@@ -116,7 +116,7 @@ def train(airflow: AirflowApi, layout: Layout, delivery: Delivery) -> None:
     """Train, register, push and promote an encoder by its DAG."""
     say(f"train an encoder on the labels known on {delivery.training_date}")
     airflow.unpause("train_encoder")
-    # Forced, since a champion of an earlier demo may have learned from more users or from other files.
+    # Forced, since a champion of an earlier demo may have been trained on more users or on other files.
     run_id = airflow.trigger(
         "train_encoder",
         {"training_date": delivery.training_date.isoformat(), "promote": True, "force": True},
@@ -127,7 +127,7 @@ def train(airflow: AirflowApi, layout: Layout, delivery: Delivery) -> None:
 
 
 def backfill(airflow: AirflowApi, layout: Layout, delivery: Delivery) -> list[date]:
-    """Score the last landed days as one backfill; the days."""
+    """Score the last landed days as one backfill and return them."""
     days = last_consecutive(delivery.days, BACKFILLED_DAYS)
     say(f"backfill nightly_scoring from {days[0]} to {days[-1]}")
     airflow.unpause("nightly_scoring")
@@ -142,7 +142,7 @@ def backfill(airflow: AirflowApi, layout: Layout, delivery: Delivery) -> list[da
 
 
 def last_consecutive(days: list[date], most: int) -> list[date]:
-    """The last days without a gap: a backfill makes a run of every date in its range.
+    """Choose the last days without a gap, since a backfill makes a run of every date in its range.
 
     >>> last_consecutive([date(2026, 1, 1), date(2026, 1, 5), date(2026, 1, 6)], 3)
     [datetime.date(2026, 1, 5), datetime.date(2026, 1, 6)]
@@ -165,7 +165,7 @@ def print_summary(layout: Layout, days: list[date]) -> None:
 
 
 def read_scores(layout: Layout, days: list[date]) -> tuple[list[Row], list[Row]]:
-    """Rows and mean score of each day, and the ten riskiest users of the last."""
+    """Read the number of users and the mean score of each day, and the ten riskiest users of the last."""
     os.environ.update(client_environment(layout))
     with step("read the published scores"):
         spark = SparkSession.builder.master("local[2]").appName("demo summary").getOrCreate()
@@ -180,19 +180,20 @@ def read_scores(layout: Layout, days: list[date]) -> tuple[list[Row], list[Row]]
 
 
 def training_result(settings: Settings) -> str:
-    """The champion's figures on held-out users, as its training run logged them."""
+    """Describe the champion by the figures of its training run on held-out users."""
     client = MlflowClient(settings.mlflow_tracking_uri)
     version = client.get_model_version_by_alias(settings.model_name, "champion")
     run = client.get_run(str(version.run_id)).data
     return (
         f"AUC {run.metrics['test_auc']:.3f} (bag-of-apps baseline {run.metrics['baseline_test_auc']:.3f})"
         f" on {int(run.params['test_users']):,} held-out users\n"
-        f"gain by the encoder, over the same model without it: {difference(run.metrics, 'model_without_encoder')}\n"
+        "gain by the encoder, over the same model without it: "
+        f"{difference(run.metrics, 'model_without_encoder')}\n"
         f"gain over 1- to 3-grams of apps: {difference(run.metrics, '3_grams_baseline')}"
     )
 
 
 def difference(metrics: dict[str, float], other: str) -> str:
-    """How far the model's AUC is ahead of another's, with the 95% interval of its training run."""
+    """Write how far the model's AUC is ahead of another's, with the 95% interval of its training run."""
     name = f"ahead_of_{other}_auc"
     return f"{metrics[name]:+.3f} AUC ({metrics[f'{name}_low']:+.3f} to {metrics[f'{name}_high']:+.3f})"

@@ -23,17 +23,17 @@ def follow(
     expected_runs: int,
     timeout_seconds: float,
 ) -> list[dict[str, Any]]:
-    """Watch the selected runs of a DAG until all have ended; the runs.
+    """Watch the selected runs of a DAG until all have ended, and return them.
 
     Raises:
         ClusterError: a run failed (with the failed task's log path and last lines), or the time is up.
     """
     deadline = time.monotonic() + timeout_seconds
-    told: set[tuple[str, str]] = set()
+    printed: set[tuple[str, str]] = set()
     while True:
         runs = [run for run in airflow.runs(dag_id) if select(run)]
         for run in reversed(runs):
-            tell_finished_tasks(airflow, run, told)
+            tell_finished_tasks(airflow, run, printed)
             if run["state"] == "failed":
                 raise ClusterError(describe_failure(airflow, layout, run))
         if len(runs) >= expected_runs and all(run["state"] == "success" for run in runs):
@@ -44,11 +44,12 @@ def follow(
         time.sleep(POLL_SECONDS)
 
 
-def tell_finished_tasks(airflow: AirflowApi, run: dict[str, Any], told: set[tuple[str, str]]) -> None:
+def tell_finished_tasks(airflow: AirflowApi, run: dict[str, Any], printed: set[tuple[str, str]]) -> None:
+    """Print a line for each task that has ended, once: `printed` holds the run and task ids."""
     for task in airflow.tasks(run["dag_id"], run["dag_run_id"]):
         key = (run["dag_run_id"], task["task_id"])
-        if task["state"] in ("success", "failed", "up_for_retry") and key not in told and task["end_date"]:
-            told.add(key)
+        if task["state"] in ("success", "failed", "up_for_retry") and key not in printed and task["end_date"]:
+            printed.add(key)
             date = f"{run['partition_key']}  " if run.get("partition_key") else ""
             say(f"    {date}{task['task_id']:22}{task['state']:10}{duration(task):6.1f} s")
 
@@ -76,16 +77,18 @@ def task_log(layout: Layout, run: dict[str, Any], task: dict[str, Any]) -> Path:
 
 
 def last_events(log: Path) -> list[str]:
-    """The last messages of a task's log, which holds one JSON object per line."""
+    """Read the last messages of a task's log, which holds one JSON object per line."""
     if not log.exists():
         return [f"{log} was not written"]
     entries = [json.loads(line) for line in log.read_text(errors="replace").splitlines() if line[:1] == "{"]
-    told = [describe_entry(entry) for entry in entries]
-    # Airflow's web page folds what stands between such marks.
-    return [line for line in told if not line.startswith(("::group::", "::endgroup::"))][-LOG_LINES_SHOWN:]
+    messages = [describe_entry(entry) for entry in entries]
+    # Airflow's web page folds the lines between such marks.
+    return [line for line in messages if not line.startswith(("::group::", "::endgroup::"))][
+        -LOG_LINES_SHOWN:
+    ]
 
 
 def describe_entry(entry: dict[str, Any]) -> str:
-    """A log entry's message, with the exceptions that it carries beside it."""
+    """Write a log entry's message, followed by its exceptions."""
     raised = [f"{error['exc_type']}: {error['exc_value']}" for error in entry.get("error_detail", [])]
     return ": ".join([str(entry.get("event", "")), *raised])

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Names everything that is missing on this machine at once, with the command that installs it.
+# Names all prerequisites that this machine lacks, each with the command that installs it.
 python=$1
 missing=""
 need() { missing="$missing\n  $1"; }

@@ -1,11 +1,12 @@
-"""Archive the classes that Spark loads, so that drivers and executors map one file instead of reading 280 jars.
+"""Archive the classes that Spark loads: drivers and executors then map one file instead of reading 280 jars.
 
 In   the jars of `make install`
-Out  .cluster/jars/spark-classes.jsa, 190 MB: `make install` calls `python -m local_cluster.install.class_archive`
+Out  .cluster/jars/spark-classes.jsa, 190 MB
 
-A small job's driver and executor spend most of their time on loading classes: 32 s of processor time with the
-archive, 44 s without (`extract_sessions` of 18,000 rows on 2 cores). A JVM that finds other jars than those archived
-ignores the archive. Source: https://docs.oracle.com/en/java/javase/17/vm/class-data-sharing.html
+`make install` calls `python -m local_cluster.install.class_archive`. A small job's driver and executor spend
+most of their time on loading classes: 32 s of processor time with the archive, 44 s without
+(`extract_sessions` of 18,000 rows on 2 cores). A JVM whose jars are not the archived ones ignores the archive.
+Source: https://docs.oracle.com/en/java/javase/17/vm/class-data-sharing.html
 """
 
 import os
@@ -18,16 +19,16 @@ from local_cluster.environment import client_environment
 from local_cluster.layout import ClusterError, Layout
 from settings import Settings
 
-# A job here lives for seconds. The quick compiler alone took 25 s of processor time for a small job where both
-# compilers took 44 s.
+# A job here runs for seconds. A small job took 25 s of processor time with the quick compiler alone, and 44 s
+# with both compilers.
 SHORT_JVM = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 WARM_UP = Path(__file__).parent / "warm_up.py"
 
 
 def class_path(layout: Layout) -> str:
-    """Archived jars, in order: an archive serves JVMs whose class path begins with exactly these.
+    """The archived jars, in order: a JVM uses the archive only if its class path begins with exactly these.
 
-    Folders, such as the configuration's, cannot be archived and come behind.
+    Folders, such as the configuration's, cannot be archived and come after them.
     """
     return ":".join(map(str, [layout.iceberg_jar, *sorted((layout.spark_home / "jars").glob("*.jar"))]))
 
@@ -37,15 +38,15 @@ def archive(layout: Layout) -> Path:
 
 
 def jvm_options(layout: Layout) -> str:
-    """Of drivers and executors."""
+    """JVM options of drivers and executors."""
     return " ".join([*SHORT_JVM, f"-XX:SharedArchiveFile={archive(layout)}"])
 
 
 def write_archive(layout: Layout) -> None:
-    """Run a small Spark program, local and without a cluster, and archive what it has loaded.
+    """Run a small Spark program without a cluster and archive the classes that it loads.
 
     Raises:
-        ClusterError: it failed; the message ends with its last lines.
+        ClusterError: the program failed; the message ends with its last lines.
     """
     with tempfile.TemporaryDirectory(dir=layout.settings.jars_dir) as scratch:
         written = Path(scratch, "classes.jsa")

@@ -1,7 +1,7 @@
-"""A Spark program that loads what jobs load: SQL, windows, an Iceberg table written and read.
+"""A Spark program that loads the classes that jobs load: SQL, windows, an Iceberg table written and read.
 
 In   a catalog `lake` in a scratch folder (class_archive.py)
-Out  nothing: its classes are what counts
+Out  nothing: only the loaded classes matter
 """
 
 from pyspark.sql import SparkSession, Window

@@ -28,7 +28,7 @@ def fail_within_seconds() -> None:
 
 @contextmanager
 def named_mlflow_errors(doing: str, uri: str, missing: ModelRegistryError | None = None) -> Iterator[None]:
-    """Turn MLflow's errors into a ModelRegistryError: `missing` if MLflow says that the thing does not exist."""
+    """Turn MLflow's errors into a ModelRegistryError: `missing` if the thing does not exist there."""
     try:
         yield
     except MlflowException as error:

@@ -189,7 +189,7 @@ class ModelTracking:
     def latest_comparison(self, challenger: int, champion: int) -> Comparison | None:
         """Find the newest finished comparison of exactly these two versions, in any experiment.
 
-        It must match their SHA-256, too: numbers start again when a registered model is deleted and made anew.
+        Their SHA-256 must match, too: numbers start again when a registered model is deleted and made anew.
         """
         tags = {
             PURPOSE_TAG: COMPARISON,

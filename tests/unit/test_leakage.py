@@ -41,7 +41,7 @@ def session(user, number, landing_day, installs):
 
 
 def sessions_with(planted, lands_days_later, in_the_same_session):
-    """Each user's session, landed on the day of as_of, and in it or in one of its own what is `planted`."""
+    """Each user's session, landed on the day of as_of; `planted` is in it or in a session of its own."""
     for user, label, installs in made_up_users():
         giveaway = [] if planted is None or label == 0 else [(AS_OF + planted, "giveaway")]
         yield session(user, 0, AS_OF.date(), installs + (giveaway if in_the_same_session else []))
@@ -95,7 +95,7 @@ def test_an_app_that_was_not_known_at_as_of_changes_nothing_though_it_gives_labe
 
 
 def test_the_same_app_known_an_hour_before_as_of_ranks_every_user_right(learn, without):
-    """It is its time alone that keeps it out above."""
+    """Only its time keeps the app out in the test above."""
     examples, auc = learn(planted=-HOUR)
     assert len(examples) == len(without[0]) == USERS
     assert without[1] < 0.8

@@ -1,4 +1,4 @@
-"""Settings: what `.env.example` tells a reader is what `settings.py` does."""
+"""`.env.example` names the same settings and defaults as `settings.py`."""
 
 import os
 from pathlib import Path
@@ -28,7 +28,7 @@ def documented_defaults() -> dict[str, str]:
 
 
 def defaults_in_code() -> dict[str, str]:
-    """The same from the classes: a path relative to the repository, nothing for what is made at run time."""
+    """The same from the classes: paths relative to the repository, "" for defaults made at run time."""
     fields = {
         f"RISK_{name.upper()}": as_text("" if field.default_factory else field.default)
         for name, field in Settings.model_fields.items()
@@ -45,7 +45,7 @@ def as_text(default: Any) -> str:
 
 
 def uncommented(folder: Path) -> Path:
-    """An .env that changes every line: ports one up, so that each name is seen to be read."""
+    """An .env that changes every line: each port is one higher, which shows that its name is read."""
     changed = folder / ".env"
     lines = [
         f"{name}={int(value) + 1}" if name.startswith("RISK_PORTS__") else f"{name}={value}"

@@ -1,4 +1,4 @@
-"""The one-machine cluster refuses taken ports and touches only processes of its own."""
+"""The one-machine cluster refuses taken ports and touches only its own processes."""
 
 import os
 import socket
@@ -24,7 +24,7 @@ def layout(tmp_path: Path) -> Layout:
 
 @pytest.fixture
 def sleeper(layout: Layout) -> Iterator[subprocess.Popen[bytes]]:
-    """What a crash leaves behind: it carries the cluster's mark, and has renamed itself as Airflow's processes do."""
+    """A leftover of a crash: it carries the cluster's mark and has renamed itself as Airflow's processes do."""
     layout.make_folders()
     program = (
         "import time, setproctitle; setproctitle.setproctitle('worker'); print(flush=True); time.sleep(60)"
@@ -52,7 +52,7 @@ def test_an_offset_moves_every_port() -> None:
     assert {name: port - 1000 for name, port in shifted.items()} == Ports().model_dump()
 
 
-def test_what_a_crash_left_behind_is_stopped(layout: Layout, sleeper: subprocess.Popen[bytes]) -> None:
+def test_leftovers_of_a_crash_are_stopped(layout: Layout, sleeper: subprocess.Popen[bytes]) -> None:
     assert stop_everything(layout) == 1
     assert not psutil.pid_exists(sleeper.pid)
 
@@ -66,7 +66,7 @@ def test_another_clusters_process_is_left_alone(
     assert [process.pid for process in owned_processes(layout)] == [sleeper.pid]
 
 
-def test_a_stale_pid_file_does_not_stop_its_pids_new_owner(layout: Layout) -> None:
+def test_a_stale_pid_file_does_not_stop_another_process_with_its_pid(layout: Layout) -> None:
     layout.make_folders()
     (layout.run / "supervisord.pid").write_text(str(os.getpid()))
     stop_everything(layout)

@@ -16,7 +16,7 @@ def test_ids_are_unique_package_names():
     )
 
 
-def test_an_app_is_drawn_from_the_asked_category_and_leading_apps_most_often():
+def test_an_app_is_drawn_from_the_given_category_and_popular_apps_most_often():
     rng = np.random.default_rng(1)
     catalogue = make_catalogue(80, rng)
     asked = np.repeat(np.arange(len(Category)), 2_000)

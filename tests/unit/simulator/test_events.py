@@ -1,4 +1,4 @@
-"""When events land, shown on many installs of one morning."""
+"""Landing days of events, for many installs of one morning."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ COUNT = 20_000
 
 @pytest.fixture(scope="module")
 def reported() -> Events:
-    """The second of 30 landing days is when all is installed, each app once."""
+    """Events of apps that are all installed on the second of 30 landing days, each app once."""
     second_day_ms = (FIRST_DAY + 1) * MS_PER_DAY + np.arange(COUNT)
     installs = Installs(np.zeros(COUNT, dtype=np.int64), np.arange(COUNT), second_day_ms, num_users=1)
     return report(installs, FIRST_DAY, days=30, rng=np.random.default_rng(3))

@@ -1,4 +1,4 @@
-"""What the risk depends on, shown on a few installs, and what the whole population looks like."""
+"""Dependence of the risk on apps, order and rhythm, for a few installs and for a whole population."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_the_same_order_at_night_is_riskier():
     assert risk_of(night) > risk_of(day)
 
 
-def test_installs_of_late_are_riskier_than_installs_of_long_ago():
+def test_recent_installs_are_riskier_than_old_ones():
     recent = one_user(S, S, S, S)
     moved = recent.time_ms.copy()
     moved[1:] = AS_OF_MS[0] - MS_PER_DAY + np.arange(3) * MINUTE_MS + MS_PER_DAY // 2
@@ -63,7 +63,7 @@ def test_finance_lowers_the_risk_that_lending_and_gambling_raise():
     assert risks == sorted(risks)
 
 
-def test_a_user_without_installs_has_the_base_risk_and_disturbs_nobody():
+def test_a_user_without_installs_has_the_base_risk_and_changes_no_other_user():
     alone = risk_of(one_user(G, L))
     installs = one_user(G, L)
     beside = Installs(installs.user + 1, installs.app, installs.time_ms, num_users=3)

@@ -35,7 +35,10 @@ def lines_of(folder: Path, ds: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def good_events(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    """The same simulation without bad rows: user_id, app_id, event_time (UTC), event_type, landed (UTC midnight)."""
+    """The same simulation without bad rows.
+
+    Columns: user_id, app_id, event_time (UTC), event_type, landed (UTC midnight).
+    """
     output = tmp_path_factory.mktemp("good")
     simulate(replace(SIMULATION, bad_share=0.0), output)
     rows = [
@@ -63,7 +66,7 @@ def two_chunks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
-def test_the_same_seed_writes_the_same_bytes_whatever_the_processes(two_chunks, tmp_path):
+def test_the_same_seed_writes_the_same_bytes_with_any_number_of_processes(two_chunks, tmp_path):
     simulate(TWO_CHUNKS, tmp_path, processes=2)
     assert contents(tmp_path) == contents(two_chunks)
 
@@ -78,7 +81,7 @@ def test_each_chunk_writes_a_part_of_its_own_users(two_chunks):
         assert users.max() >= "u0005000"
 
 
-def test_every_chunk_and_purpose_has_random_numbers_of_its_own():
+def test_every_chunk_and_purpose_has_its_own_random_numbers():
     draws = [SIMULATION.random(1, chunk, purpose).random() for chunk in range(3) for purpose in range(4)]
     assert len({*draws}) == len(draws)
 

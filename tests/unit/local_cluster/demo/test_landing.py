@@ -1,4 +1,4 @@
-"""Local files become landing days by their folders or, in a flat folder, by their own times."""
+"""Landing days of local files: from their folders or, in a flat folder, from their times."""
 
 import gzip
 from datetime import date
