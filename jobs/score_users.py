@@ -2,8 +2,8 @@
 
 In   risk.user_sequences/ds=…  u1, ["maps", "chat"], [10:00, 10:04], sequence_length 2
      the pinned SavedModel     pulled to every executor by SparkFiles, verified there before it is loaded
-Out  risk.risk_scores/ds=…     u1, 0.031, -3.44, 2, 0, risk_encoder, 3, ab12…, run_id, and with --reasons-above
-                               the installs that raised the score of the riskiest users most
+Out  risk.risk_scores/ds=…     u1, 0.031, -3.44, 2, 0, risk_encoder, 3, ab12…, run_id, and with
+                               --reasons-above the installs that raised the score of the riskiest users most
                                (jobs/scoring/reasons.py)
 
 The rows make one Iceberg snapshot that carries the write-audit-publish id; `audit_scores` publishes it.

@@ -31,7 +31,7 @@ def client_environment(layout: Layout) -> dict[str, str]:
 
 
 def service_environment(layout: Layout) -> dict[str, str]:
-    """Variables of every service: those of clients, the settings, Airflow's configuration, the owner's mark."""
+    """Variables of every service: those of clients, settings, Airflow's configuration, the owner's mark."""
     return {
         **os.environ,
         **client_environment(layout),

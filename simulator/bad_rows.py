@@ -63,7 +63,7 @@ FLAWS: dict[str, Flaw] = {
 def spoil(
     rows: Sequence[Row], share: float, reasons: Sequence[str], rng: np.random.Generator
 ) -> list[tuple[Row, str]]:
-    """Make bad copies of about `share` of `rows`, for each of `reasons` in turn: copies with their reasons."""
+    """Make bad copies of about `share` of `rows`, for each of `reasons` in turn; add each copy's reason."""
     if not rows:
         return []
     count = int(share * len(rows) + rng.random())

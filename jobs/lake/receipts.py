@@ -1,7 +1,8 @@
 """Receipts: a small file for each landing day that has been extracted.
 
 In   folders of landing days      hdfs://…/landing/installs/ds=2026-01-31/
-     receipts                     hdfs://…/receipts/extract_sessions/ds=2026-01-31.json, which that job writes last
+     receipts                     hdfs://…/receipts/extract_sessions/ds=2026-01-31.json,
+                                  written last by extract_sessions
 Out  nothing if every landed day of a window has its receipt, else an error that names the days without one
 """
 

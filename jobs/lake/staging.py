@@ -1,7 +1,8 @@
 """Write, audit, publish: stage scores where no reader sees them, then make them visible in one step.
 
 In   risk.risk_scores/ds=2026-01-31, its rows, and a write-audit-publish id: nightly-2026-01-31-1
-Out  one staged snapshot that carries the id, 2819138466029160431; after `publish`, the table's current snapshot
+Out  one staged snapshot that carries the id, 2819138466029160431, and after `publish` the table's current
+     snapshot
 
     WapIdTakenError         scores are already staged under the id
     StagingOffError         the table would show the scores to readers at once

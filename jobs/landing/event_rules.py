@@ -1,7 +1,8 @@
 """The rules that a landed event must meet.
 
 In   rows of text from `read_rows`   readable true, user_id "u1", app_id "maps", event_time "1769853600000"
-Out  the same rows with event_time a timestamp, event_type filled in, and `reason`: null for a good row, else
+Out  the same rows with event_time a timestamp, event_type filled in, and `reason`: null for a good row,
+     else one of
 
     unparseable, missing_field, too_long, control_characters, unknown_event_type, invalid_event_time,
     time_out_of_range

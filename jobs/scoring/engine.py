@@ -86,9 +86,9 @@ class ScoringModel:
     def _find_signature(self, name: str) -> Any:
         signatures = self._saved_model.signatures
         if name not in signatures:
-            found = ", ".join(sorted(signatures)) or "none"
+            existing = ", ".join(sorted(signatures)) or "none"
             raise UnusableModelError(
-                f"expected a SavedModel with signature {name}, found: {found}; train the model again"
+                f"expected a SavedModel with signature {name}, found: {existing}; train the model again"
             )
         return signatures[name]
 

@@ -40,7 +40,10 @@ def explain_riskiest(
     max_tokens_per_batch: int,
     options: ReasonsOptions | None,
 ) -> pa.Array:
-    """Explain the users with high enough scores, REASONS `(users,)`: null for the others or without options."""
+    """Explain the users with high enough scores, REASONS `(users,)`.
+
+    Other users get null; without `options`, all do.
+    """
     reasons: list[list[Reason] | None] = [None] * len(sequences)
     if options is not None:
         riskiest = np.flatnonzero(risk_scores >= options.above)

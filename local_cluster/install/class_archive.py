@@ -5,8 +5,8 @@ Out  .cluster/jars/spark-classes.jsa, 190 MB
 
 `make install` calls `python -m local_cluster.install.class_archive`. A small job's driver and executor spend
 most of their time on loading classes: 32 s of processor time with the archive, 44 s without
-(`extract_sessions` of 18,000 rows on 2 cores). A JVM whose jars are not the archived ones ignores the archive.
-Source: https://docs.oracle.com/en/java/javase/17/vm/class-data-sharing.html
+(`extract_sessions` of 18,000 rows on 2 cores). A JVM whose jars are not the archived ones ignores the
+archive. Source: https://docs.oracle.com/en/java/javase/17/vm/class-data-sharing.html
 """
 
 import os

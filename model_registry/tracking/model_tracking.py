@@ -71,7 +71,7 @@ class ModelTracking:
 
     def __init__(self, tracking_uri: str, model_name: str) -> None:
         fail_within_seconds()
-        mlflow.set_tracking_uri(tracking_uri)  # logging a model takes the address from nowhere else
+        mlflow.set_tracking_uri(tracking_uri)  # the only way to give it to MLflow's logging of models
         self._client = MlflowClient(tracking_uri)
         self._uri = tracking_uri
         self.model_name = model_name

@@ -18,7 +18,7 @@ from tests.made_up.landing_day import land, uri
 from tests.made_up.schemas import LABELS, SESSIONS
 
 USERS = 400
-APPS = 20  # those of high number a little likelier among users of label 1
+APPS = 20  # those with high numbers are a little more likely for users of label 1
 AS_OF = datetime(2026, 1, 20, 12, tzinfo=UTC)
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 

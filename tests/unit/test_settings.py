@@ -96,10 +96,10 @@ def test_addresses_are_the_one_machine_clusters_until_others_are_given(
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
-        ("RISK_MAX_BAD_SHARE", "5"),  # a percentage where a share is meant
+        ("RISK_MAX_BAD_SHARE", "5"),  # a percentage instead of a share
         ("RISK_SPARK_DEPLOY_MODE", "local"),
         ("RISK_LOOKBACK_DAYS", "0"),
-        ("RISK_REASONS_ABOVE", "80"),  # a percentage where a share is meant
+        ("RISK_REASONS_ABOVE", "80"),  # a percentage instead of a share
     ],
 )
 def test_a_value_that_cannot_work_is_refused_by_name(

@@ -75,11 +75,11 @@ def test_staged_scores_are_invisible_until_they_are_published(lake):
     expect_users(lake, "u1", "u2")
     stage_scores(lake, "try-1", ("u1", 0.1), ("u2", 0.9))
     assert visible_scores(lake) == {}
-    found = audit(lake, sequences_of(), scores_of(), MODEL, "try-1")
+    counts = audit(lake, sequences_of(), scores_of(), MODEL, "try-1")
     assert visible_scores(lake) == {}
     publish(lake, scores_of(), "try-1")
     assert visible_scores(lake) == {"u1": 0.1, "u2": 0.9}
-    assert (found.scored, found.mean) == (2, pytest.approx(0.5))
+    assert (counts.scored, counts.mean) == (2, pytest.approx(0.5))
 
 
 def test_a_rerun_replaces_the_published_day_and_no_other(lake):

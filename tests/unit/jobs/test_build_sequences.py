@@ -77,12 +77,12 @@ SESSION = st.tuples(
 )
 
 
-def sequences_by_hand(sessions, max_sequence_length):
+def sequences_by_plain_loop(sessions, max_sequence_length):
     installs = {}
     for user, landing_day, session_installs in sessions:
         if 10 <= landing_day <= 20:
             installs.setdefault(user, set()).update(session_installs)
-    return {user: sorted(found)[-max_sequence_length:] for user, found in installs.items()}
+    return {user: sorted(of_user)[-max_sequence_length:] for user, of_user in installs.items()}
 
 
 @settings(max_examples=12, deadline=None)
@@ -90,8 +90,8 @@ def sequences_by_hand(sessions, max_sequence_length):
 def test_sequences_are_those_of_a_plain_loop(spark, sessions, max_sequence_length):
     rows = [session(user, day, *installs) for user, day, installs in sessions]
     window = DayRange(date(2026, 1, 10), date(2026, 1, 20))
-    found = sequences_of(spark, rows, max_sequence_length, window)
-    assert found == sequences_by_hand(sessions, max_sequence_length)
+    built = sequences_of(spark, rows, max_sequence_length, window)
+    assert built == sequences_by_plain_loop(sessions, max_sequence_length)
 
 
 def test_the_job_looks_back_over_extracted_days_only_and_names_the_others(spark, tmp_path):
@@ -107,6 +107,6 @@ def test_the_job_looks_back_over_extracted_days_only_and_names_the_others(spark,
     with pytest.raises(MissingExtractionError, match=": 2026-01-10; run"):
         main("risk.install_sessions", sequences, *roots, lookback_days=3)
 
-    # Two days back from the 12th, itself included, is the 11th: the 10th is neither waited for nor read.
+    # With two days back, the 12th included, the window is the 11th and the 12th; the 10th is not read.
     main("risk.install_sessions", sequences, *roots, lookback_days=2)
     assert sorted(row.user_id for row in sequences.read(spark).collect()) == ["u11", "u12"]

@@ -89,18 +89,18 @@ INSTALL = st.tuples(
 )
 
 
-def sessions_by_hand(rows, gap_minutes=30):
+def sessions_by_plain_loop(rows, gap_minutes=30):
     """Compute (user, session index, [(minute, app), …]) by a plain loop over each user's installs."""
-    found = []
+    sessions = []
     for user in sorted({user for user, _, _ in rows}):
         index, last = -1, None
         for minute, app in sorted((minute, app) for other, app, minute in rows if other == user):
             if last is None or minute - last >= gap_minutes:
                 index += 1
-                found.append((user, index, []))
-            found[-1][2].append((minute, app))
+                sessions.append((user, index, []))
+            sessions[-1][2].append((minute, app))
             last = minute
-    return found
+    return sessions
 
 
 @settings(max_examples=12, deadline=None)
@@ -108,11 +108,11 @@ def sessions_by_hand(rows, gap_minutes=30):
 def test_sessions_are_those_of_a_plain_loop(spark, rows):
     log = [(user, app, MIDNIGHT + timedelta(minutes=minute)) for user, app, minute in rows]
     sessions = collect_sessions(assign_sessions(spark.createDataFrame(log, INSTALLS))).collect()
-    found = [
+    built = [
         (row.user_id, row.session_index, list(zip(minutes_of(row.event_times), row.app_ids, strict=True)))
         for row in sessions
     ]
-    assert sorted(found) == sessions_by_hand(rows)
+    assert sorted(built) == sessions_by_plain_loop(rows)
 
 
 def test_copies_agree_in_user_app_time_and_type(spark):
@@ -184,7 +184,7 @@ def test_every_landed_row_goes_to_one_place_and_a_rerun_writes_the_same(day):
             jsonl(
                 event(),
                 event(),  # an exact duplicate
-                event(event_time="2026-01-31T11:00:00+01:00"),  # the same moment, written otherwise
+                event(event_time="2026-01-31T11:00:00+01:00"),  # the same moment, written differently
                 event(app="chat", clock="10:10:00"),
                 event(app="chat", clock="10:10:00", event_type="update"),
                 event(
@@ -234,7 +234,7 @@ def test_too_many_bad_rows_publish_nothing_and_withdraw_the_receipt(day):
     assert "b.jsonl: " in str(error.value)
     assert not day.receipt.exists()
     assert day.rows(day.rejected) == []
-    assert [row[0] for row in day.rows(day.sessions)] == ["u1"]  # those of before
+    assert [row[0] for row in day.rows(day.sessions)] == ["u1"]  # the ones written before
 
 
 def test_an_empty_day_with_success_is_extracted(day):
@@ -257,7 +257,7 @@ def test_days_of_one_job_are_extracted_in_order_and_independently(spark, tmp_pat
     (earlier.folder / "_SUCCESS").unlink()
     with pytest.raises(DayNotCompleteError, match="ds=2026-02-01"):
         later.extract(earlier.ds)
-    assert later.receipt.exists()  # the job had not come to it
+    assert later.receipt.exists()  # the job ended before this day
 
 
 def test_a_day_without_success_is_not_extracted(day):

@@ -24,7 +24,7 @@ def layout(tmp_path: Path) -> Layout:
 
 @pytest.fixture
 def sleeper(layout: Layout) -> Iterator[subprocess.Popen[bytes]]:
-    """A leftover of a crash: it carries the cluster's mark and has renamed itself as Airflow's processes do."""
+    """A leftover of a crash: it has the cluster's mark, and has renamed itself as Airflow's processes do."""
     layout.make_folders()
     program = (
         "import time, setproctitle; setproctitle.setproctitle('worker'); print(flush=True); time.sleep(60)"

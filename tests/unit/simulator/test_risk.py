@@ -58,7 +58,7 @@ def test_recent_installs_are_riskier_than_old_ones():
 
 
 def test_finance_lowers_the_risk_that_lending_and_gambling_raise():
-    # In the middle of the history, where an app's place says nothing.
+    # In the middle of the history, where an app's place does not change the risk.
     risks = [risk_of(one_user(S, S, app, S, S)) for app in (F, S, G, L)]
     assert risks == sorted(risks)
 

@@ -47,7 +47,7 @@ def test_every_flaw_has_its_reason(spark):
         (("u1", "maps", TEN, "Install"), "unknown_event_type"),
         (("u1", "maps", "yesterday", None), "invalid_event_time"),
         (("u1", "maps", "1970-12-31T23:59:59.999Z", None), "time_out_of_range"),
-        (("u1", "maps", "1769853600", None), "time_out_of_range"),  # seconds where milliseconds belong
+        (("u1", "maps", "1769853600", None), "time_out_of_range"),  # seconds instead of milliseconds
         (("u1", "maps", "1769853600000000", None), "time_out_of_range"),  # microseconds
         (("u1", "maps", "9" * 40, None), "time_out_of_range"),
         (("u1", "maps", "-1", None), "time_out_of_range"),

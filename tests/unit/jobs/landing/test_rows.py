@@ -108,7 +108,7 @@ EVENT_TIMES = {
     "zone of India": pa.array([TEN], pa.timestamp("ms", "Asia/Kolkata")),
     "nanoseconds": pa.array(pd.to_datetime([TEN])),  # what pandas writes
     "epoch": pa.array([1769853600000]),
-    "epoch with gaps": pa.array([1769853600000.0, None])[:1],  # pandas makes floats of these
+    "epoch with gaps": pa.array([1769853600000.0, None])[:1],  # pandas stores these as floats
     "text": pa.array(["2026-01-31T10:00:00Z"]),
     "dictionary": pa.array(["2026-01-31T10:00:00Z"]).dictionary_encode(),
 }

@@ -64,11 +64,11 @@ def test_scores_equal_the_models_own_whatever_the_padding(model_folder):
 
 
 def test_explanations_equal_the_models_own(model_folder):
-    found = load(model_folder).explain(np.array([[3, 4, 0, 0], [5, 5, 6, 1]], dtype=np.int32))
+    explanation = load(model_folder).explain(np.array([[3, 4, 0, 0], [5, 5, 6, 1]], dtype=np.int32))
     expected = [[*plain_contributions([3, 4]), 0, 0], plain_contributions([5, 5, 6, 1])]
-    np.testing.assert_allclose(found.contributions, expected)
-    assert found.logits == pytest.approx([plain_logit([3, 4]), plain_logit([5, 5, 6, 1])])
-    assert found.baseline_logits.tolist() == [-2.0, -2.0]
+    np.testing.assert_allclose(explanation.contributions, expected)
+    assert explanation.logits == pytest.approx([plain_logit([3, 4]), plain_logit([5, 5, 6, 1])])
+    assert explanation.baseline_logits.tolist() == [-2.0, -2.0]
 
 
 def test_a_model_that_cannot_explain_still_scores(tmp_path):

@@ -20,8 +20,8 @@ def failed(spark, users, scores, name=MODEL.name, version=MODEL.version, sha256=
         "user_id string, risk_score double, logit double, "
         "model_name string, model_version int, model_sha256 string"
     )
-    found = count_scores(sequences, spark.createDataFrame(rows, columns), MODEL)
-    return failed_gates(found, MODEL, written or {DAY: len(scores)}, DAY)
+    counts = count_scores(sequences, spark.createDataFrame(rows, columns), MODEL)
+    return failed_gates(counts, MODEL, written or {DAY: len(scores)}, DAY)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def failed(spark, users, scores, name=MODEL.name, version=MODEL.version, sha256=
     [
         (["u1", "u2"], [("u1", 0.1), ("u2", 0.2)]),
         (["u1", "u2"], [("u1", 0.0), ("u2", 1.0)]),  # both ends of the range
-        (["u1"], [("u1", 0.1)]),  # a single user cannot but have a constant score
+        (["u1"], [("u1", 0.1)]),  # the score of a single user is always constant
         (["u1", "u2", "u3"], [("u1", 0.1), ("u2", 0.1), ("u3", 0.2)]),
     ],
 )

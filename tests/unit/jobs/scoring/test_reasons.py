@@ -31,8 +31,8 @@ def reason(app_id, installs_ago, contribution):
 
 
 def test_users_above_the_threshold_get_their_own_reasons_largest_first():
-    found = explain_riskiest(SEQUENCES, SCORES, AddsItsTokens(), 8, ReasonsOptions(above=0.8, top=3))
-    assert found.to_pylist() == [[reason("bank", 1, 2.0)], None, [reason("maps", 1, 1.0)]]
+    explained = explain_riskiest(SEQUENCES, SCORES, AddsItsTokens(), 8, ReasonsOptions(above=0.8, top=3))
+    assert explained.to_pylist() == [[reason("bank", 1, 2.0)], None, [reason("maps", 1, 1.0)]]
 
 
 def test_other_users_are_not_explained():
@@ -49,8 +49,8 @@ def test_no_batch_exceeds_the_budget():
 
 def test_only_the_top_reasons_are_kept_and_a_tie_goes_to_the_later_install():
     tokens = sequences_of([[4, 5, 5, 4]])
-    found = explain_riskiest(tokens, np.ones(1), AddsItsTokens(), 8, ReasonsOptions(above=0.5, top=3))
-    assert found.to_pylist() == [[reason("bank", 1, 2.0), reason("bank", 2, 2.0), reason("maps", 0, 1.0)]]
+    explained = explain_riskiest(tokens, np.ones(1), AddsItsTokens(), 8, ReasonsOptions(above=0.5, top=3))
+    assert explained.to_pylist() == [[reason("bank", 1, 2.0), reason("bank", 2, 2.0), reason("maps", 0, 1.0)]]
 
 
 def test_an_app_outside_the_vocabulary_has_no_name():
@@ -60,8 +60,8 @@ def test_an_app_outside_the_vocabulary_has_no_name():
             return Explanation(ones, ones.sum(axis=1), np.zeros(len(ones)))
 
     tokens = sequences_of([[1]])
-    found = explain_riskiest(tokens, np.ones(1), AddsOne(), 8, ReasonsOptions(above=0.5, top=3))
-    assert found.to_pylist() == [[reason(None, 0, 1.0)]]
+    explained = explain_riskiest(tokens, np.ones(1), AddsOne(), 8, ReasonsOptions(above=0.5, top=3))
+    assert explained.to_pylist() == [[reason(None, 0, 1.0)]]
 
 
 def test_without_options_no_user_has_reasons():
