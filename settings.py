@@ -5,12 +5,13 @@ A setting `port_offset` is the variable `RISK_PORT_OFFSET`; a port `airflow` is 
 the one-machine cluster read settings.
 """
 
-import getpass
 from functools import cached_property
 from pathlib import Path
 
 from pydantic import BaseModel, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from model_registry.hadoop_user import hadoop_user
 
 REPOSITORY = Path(__file__).resolve().parent
 
@@ -64,7 +65,7 @@ class Settings(BaseSettings):
     # Services; empty means the one-machine cluster's own
     hdfs_uri: str = ""
     webhdfs_uri: str = ""
-    hdfs_user: str = Field(default_factory=getpass.getuser)
+    hdfs_user: str = Field(default_factory=hadoop_user)
     mlflow_uri: str = ""
 
     # Spark

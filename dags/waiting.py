@@ -44,9 +44,11 @@ class HdfsDays:
         return [name.removeprefix("ds=").removesuffix(".json") for name in client.list(self.receipts_root)]
 
     def _client(self) -> Any:
-        from hdfs import InsecureClient  # Imported where it runs: DAG files stay light.
+        from model_registry.store.webhdfs import (
+            webhdfs_client,  # Imported where it runs: DAG files stay light.
+        )
 
-        return InsecureClient(self.webhdfs_url, user=self.user, timeout=30)
+        return webhdfs_client(self.webhdfs_url, self.user)
 
 
 def find_missing(days: HdfsDays, day: str, lookback_days: int | None) -> list[str]:

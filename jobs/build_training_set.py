@@ -127,6 +127,15 @@ def find_landing_days(sessions: DataFrame) -> dict[str, date | None]:
     return days.collect()[0].asDict()
 
 
+def write_training_set(examples: DataFrame, facts: dict[str, object], output: str) -> None:
+    """Write the examples, then the facts: a folder without them is not finished."""
+    spark = examples.sparkSession
+    # Spark's default, INT96, loses the time zone for every reader except Spark.
+    spark.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
+    examples.write.parquet(output)
+    HadoopFiles(spark).write(f"{output}/{FACTS_FILE}", json.dumps(facts, indent=2, default=str))
+
+
 def main(
     sessions: Annotated[str, typer.Option(help="table of sessions: risk.install_sessions")],
     labels: Annotated[str, typer.Option(help="folder of labels: hdfs://…/landing/labels")],
@@ -179,17 +188,8 @@ def main(
         f"training date {training_date}, as_of {as_of_days}, sessions landed "
         f"{landing_days['first_landing_day']} to {landing_days['last_landing_day']}"
     )
-    facts = {
-        "table": sessions,
-        "snapshot_id": snapshot_id,
-        **landing_days,
-        "training_date": training_date,
-        **asdict(counts),
-    }
-    # Spark's default, INT96, loses the time zone for every reader except Spark.
-    spark.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
-    examples.write.parquet(output)
-    files.write(f"{output}/{FACTS_FILE}", json.dumps(facts, indent=2, default=str))
+    source = {"table": sessions, "snapshot_id": snapshot_id, **landing_days, "training_date": training_date}
+    write_training_set(examples, {**source, **asdict(counts)}, output)
     logger.info("%s: %s", output, counts)
 
 

@@ -14,7 +14,7 @@ on the command line, are read as one session.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from jobs.command import run_job
 from jobs.encoder.tokens import UNKNOWN_TOKEN_ID, apps_of
 from jobs.errors import DataError, WrongArgumentsError
 from jobs.scoring.engine import ScoringModel, load
+from model_registry.hashing import verify_folder
 
 APPS_ON_COMMAND_LINE = "(apps given)"
 
@@ -126,25 +127,29 @@ def render(user: str, explained: ExplainedUser) -> str:
 
 
 @contextmanager
-def model_folder(model: Path | None, version: int | None) -> Iterator[Path]:
-    """Yield the given folder, or a verified temporary copy of the registry's version."""
-    if version is None:
-        if model is None or not model.is_dir():
-            raise WrongArgumentsError(f"expected the folder of a SavedModel, found none at {model}")
-        yield model
-        return
-    from model_registry.connect import connect_store, connect_tracking
-    from settings import Settings
+def download_version(version: int, tracking_uri: str, model_name: str) -> Iterator[Path]:
+    """Yield a verified copy of a registered version's SavedModel, which is gone when the block ends.
 
-    settings = Settings()
+    Raises:
+        VersionMissingError: no such version.
+        HashMismatchError: the artifacts of its run are not what was registered.
+    """
+    from model_registry.tracking.model_tracking import ModelTracking  # MLflow: not needed for a folder
+
+    tracking = ModelTracking(tracking_uri, model_name)
     with TemporaryDirectory(prefix="explain_user_") as scratch:
-        registered = connect_tracking(settings).version(version)
-        yield Path(connect_store(settings).pull(registered, Path(scratch)))
+        folder = tracking.download_saved_model(tracking.run_id(version), Path(scratch))
+        verify_folder(folder, tracking.version(version).sha256)
+        yield folder
 
 
 def main(
     model: Annotated[Path | None, typer.Option(help="folder of a SavedModel")] = None,
     model_version: Annotated[int | None, typer.Option(min=1, help="or a version of the registry")] = None,
+    tracking_uri: Annotated[str, typer.Option(help="MLflow server that --model-version is registered on")] = (
+        "http://127.0.0.1:5000"
+    ),
+    model_name: Annotated[str, typer.Option(help="registered model of --model-version")] = "risk_encoder",
     apps: Annotated[str | None, typer.Option(help="comma-separated app ids, first install first")] = None,
     user: Annotated[str | None, typer.Option(help="or a user_id of --sequences")] = None,
     sequences: Annotated[
@@ -163,7 +168,10 @@ def main(
         app_ids = [app.strip() for app in (apps or "").split(",") if app.strip()]
     if not app_ids:
         raise WrongArgumentsError("expected at least one app, got none")
-    with model_folder(model, model_version) as folder:
+    if model is not None and not model.is_dir():
+        raise WrongArgumentsError(f"expected the folder of a SavedModel, found none at {model}")
+    version = nullcontext(model) if model else download_version(model_version or 0, tracking_uri, model_name)
+    with version as folder:
         explained = explain_user(load(folder), app_ids, event_times)
     typer.echo(render(user or APPS_ON_COMMAND_LINE, explained))
 

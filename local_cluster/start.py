@@ -6,7 +6,6 @@ Out  every service answers; folders on HDFS and pools in Airflow are made
 
 import subprocess
 
-import hdfs
 import psutil
 
 from local_cluster.airflow_api import AirflowApi
@@ -35,6 +34,7 @@ from local_cluster.supervision import (
     supervisor_process,
     write_supervisor_configuration,
 )
+from model_registry.store.webhdfs import webhdfs_client
 
 HDFS_FOLDERS = ("/landing/installs", "/landing/labels", "/lake", "/models", "/receipts", "/training_sets")
 
@@ -107,7 +107,7 @@ def run_logged(layout: Layout, name: str, command: list[str]) -> None:
 
 
 def make_hdfs_folders(layout: Layout) -> None:
-    client = hdfs.InsecureClient(layout.settings.webhdfs_url, user=layout.settings.hdfs_user)
+    client = webhdfs_client(layout.settings.webhdfs_url, layout.settings.hdfs_user)
     for folder in HDFS_FOLDERS:
         client.makedirs(folder)
 

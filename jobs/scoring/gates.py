@@ -110,19 +110,24 @@ def failed_gates(
     """
     is_constant = counts.scored > 1 and counts.not_finite == 0 and counts.lowest == counts.highest
     other_days = {day.isoformat(): rows for day, rows in written_days.items() if day != ds}
-    gates = {
-        f"no scores at all, expected {counts.expected:,}": counts.scored == 0,
-        f"{counts.scored:,} scores, expected {counts.expected:,}": counts.scored != counts.expected,
-        f"{counts.users_without_score:,} users without a score": counts.users_without_score > 0,
-        f"{counts.users_without_sequence:,} scored users without a sequence": counts.users_without_sequence
-        > 0,
-        f"{counts.users_scored_twice:,} users with more than one score": counts.users_scored_twice > 0,
-        f"{counts.not_finite:,} null or infinite scores or logits": counts.not_finite > 0,
-        f"{counts.out_of_range:,} scores outside 0 to 1": counts.out_of_range > 0,
-        f"all {counts.scored:,} scores are the same: {counts.lowest}": is_constant,
-        f"{counts.of_another_model:,} scores by another model, such as {counts.another_model}, expected "
-        f"{model.name} {model.version} {model.sha256}": counts.of_another_model > 0,
-        f"the snapshot also writes other days: {other_days}": bool(other_days),
-        f"the snapshot writes no row of {ds}": ds not in written_days,
-    }
-    return [gate for gate, failed in gates.items() if failed]
+    gates = [
+        (counts.scored == 0, f"no scores at all, expected {counts.expected:,}"),
+        (counts.scored != counts.expected, f"{counts.scored:,} scores, expected {counts.expected:,}"),
+        (counts.users_without_score > 0, f"{counts.users_without_score:,} users without a score"),
+        (
+            counts.users_without_sequence > 0,
+            f"{counts.users_without_sequence:,} scored users without a sequence",
+        ),
+        (counts.users_scored_twice > 0, f"{counts.users_scored_twice:,} users with more than one score"),
+        (counts.not_finite > 0, f"{counts.not_finite:,} null or infinite scores or logits"),
+        (counts.out_of_range > 0, f"{counts.out_of_range:,} scores outside 0 to 1"),
+        (is_constant, f"all {counts.scored:,} scores are the same: {counts.lowest}"),
+        (
+            counts.of_another_model > 0,
+            f"{counts.of_another_model:,} scores by another model, such as {counts.another_model}, expected "
+            f"{model.name} {model.version} {model.sha256}",
+        ),
+        (bool(other_days), f"the snapshot also writes other days: {other_days}"),
+        (ds not in written_days, f"the snapshot writes no row of {ds}"),
+    ]
+    return [sentence for failed, sentence in gates if failed]

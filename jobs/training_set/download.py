@@ -4,8 +4,6 @@ In   hdfs://127.0.0.1:8020/training_sets/training_date=2026-01-31/run-1, or a lo
 Out  a local folder, gone when the block ends if it was downloaded
 """
 
-import getpass
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +13,8 @@ from urllib.parse import urlsplit
 import hdfs
 
 from jobs.training_set.reader import TrainingSetError
-
-TIMEOUT_SECONDS = (5, 60)  # to connect, to wait for bytes
+from model_registry.hadoop_user import hadoop_user
+from model_registry.store.webhdfs import webhdfs_client
 
 
 @contextmanager
@@ -31,9 +29,7 @@ def local_folder(location: str, webhdfs_url: str) -> Iterator[Path]:
             raise TrainingSetError(f"{location} is not a folder on this machine, nor an hdfs:// location")
         yield Path(location)
         return
-    # The names that Hadoop's own clients go by, in their order.
-    user = os.environ.get("HADOOP_USER_NAME") or getpass.getuser()
-    client = hdfs.InsecureClient(webhdfs_url, user=user, timeout=TIMEOUT_SECONDS)
+    client = webhdfs_client(webhdfs_url, hadoop_user())
     with TemporaryDirectory(prefix="training_set_") as scratch:
         yield download(client, urlsplit(location).path, Path(scratch))
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import hdfs
 import pandas as pd
 
 from local_cluster.layout import ClusterError
+from model_registry.store.webhdfs import webhdfs_client
 from settings import Settings
 
 CHUNK_ROWS = 500_000
@@ -150,7 +150,7 @@ def event_time_columns(path: Path) -> Iterator[pd.Series]:
 
 def land(delivery: Delivery, settings: Settings) -> None:
     """Upload all files; the `_SUCCESS` of a day comes last."""
-    client = hdfs.InsecureClient(settings.webhdfs_url, user=settings.hdfs_user)
+    client = webhdfs_client(settings.webhdfs_url, settings.hdfs_user)
     for day, paths in delivery.files.items():
         folder = f"{settings.landing_root}/ds={day}"
         client.makedirs(folder)
@@ -162,7 +162,7 @@ def land(delivery: Delivery, settings: Settings) -> None:
 
 def clear_landing(settings: Settings) -> None:
     """Remove what an earlier demo landed, extracted and scored; models stay."""
-    client = hdfs.InsecureClient(settings.webhdfs_url, user=settings.hdfs_user)
+    client = webhdfs_client(settings.webhdfs_url, settings.hdfs_user)
     for folder in (settings.landing_root, settings.labels_root, settings.receipts_root, "/lake/risk"):
         client.delete(folder, recursive=True)
     for folder in (settings.landing_root, settings.labels_root, settings.receipts_root):

@@ -29,6 +29,8 @@ from model_registry.hashing import CHUNK_BYTES, chunks_sha256
 FOLDER_PERMISSION = "755"  # executors of any user read models; only the pusher writes
 FILE_PERMISSION = "644"
 
+# A dead host is noticed in seconds; a busy DataNode may take a while to acknowledge a large file.
+TIMEOUT_SECONDS = (5, 60)  # to connect, to wait for bytes
 LONGEST_REASON = 500  # characters: a web server that is no NameNode answers with a page
 
 P = ParamSpec("P")
@@ -43,6 +45,14 @@ retry_briefly = tenacity.retry(
 )
 
 Operation: TypeAlias = Callable[Concatenate["WebHdfs", str, P], R]
+
+
+def webhdfs_client(url: str, user: str) -> hdfs.Client:
+    """Build the client of everything here that talks to WebHDFS, with simple authentication.
+
+    A secure cluster gets `hdfs.TokenClient` or `hdfs.ext.kerberos.KerberosClient` here; nothing else changes.
+    """
+    return hdfs.InsecureClient(url, user=user, timeout=TIMEOUT_SECONDS)
 
 
 def with_named_errors(verb: str) -> Callable[[Operation[P, R]], Operation[P, R]]:
