@@ -1,4 +1,4 @@
-"""Documents name only what exists: paths, links, verbs, modules, errors, settings, and tables that repeat code."""
+"""Documents name only what exists: paths, links, verbs, modules, errors, settings; tables agree with code."""
 
 import re
 from pathlib import Path
@@ -37,7 +37,7 @@ class Named(NamedTuple):
 
 
 def code_of(page: Path) -> list[str]:
-    """Inline code and code blocks; an inline one that is broken over lines is joined, a block loses its comments."""
+    """Inline code, joined where it is broken over lines, and code blocks without comments."""
     spans = CODE.findall(page.read_text())
     return [
         re.sub(r"#.*", "", span) if span.startswith("```") else re.sub(r"\s+", " ", span) for span in spans
