@@ -8,10 +8,10 @@ import pytest
 
 from jobs.encoder import tokens
 from jobs.landing import event_rules
-from jobs.runs import artifacts
+from jobs.runs import names
 from jobs.sequences import tokenizer_files
 from settings import REPOSITORY
-from tests.unit.test_rooms import MAY_USE
+from tests.rooms import MAY_USE
 
 TOPS = ("bench", "dags", "docker", "docs", "jobs", "local_cluster", "model_registry", "simulator", "tests")
 GUIDES = [REPOSITORY / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docker/README.md")]
@@ -185,7 +185,7 @@ def test_the_table_of_signatures_is_that_of_the_export() -> None:
 
 def test_the_table_of_artifacts_names_those_of_a_run() -> None:
     told = {name.rstrip("/") for row in table_after("docs/model.md", "artifact") for name in code_in(row[0])}
-    assert {artifacts.MODEL_ARTIFACT, artifacts.MODEL_CARD, artifacts.ENCODERS} <= told
+    assert {names.MODEL_ARTIFACT, names.MODEL_CARD, names.ENCODERS} <= told
 
 
 def test_the_table_of_bad_rows_has_the_reasons_in_the_order_of_the_rules() -> None:

@@ -7,41 +7,10 @@ from pathlib import Path
 import pytest
 
 from settings import REPOSITORY
+from tests.rooms import MAY_USE, SCRIPTS
 
 TOPS = ("bench", "dags", "jobs", "local_cluster", "model_registry", "simulator")
 JOBS = REPOSITORY / "jobs"
-MAY_USE = {
-    "errors": set(),
-    "encoder": set(),
-    "lake": {"errors"},
-    "landing": {"errors", "lake"},
-    "sequences": {"errors", "encoder"},
-    "training_set": {"errors", "sequences"},
-    "evaluation": {"sequences", "training_set"},
-    "export": {"encoder", "sequences"},
-    "runs": {"evaluation", "training_set"},
-    "training": {"errors", "encoder", "sequences", "training_set", "evaluation", "export", "runs"},
-    "scoring": {"errors", "encoder", "sequences"},
-    "comparison": {
-        "errors",
-        "encoder",
-        "sequences",
-        "training_set",
-        "evaluation",
-        "runs",
-        "scoring",
-    },
-}
-SCRIPTS = {
-    "audit_scores",
-    "build_sequences",
-    "build_training_set",
-    "compare_models",
-    "explain_user",
-    "extract_sessions",
-    "score_users",
-    "train_encoder",
-}
 MOST_FILES = 12  # of a room: with more, a reader no longer guesses the right one
 
 
