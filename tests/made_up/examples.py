@@ -47,6 +47,16 @@ def made_up_examples(users: int, mean_length: float = 12.0, seed: int = 0) -> Ex
     )
 
 
+def labelled_users(*users: tuple[str, int]) -> Examples:
+    """Examples of one install each."""
+    return Examples(
+        user_ids=np.array([user for user, _ in users], dtype=object),
+        labels=np.array([label for _, label in users], dtype=np.int8),
+        as_of=np.full(len(users), AS_OF),
+        installs=AppSequences.of_lists(pa.array([["maps"]] * len(users), pa.list_(pa.string()))),
+    )
+
+
 def write_training_set(examples: Examples, folder: Path) -> None:
     """Write the files of build_training_set; without times where sessions are unknown."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -106,3 +106,18 @@ def _check_training_and_saving(
     np.testing.assert_allclose(
         reloaded.predict(dict(inputs), verbose=0), model.predict(dict(inputs), verbose=0), atol=1e-6
     )
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def attend_by_hand(query: np.ndarray, key: np.ndarray, value: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Equation 1, one user and one head at a time, over real installs only."""
+    result = np.empty_like(query)
+    for user, head in np.ndindex(query.shape[:2]):
+        real_keys, real_values = key[user, head][mask[user]], value[user, head][mask[user]]
+        scores = query[user, head] @ real_keys.T / np.sqrt(query.shape[-1])
+        result[user, head] = softmax(scores) @ real_values
+    return result

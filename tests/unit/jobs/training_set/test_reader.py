@@ -10,26 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.sequences.app_sequences import AppSequences
-from jobs.training_set.examples import Examples
 from jobs.training_set.reader import FACTS_FILE, TrainingSetError, read_training_set
-from tests.made_up.examples import AS_OF, FACTS, made_up_examples, write_training_set
+from tests.made_up.examples import FACTS, labelled_users, made_up_examples, write_training_set
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 TIMES = pa.list_(pa.timestamp("us", "UTC"))
 
 
-def labelled(*users: tuple[str, int]) -> Examples:
-    """Examples of one install each."""
-    return Examples(
-        user_ids=np.array([user for user, _ in users], dtype=object),
-        labels=np.array([label for _, label in users], dtype=np.int8),
-        as_of=np.full(len(users), AS_OF),
-        installs=AppSequences.of_lists(pa.array([["maps"]] * len(users), pa.list_(pa.string()))),
-    )
-
-
 def test_a_written_training_set_is_read_back_in_order_of_user(tmp_path):
-    examples = labelled(("u2", 1), ("u1", 0))
+    examples = labelled_users(("u2", 1), ("u1", 0))
     write_training_set(examples, tmp_path)
     read = read_training_set(tmp_path)
     assert list(read.examples.user_ids) == ["u1", "u2"]
@@ -50,7 +39,7 @@ def test_times_tell_where_sessions_begin(tmp_path):
 
 
 def test_a_set_without_times_knows_no_sessions(tmp_path):
-    write_training_set(labelled(("u1", 0)), tmp_path)
+    write_training_set(labelled_users(("u1", 0)), tmp_path)
     assert np.isnan(read_training_set(tmp_path).examples.installs.installs_per_session())
 
 
@@ -63,7 +52,7 @@ def test_times_in_one_file_only_are_refused(tmp_path):
 
 
 def test_a_user_without_installs_is_left_out(tmp_path):
-    examples = labelled(("u1", 0), ("u2", 1))
+    examples = labelled_users(("u1", 0), ("u2", 1))
     write_training_set(
         replace(examples, installs=AppSequences.of_lists(pa.array([[], ["maps"]], pa.list_(pa.string())))),
         tmp_path,
@@ -72,7 +61,7 @@ def test_a_user_without_installs_is_left_out(tmp_path):
 
 
 def test_a_folder_without_facts_is_refused(tmp_path):
-    write_training_set(labelled(("u1", 0)), tmp_path)
+    write_training_set(labelled_users(("u1", 0)), tmp_path)
     (tmp_path / FACTS_FILE).unlink()
     with pytest.raises(TrainingSetError, match=r"_training_set\.json is missing"):
         read_training_set(tmp_path)
@@ -102,7 +91,7 @@ def test_a_folder_without_parquet_is_refused(tmp_path):
     ],
 )
 def test_a_malformed_column_is_named(tmp_path, column, values, message):
-    write_training_set(labelled(("u1", 0), ("u2", 1)), tmp_path)
+    write_training_set(labelled_users(("u1", 0), ("u2", 1)), tmp_path)
     (path,) = tmp_path.glob("*.parquet")
     table = pq.read_table(path)
     table = table.drop_columns([column] if column in table.column_names else [])

@@ -4,23 +4,11 @@ from dataclasses import replace
 from datetime import date
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from jobs.sequences.app_sequences import AppSequences
 from jobs.training_set.examples import Examples
 from jobs.training_set.splits import SplitError, assign_users, split_by_time, split_by_user
-from tests.made_up.examples import AS_OF, made_up_examples
-
-
-def labelled(*users: tuple[str, int]) -> Examples:
-    """Examples of one install each."""
-    return Examples(
-        user_ids=np.array([user for user, _ in users], dtype=object),
-        labels=np.array([label for _, label in users], dtype=np.int8),
-        as_of=np.full(len(users), AS_OF),
-        installs=AppSequences.of_lists(pa.array([["maps"]] * len(users), pa.list_(pa.string()))),
-    )
+from tests.made_up.examples import labelled_users, made_up_examples
 
 
 def users_of(part: Examples) -> set[str]:
@@ -29,7 +17,7 @@ def users_of(part: Examples) -> set[str]:
 
 def test_users_are_split_80_20_with_the_same_share_of_each_label():
     users = [(f"u{i}", int(i % 10 == 0)) for i in range(1000)]
-    split = split_by_user(labelled(*users))
+    split = split_by_user(labelled_users(*users))
     assert [(len(part), int(part.labels.sum())) for part in (split.train, split.test)] == [
         (800, 80),
         (200, 20),
@@ -38,7 +26,7 @@ def test_users_are_split_80_20_with_the_same_share_of_each_label():
 
 def test_all_examples_of_a_user_are_in_one_part():
     users = [(f"u{i % 50}", int(i % 7 == 0)) for i in range(200)]  # four examples each, of both labels
-    split = split_by_user(labelled(*users))
+    split = split_by_user(labelled_users(*users))
     parts = [users_of(split.train), users_of(split.test)]
     assert len(set.union(*parts)) == sum(len(part) for part in parts) == 50
 
@@ -53,7 +41,7 @@ def test_the_order_of_rows_does_not_change_the_split():
 
 
 def test_users_are_assigned_to_as_many_parts_as_there_are_shares():
-    examples = labelled(*[(f"u{i}", i % 2) for i in range(40)])
+    examples = labelled_users(*[(f"u{i}", i % 2) for i in range(40)])
     part = assign_users(examples, [0.25] * 4)
     assert np.bincount(part).tolist() == [10, 10, 10, 10]
     assert [int(examples.labels[part == number].sum()) for number in range(4)] == [5] * 4
@@ -61,7 +49,7 @@ def test_users_are_assigned_to_as_many_parts_as_there_are_shares():
 
 def by_month(*rows: tuple[str, int, str]) -> Examples:
     """One example for each user, label and day."""
-    examples = labelled(*[(user, label) for user, label, _ in rows])
+    examples = labelled_users(*[(user, label) for user, label, _ in rows])
     return replace(examples, as_of=np.array([day for _, _, day in rows], "datetime64[us]"))
 
 
@@ -96,9 +84,9 @@ def test_a_part_of_one_label_only_is_refused_with_what_was_found(positives):
     users = [(f"u{i}", int(i < positives)) for i in range(100)]
     message = f"has 100 users with {positives} examples of label 1 and {100 - positives} of label 0"
     with pytest.raises(SplitError, match=message):
-        split_by_user(labelled(*users))
+        split_by_user(labelled_users(*users))
 
 
 def test_a_training_set_without_examples_is_refused():
     with pytest.raises(SplitError, match="no example with an install"):
-        split_by_user(labelled())
+        split_by_user(labelled_users())

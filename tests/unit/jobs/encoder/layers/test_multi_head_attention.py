@@ -6,22 +6,15 @@ import numpy as np
 import pytest
 
 from jobs.encoder.layers.multi_head_attention import MultiHeadAttention
-from tests.made_up.layer_battery import BATCH, HEADS, HIDDEN, SEQUENCE, normal, run_layer_battery
-
-
-def softmax(scores: np.ndarray) -> np.ndarray:
-    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
-
-
-def attend_by_hand(query: np.ndarray, key: np.ndarray, value: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Equation 1, one user and one head at a time, over real installs only."""
-    result = np.empty_like(query)
-    for user, head in np.ndindex(query.shape[:2]):
-        real_keys, real_values = key[user, head][mask[user]], value[user, head][mask[user]]
-        scores = query[user, head] @ real_keys.T / np.sqrt(query.shape[-1])
-        result[user, head] = softmax(scores) @ real_values
-    return result
+from tests.made_up.layer_battery import (
+    BATCH,
+    HEADS,
+    HIDDEN,
+    SEQUENCE,
+    attend_by_hand,
+    normal,
+    run_layer_battery,
+)
 
 
 def test_multi_head_attention_passes_the_battery(random, padding_mask, tmp_path: Path):
