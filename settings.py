@@ -5,15 +5,20 @@ A setting `port_offset` is the variable `RISK_PORT_OFFSET`; a port `airflow` is 
 the one-machine cluster read settings.
 """
 
+import getpass
+import os
 from functools import cached_property
 from pathlib import Path
 
 from pydantic import BaseModel, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from model_registry.hadoop_user import hadoop_user
-
 REPOSITORY = Path(__file__).resolve().parent
+
+
+def hadoop_user() -> str:
+    """Name on HDFS without a password: the variable that Hadoop's own clients read, or this process's account."""
+    return os.environ.get("HADOOP_USER_NAME") or getpass.getuser()
 
 
 class Ports(BaseModel):

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import hdfs
 
 from jobs.training_set.reader import TrainingSetError
-from model_registry.hadoop_user import hadoop_user
 from model_registry.store.webhdfs import webhdfs_client
+from settings import hadoop_user
 
 
 @contextmanager
