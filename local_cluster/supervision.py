@@ -47,11 +47,10 @@ def _program(layout: Layout, service: Service, place: int) -> dict[str, str]:
         "environment": environment,
         "directory": str(layout.home),
         "autostart": "false",
-        # The last one stops first. A NodeManager takes 18 s to stop; if its ResourceManager stopped first, it
-        # had to be killed after 30 s.
+        # The last one stops first: a NodeManager that outlives its ResourceManager does not stop by itself.
         "priority": str(place),
         "startsecs": "1",
-        "stopwaitsecs": "30",
+        "stopwaitsecs": str(service.stop_seconds),
         "stopasgroup": "true",
         "killasgroup": "true",
         "redirect_stderr": "true",

@@ -20,8 +20,10 @@ from local_cluster.supervision import wait_until
 from model_registry.versions import PinnedModel
 from tests.cluster.conftest import Cluster
 
-# The first test waits for a training and a backfill of three dates.
+# The first test waits for a training and a backfill of two dates.
 pytestmark = pytest.mark.timeout(2400)
+
+MISSING_DAY, BAD_DAY, NO_DAY = "2026-02-01", "2026-02-02", "no day"
 
 
 def partition(table: str, ds: date) -> TablePartition:
@@ -139,12 +141,20 @@ def test_dates_run_backwards_give_what_dates_run_in_order_give(
     assert backwards == in_order
 
 
-def run_until(
-    cluster: Cluster, task_id: str, partition_key: str | None
-) -> tuple[dict[str, Any], list[str], set[str]]:
-    """A run started by hand until one of its tasks has ended: that task, its log, the states it went through."""
+@pytest.fixture(scope="module")
+def runs_by_hand(cluster: Cluster, published: list[date]) -> dict[str, str]:  # noqa: ARG001 (the backfill has ended)
+    """Three runs that fail, started together: partition key to run id."""
+    folder = f"{cluster.settings.landing_root}/ds={BAD_DAY}"
+    cluster.hdfs.write(f"{folder}/a.jsonl", b"no json\n")
+    cluster.hdfs.write(f"{folder}/_SUCCESS", b"")
     airflow = cluster.airflow
-    run_id = airflow.trigger("nightly_scoring", {}, partition_key)
+    keys = {MISSING_DAY: MISSING_DAY, NO_DAY: None, BAD_DAY: BAD_DAY}
+    return {name: airflow.trigger("nightly_scoring", {}, key) for name, key in keys.items()}
+
+
+def await_task(cluster: Cluster, run_id: str, task_id: str) -> tuple[dict[str, Any], list[str], set[str]]:
+    """Wait until a task of the run has ended: the task, its log, the states it went through."""
+    airflow = cluster.airflow
     states: set[str] = set()
 
     def find_task() -> dict[str, Any]:
@@ -160,29 +170,25 @@ def run_until(
     return find_task(), last_events(task_log(cluster.layout, run, find_task())), states
 
 
-@pytest.mark.usefixtures("published")
-def test_a_day_that_has_not_landed_is_waited_for_without_a_worker_then_fails(cluster: Cluster) -> None:
-    task, log, states = run_until(cluster, "wait_for_landing", "2026-02-01")
+def test_a_day_that_has_not_landed_is_waited_for_without_a_worker_then_fails(
+    cluster: Cluster, runs_by_hand: dict[str, str]
+) -> None:
+    task, log, states = await_task(cluster, runs_by_hand[MISSING_DAY], "wait_for_landing")
     assert task["state"] == "failed"
     assert "deferred" in states
-    assert re.search(r"still missing: /landing/installs/ds=2026-02-01/_SUCCESS", "\n".join(log))
+    assert re.search(rf"still missing: /landing/installs/ds={MISSING_DAY}/_SUCCESS", "\n".join(log))
 
 
-@pytest.mark.usefixtures("published")
-def test_a_run_without_a_date_is_refused(cluster: Cluster) -> None:
-    task, log, _ = run_until(cluster, "wait_for_landing", None)
+def test_a_run_without_a_date_is_refused(cluster: Cluster, runs_by_hand: dict[str, str]) -> None:
+    task, log, _ = await_task(cluster, runs_by_hand[NO_DAY], "wait_for_landing")
     assert (task["state"], task["try_number"]) == ("failed", 1)
     assert "this run has no date" in "\n".join(log)
 
 
-@pytest.mark.usefixtures("published")
 def test_a_night_of_bad_rows_is_not_tried_again_and_its_log_gives_the_reason_in_one_line(
-    cluster: Cluster,
+    cluster: Cluster, runs_by_hand: dict[str, str]
 ) -> None:
-    folder = f"{cluster.settings.landing_root}/ds=2026-02-02"
-    cluster.hdfs.write(f"{folder}/a.jsonl", b"no json\n")
-    cluster.hdfs.write(f"{folder}/_SUCCESS", b"")
-    task, log, _ = run_until(cluster, "extract_sessions", "2026-02-02")
+    task, log, _ = await_task(cluster, runs_by_hand[BAD_DAY], "extract_sessions")
     assert (task["state"], task["try_number"]) == ("failed", 1)
     reason = "extract_sessions failed: TooManyBadRowsError: 1 of 1 rows (100.0%) are bad, allowed are 5.0%"
     assert any(line.startswith(reason) for line in log)

@@ -30,7 +30,7 @@ from tests.cluster.conftest import Cluster
 
 pytestmark = [
     pytest.mark.skipif(find_chromium() is None, reason=NO_CHROMIUM),
-    # The first test waits for a training and a backfill of three dates.
+    # The first test waits for a training and a backfill of two dates.
     pytest.mark.timeout(2400),
 ]
 expect.set_options(timeout=PAGE_TIMEOUT_MS)
@@ -120,22 +120,24 @@ def test_a_user_logs_in_with_the_password_that_airflow_made(
         expect(page.get_by_role("heading", name="nightly_scoring")).to_be_visible()
 
 
+@pytest.mark.usefixtures("published")  # the backfill has ended
 def test_the_graph_of_a_night_shows_every_task_as_successful(
-    browser: BrowserContext, airflow: AirflowApi, published: list[date]
+    browser: BrowserContext, airflow: AirflowApi, backfilled: list[date]
 ) -> None:
-    page = show_night(browser, airflow, backfilled_run(airflow, published[0]))
+    page = show_night(browser, airflow, backfilled_run(airflow, backfilled[0]))
     nodes = page.locator(".react-flow__node")
     for task in TASKS:
         expect(nodes.filter(has_text=task)).to_contain_text("success")
     expect(nodes).to_have_count(len(TASKS))
 
 
+@pytest.mark.usefixtures("published")  # the backfill has ended
 def test_the_page_of_backfills_names_the_first_and_the_last_date(
-    browser: BrowserContext, airflow: AirflowApi, published: list[date]
+    browser: BrowserContext, airflow: AirflowApi, backfilled: list[date]
 ) -> None:
     page = show_backfills(browser, airflow)
-    row = page.get_by_role("row").filter(has_text=f"{published[0]} 00:00:00")
-    expect(row).to_contain_text(f"{published[-1]} 00:00:00")
+    row = page.get_by_role("row").filter(has_text=f"{backfilled[0]} 00:00:00")
+    expect(row).to_contain_text(f"{backfilled[-1]} 00:00:00")
 
 
 def test_a_training_shows_the_auc_of_the_model_beside_the_baselines(
