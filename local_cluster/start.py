@@ -5,6 +5,7 @@ Out  every service answers; folders on HDFS and pools in Airflow are made
 """
 
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 
@@ -61,12 +62,14 @@ def bring_up(layout: Layout, services: list[Service]) -> None:
     stopped = {name for name, state in states(layout).items() if state != "RUNNING"}
     waiting = [service for service in services if service.name in stopped]
     airflow = [service for service in waiting if service.name.startswith("airflow")]
-    format_namenode(layout)
-    start_services(layout, [service for service in waiting if service not in airflow])
-    if airflow:
-        with step("create Airflow's database"):
-            run_logged(layout, "airflow-db-migrate", [str(layout.python_bin / "airflow"), "db", "migrate"])
-        start_services(layout, airflow)
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        migrated = beside.submit(migrate_airflow, layout) if airflow else None
+        format_namenode(layout)
+        start_services(layout, [service for service in waiting if service not in airflow])
+        if migrated:
+            with step("create Airflow's database"):
+                migrated.result()
+    start_services(layout, airflow)
     for service in services:
         with step(f"start {service.name}"):
             await_ready(layout, service)
@@ -95,6 +98,10 @@ def format_namenode(layout: Layout) -> None:
         run_logged(
             layout, "namenode-format", [*hadoop_command(layout, NAMENODE, 256), "-format", "-nonInteractive"]
         )
+
+
+def migrate_airflow(layout: Layout) -> None:
+    run_logged(layout, "airflow-db-migrate", [str(layout.python_bin / "airflow"), "db", "migrate"])
 
 
 def run_logged(layout: Layout, name: str, command: list[str]) -> None:

@@ -11,11 +11,6 @@ import hdfs
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.audit_scores import main as audit_scores
-from jobs.build_sequences import main as build_sequences
-from jobs.extract_sessions import main as extract_sessions
-from jobs.lake.tables import TablePartition
-from jobs.score_users import main as score_users
 from local_cluster.airflow_api import AirflowApi
 from local_cluster.demo.landing import find_delivery, land
 from local_cluster.demo.watch import follow
@@ -28,18 +23,10 @@ from model_registry.resolve import pin
 from model_registry.versions import PinnedModel
 from settings import REPOSITORY, Settings
 from simulator.simulate import Simulation, simulate
+from tests.cluster.night import audit, build, extract, score
 
 SIMULATION = Simulation(users=600, days=4, first_day=date(2026, 1, 1), seed=11, apps=200)
 TRAINING_DATE = "2026-04-01"  # all labels are observed by then
-# How well it ranks is not asked here.
-SMALL_TRAINING = {
-    "encoder.hidden-dim": 16,
-    "encoder.intermediate-dim": 32,
-    "encoder.num-layers": 1,
-    "recipe.enough-held-out": 1,
-    "training.max-epochs": 2,
-    "training.schedule": "linear",
-}
 
 # Far from the demo's, which may be running.
 PORT_OFFSET = 21_000
@@ -113,23 +100,33 @@ def landed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> list[d
 
 @pytest.fixture(scope="session")
 def training_run(cluster: Cluster, landed: list[date]) -> str:  # noqa: ARG001 (on HDFS)
-    """A run of the DAG `train_encoder`, which goes on while other tests run."""
+    """A run of the DAG `train_encoder`, started and not waited for: its run id."""
     airflow = cluster.airflow
     airflow.unpause("train_encoder")
-    settings = {"training_date": TRAINING_DATE, "promote": True, "settings": SMALL_TRAINING}
-    return airflow.trigger("train_encoder", settings)
+    # A small encoder, few epochs, one fold: how well it ranks is not asked here.
+    settings = {
+        "encoder.num-layers": 1,
+        "encoder.hidden-dim": 16,
+        "encoder.intermediate-dim": 32,
+        "training.max-epochs": 2,
+        "training.schedule": "linear",
+        "recipe.enough-held-out": 1,
+    }
+    return airflow.trigger(
+        "train_encoder", {"training_date": TRAINING_DATE, "promote": True, "settings": settings}
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)
-def longest_first(request: pytest.FixtureRequest) -> None:
-    """Start the training before tests that need no model: on two cores its steps leave time for them."""
-    if any("champion" in getattr(test, "fixturenames", ()) for test in request.session.items):
+def train_ahead(request: pytest.FixtureRequest) -> None:
+    """Start the training before the first test if any test needs its model: the other tests run beside it."""
+    if any("training_run" in item.fixturenames for item in request.session.items):
         request.getfixturevalue("training_run")
 
 
 @pytest.fixture(scope="session")
 def champion(cluster: Cluster, training_run: str) -> PinnedModel:
-    """The encoder that the DAG `train_encoder` trained, registered, pushed and promoted."""
+    """An encoder that the DAG `train_encoder` trained, registered, pushed and promoted."""
     follow(
         cluster.airflow,
         cluster.layout,
@@ -142,55 +139,35 @@ def champion(cluster: Cluster, training_run: str) -> PinnedModel:
 
 
 @pytest.fixture(scope="session")
-def backfilled(cluster: Cluster, landed: list[date], champion: PinnedModel) -> list[date]:  # noqa: ARG001
-    """The last two landed days: a backfill through Airflow that submits each job of each day."""
-    days = landed[-2:]
+def published(
+    cluster: Cluster,
+    spark: SparkSession,  # noqa: ARG001 (the jobs' session)
+    landed: list[date],
+    champion: PinnedModel,
+) -> list[date]:
+    """The last three landed days, scored: two by one backfill through Airflow, the earliest by the jobs' `main`.
+
+    A submitted job costs 30 s of processor time, most of it for the start of its two JVMs.
+    """
+    here, *backfilled = landed[1:]
+    # Before the backfill, which waits for the receipts of all earlier days.
+    extract(cluster.settings, here)
     airflow = cluster.airflow
     airflow.unpause("nightly_scoring")
-    airflow.backfill("nightly_scoring", days[0].isoformat(), days[-1].isoformat(), max_active_runs=2)
-    return days
+    first, last = backfilled[0].isoformat(), backfilled[-1].isoformat()
+    airflow.backfill("nightly_scoring", first, last, max_active_runs=2)
+    # Beside it, so that three dates publish to one table at a time.
+    build(cluster.settings, here)
+    score(champion, here, "here-1")
+    audit(champion, here, "here-1")
+    follow(airflow, cluster.layout, "nightly_scoring", lambda run: run["run_type"] == "backfill", 2, 1200)
+    return [here, *backfilled]
 
 
 @pytest.fixture(scope="session")
-def published(
-    cluster: Cluster,
-    landed: list[date],
-    champion: PinnedModel,
-    backfilled: list[date],
-    spark: SparkSession,  # noqa: ARG001 (what the jobs run on)
-) -> list[date]:
-    """The last three landed days, scored: the first by the jobs on a session that stands, meanwhile the backfill."""
-    run_night(cluster, landed[-3], champion)
-    follow(
-        cluster.airflow,
-        cluster.layout,
-        "nightly_scoring",
-        lambda run: run["run_type"] == "backfill",
-        len(backfilled),
-        1200,
-    )
-    return landed[-3:]
-
-
-def run_night(cluster: Cluster, ds: date, model: PinnedModel) -> None:
-    """What the DAG `nightly_scoring` runs, without eight seconds of Spark's start for each job."""
-    hdfs_url, settings = cluster.hdfs_url, cluster.settings
-    roots = {
-        "landing_root": hdfs_url + settings.landing_root,
-        "receipts_root": hdfs_url + settings.receipts_root,
-    }
-    sequences, scores = f"risk.user_sequences/ds={ds}", f"risk.risk_scores/ds={ds}"
-    extract_sessions(
-        sessions="risk.install_sessions",
-        rejected="risk.rejected_events",
-        counts="risk.extraction_counts",
-        day=[ds],
-        **roots,
-    )
-    build_sequences(sessions="risk.install_sessions", sequences=TablePartition.parse(sequences), **roots)
-    wap_id = f"night-{ds}"
-    score_users(sequences=sequences, scores=scores, model=model.to_json(), wap_id=wap_id, run_id=wap_id)
-    audit_scores(sequences=sequences, scores=scores, model=model.to_json(), wap_id=wap_id)
+def backfilled(published: list[date]) -> list[date]:
+    """The days of the backfill through Airflow."""
+    return published[1:]
 
 
 @pytest.fixture(scope="session")

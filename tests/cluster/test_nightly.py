@@ -1,6 +1,7 @@
 """From landed logs to published scores through Airflow, and what readers see on the way."""
 
 import re
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -9,49 +10,21 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.audit_scores import AuditRefusedError
-from jobs.audit_scores import main as audit_scores
-from jobs.build_sequences import main as build_sequences
 from jobs.lake.staging import DuplicatePublishError
-from jobs.lake.tables import TablePartition
-from jobs.score_users import main as score_users
 from jobs.score_users import stage
 from local_cluster.demo.watch import last_events, task_log
 from local_cluster.supervision import wait_until
 from model_registry.versions import PinnedModel
 from tests.cluster.conftest import Cluster
+from tests.cluster.night import audit, build, partition, score
 
 # The first test waits for a training and a backfill of two dates.
 pytestmark = pytest.mark.timeout(2400)
-
-MISSING_DAY, BAD_DAY, NO_DAY = "2026-02-01", "2026-02-02", "no day"
-
-
-def partition(table: str, ds: date) -> TablePartition:
-    return TablePartition(f"risk.{table}", ds)
 
 
 def scores(spark: SparkSession, ds: date) -> DataFrame:
     spark.catalog.refreshTable("lake.risk.risk_scores")
     return partition("risk_scores", ds).read(spark)
-
-
-def score_again(champion: PinnedModel, ds: date, wap_id: str) -> None:
-    score_users(
-        sequences=str(partition("user_sequences", ds)),
-        scores=str(partition("risk_scores", ds)),
-        model=champion.to_json(),
-        wap_id=wap_id,
-        run_id=wap_id,
-    )
-
-
-def audit(champion: PinnedModel, ds: date, wap_id: str) -> None:
-    audit_scores(
-        sequences=str(partition("user_sequences", ds)),
-        scores=str(partition("risk_scores", ds)),
-        model=champion.to_json(),
-        wap_id=wap_id,
-    )
 
 
 def test_a_backfill_publishes_one_score_for_every_user_of_each_date(
@@ -79,8 +52,8 @@ def test_a_rerun_gives_the_same_rows(
 ) -> None:
     ds = published[-1]
     before = scores(spark, ds).drop("run_id").collect()
-    rerun_sequences(cluster, ds)
-    score_again(champion, ds, "rerun-1")
+    build(cluster.settings, ds)
+    score(champion, ds, "rerun-1")
     audit(champion, ds, "rerun-1")
     after = scores(spark, ds)
     assert {row.run_id for row in after.select("run_id").distinct().collect()} == {"rerun-1"}
@@ -97,20 +70,11 @@ def assert_same_scores(before: list[Any], after: list[Any]) -> None:
         assert new[user]["risk_score"] == pytest.approx(row["risk_score"], abs=1e-5)
 
 
-def rerun_sequences(cluster: Cluster, ds: date) -> None:
-    build_sequences(
-        sessions="risk.install_sessions",
-        sequences=partition("user_sequences", ds),
-        landing_root=cluster.hdfs_url + cluster.settings.landing_root,
-        receipts_root=cluster.hdfs_url + cluster.settings.receipts_root,
-    )
-
-
 def test_staged_scores_are_invisible_until_published(
     spark: SparkSession, published: list[date], champion: PinnedModel
 ) -> None:
     ds = published[0]
-    score_again(champion, ds, "staged-1")
+    score(champion, ds, "staged-1")
     assert scores(spark, ds).where("run_id = 'staged-1'").isEmpty()
     audit(champion, ds, "staged-1")
     assert scores(spark, ds).where("run_id != 'staged-1'").isEmpty()
@@ -135,60 +99,72 @@ def test_dates_run_backwards_give_what_dates_run_in_order_give(
 ) -> None:
     in_order = {ds: sorted(partition("user_sequences", ds).read(spark).collect()) for ds in published}
     for ds in reversed(published):
-        rerun_sequences(cluster, ds)
+        build(cluster.settings, ds)
     spark.catalog.refreshTable("lake.risk.user_sequences")
     backwards = {ds: sorted(partition("user_sequences", ds).read(spark).collect()) for ds in published}
     assert backwards == in_order
 
 
-@pytest.fixture(scope="module")
-def runs_by_hand(cluster: Cluster, published: list[date]) -> dict[str, str]:  # noqa: ARG001 (the backfill has ended)
-    """Three runs that fail, started together: partition key to run id."""
-    folder = f"{cluster.settings.landing_root}/ds={BAD_DAY}"
+@dataclass(frozen=True)
+class RunByHand:
+    """A run of `nightly_scoring` and the task of it that is expected to fail."""
+
+    run_id: str
+    task_id: str
+
+    def failed_task(self, cluster: Cluster) -> tuple[dict[str, Any], list[str]]:
+        """The task once it has ended, with its log."""
+        airflow = cluster.airflow
+
+        def find_task() -> dict[str, Any]:
+            tasks = airflow.tasks("nightly_scoring", self.run_id)
+            return next(task for task in tasks if task["task_id"] == self.task_id)
+
+        def has_ended() -> bool:
+            return find_task()["state"] in ("failed", "success", "up_for_retry")
+
+        wait_until(has_ended, f"{self.task_id} of {self.run_id} did not end", timeout_seconds=300)
+        run = next(run for run in airflow.runs("nightly_scoring") if run["dag_run_id"] == self.run_id)
+        return find_task(), last_events(task_log(cluster.layout, run, find_task()))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def by_hand(cluster: Cluster, published: list[date]) -> dict[str, RunByHand]:  # noqa: ARG001 (its runs come first)
+    """Three runs that fail, all started before the first test: they end while the others run."""
+    airflow = cluster.airflow
+    folder = f"{cluster.settings.landing_root}/ds=2026-02-02"
     cluster.hdfs.write(f"{folder}/a.jsonl", b"no json\n")
     cluster.hdfs.write(f"{folder}/_SUCCESS", b"")
-    airflow = cluster.airflow
-    keys = {MISSING_DAY: MISSING_DAY, NO_DAY: None, BAD_DAY: BAD_DAY}
-    return {name: airflow.trigger("nightly_scoring", {}, key) for name, key in keys.items()}
 
+    def trigger(partition_key: str | None, task_id: str) -> RunByHand:
+        return RunByHand(airflow.trigger("nightly_scoring", {}, partition_key), task_id)
 
-def await_task(cluster: Cluster, run_id: str, task_id: str) -> tuple[dict[str, Any], list[str], set[str]]:
-    """Wait until a task of the run has ended: the task, its log, the states it went through."""
-    airflow = cluster.airflow
-    states: set[str] = set()
-
-    def find_task() -> dict[str, Any]:
-        tasks = airflow.tasks("nightly_scoring", run_id)
-        return next(task for task in tasks if task["task_id"] == task_id)
-
-    def has_ended() -> bool:
-        states.add(str(find_task()["state"]))
-        return bool({"failed", "success", "up_for_retry"} & states)
-
-    wait_until(has_ended, f"{task_id} of {run_id} did not end", timeout_seconds=300)
-    run = next(run for run in airflow.runs("nightly_scoring") if run["dag_run_id"] == run_id)
-    return find_task(), last_events(task_log(cluster.layout, run, find_task())), states
+    return {
+        "not landed": trigger("2026-02-01", "wait_for_landing"),
+        "no date": trigger(None, "wait_for_landing"),
+        "bad rows": trigger("2026-02-02", "extract_sessions"),
+    }
 
 
 def test_a_day_that_has_not_landed_is_waited_for_without_a_worker_then_fails(
-    cluster: Cluster, runs_by_hand: dict[str, str]
+    cluster: Cluster, by_hand: dict[str, RunByHand]
 ) -> None:
-    task, log, states = await_task(cluster, runs_by_hand[MISSING_DAY], "wait_for_landing")
+    task, log = by_hand["not landed"].failed_task(cluster)
     assert task["state"] == "failed"
-    assert "deferred" in states
-    assert re.search(rf"still missing: /landing/installs/ds={MISSING_DAY}/_SUCCESS", "\n".join(log))
+    assert any("DEFERRED" in line for line in log)
+    assert re.search(r"still missing: /landing/installs/ds=2026-02-01/_SUCCESS", "\n".join(log))
 
 
-def test_a_run_without_a_date_is_refused(cluster: Cluster, runs_by_hand: dict[str, str]) -> None:
-    task, log, _ = await_task(cluster, runs_by_hand[NO_DAY], "wait_for_landing")
+def test_a_run_without_a_date_is_refused(cluster: Cluster, by_hand: dict[str, RunByHand]) -> None:
+    task, log = by_hand["no date"].failed_task(cluster)
     assert (task["state"], task["try_number"]) == ("failed", 1)
     assert "this run has no date" in "\n".join(log)
 
 
 def test_a_night_of_bad_rows_is_not_tried_again_and_its_log_gives_the_reason_in_one_line(
-    cluster: Cluster, runs_by_hand: dict[str, str]
+    cluster: Cluster, by_hand: dict[str, RunByHand]
 ) -> None:
-    task, log, _ = await_task(cluster, runs_by_hand[BAD_DAY], "extract_sessions")
+    task, log = by_hand["bad rows"].failed_task(cluster)
     assert (task["state"], task["try_number"]) == ("failed", 1)
     reason = "extract_sessions failed: TooManyBadRowsError: 1 of 1 rows (100.0%) are bad, allowed are 5.0%"
     assert any(line.startswith(reason) for line in log)

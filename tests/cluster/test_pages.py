@@ -120,7 +120,6 @@ def test_a_user_logs_in_with_the_password_that_airflow_made(
         expect(page.get_by_role("heading", name="nightly_scoring")).to_be_visible()
 
 
-@pytest.mark.usefixtures("published")  # the backfill has ended
 def test_the_graph_of_a_night_shows_every_task_as_successful(
     browser: BrowserContext, airflow: AirflowApi, backfilled: list[date]
 ) -> None:
@@ -131,7 +130,6 @@ def test_the_graph_of_a_night_shows_every_task_as_successful(
     expect(nodes).to_have_count(len(TASKS))
 
 
-@pytest.mark.usefixtures("published")  # the backfill has ended
 def test_the_page_of_backfills_names_the_first_and_the_last_date(
     browser: BrowserContext, airflow: AirflowApi, backfilled: list[date]
 ) -> None:

@@ -1,0 +1,58 @@
+"""The jobs of a night by their `main`, on the Spark session that the tests hold.
+
+In   a landing day on HDFS, the pinned model
+Out  what the DAG `nightly_scoring` leaves of the day: receipt, sequences, published scores
+"""
+
+from datetime import date
+
+from jobs.audit_scores import main as audit_scores
+from jobs.build_sequences import main as build_sequences
+from jobs.extract_sessions import main as extract_sessions
+from jobs.lake.tables import TablePartition
+from jobs.score_users import main as score_users
+from model_registry.versions import PinnedModel
+from settings import Settings
+
+
+def partition(table: str, ds: date) -> TablePartition:
+    return TablePartition(f"risk.{table}", ds)
+
+
+def extract(settings: Settings, ds: date) -> None:
+    extract_sessions(
+        landing_root=settings.hdfs_url + settings.landing_root,
+        receipts_root=settings.hdfs_url + settings.receipts_root,
+        sessions="risk.install_sessions",
+        rejected="risk.rejected_events",
+        counts="risk.extraction_counts",
+        day=[ds],
+    )
+
+
+def build(settings: Settings, ds: date) -> None:
+    build_sequences(
+        sessions="risk.install_sessions",
+        sequences=partition("user_sequences", ds),
+        landing_root=settings.hdfs_url + settings.landing_root,
+        receipts_root=settings.hdfs_url + settings.receipts_root,
+    )
+
+
+def score(champion: PinnedModel, ds: date, wap_id: str) -> None:
+    score_users(
+        sequences=str(partition("user_sequences", ds)),
+        scores=str(partition("risk_scores", ds)),
+        model=champion.to_json(),
+        wap_id=wap_id,
+        run_id=wap_id,
+    )
+
+
+def audit(champion: PinnedModel, ds: date, wap_id: str) -> None:
+    audit_scores(
+        sequences=str(partition("user_sequences", ds)),
+        scores=str(partition("risk_scores", ds)),
+        model=champion.to_json(),
+        wap_id=wap_id,
+    )
