@@ -2,5 +2,5 @@
 
 import logging
 
-# A training makes several models, each traced once. TensorFlow takes that for one model traced again and again.
+# A training makes several models, each traced once. TensorFlow would warn of one model traced repeatedly.
 logging.getLogger("tensorflow").setLevel(logging.ERROR)

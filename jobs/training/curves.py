@@ -1,4 +1,4 @@
-"""Curves of a training as pictures.
+"""Charts of a training: learning curve and learning-rate range test.
 
 In   the epochs of one fit, or a learning-rate range test
 Out  matplotlib figures
@@ -14,7 +14,7 @@ from jobs.training.fit.rate_finder import RateSearch
 
 
 def draw_learning_curve(epochs: Sequence[Epoch]) -> Figure:
-    """Losses and validation AUC by epoch."""
+    """Draw losses and validation AUC by epoch."""
     figure, axes = new_figure("Learning curve", "epoch", "log loss")
     numbers = [epoch.number for epoch in epochs]
     axes.plot(numbers, [epoch.training_loss for epoch in epochs], label="training loss (dropout on)")
@@ -27,7 +27,7 @@ def draw_learning_curve(epochs: Sequence[Epoch]) -> Figure:
 
 
 def draw_rate_search(search: RateSearch) -> Figure:
-    """Smoothed loss against learning rate, with the suggestion."""
+    """Draw smoothed loss against learning rate, and mark the suggested rate."""
     figure, axes = new_figure("Learning-rate range test", "learning rate", "smoothed log loss")
     axes.set_xscale("log")
     axes.plot(search.rates, search.losses)

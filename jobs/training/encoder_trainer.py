@@ -1,8 +1,8 @@
-"""The trainings of one recipe's encoders: what they have in common, and the two kinds.
+"""Two kinds of encoder training in one recipe, with the options that they share.
 
 In   labelled sequences, and the weights that a training starts from
-Out  `search`: a fit that validation users stopped, and the number of steps that was best
-     `train_for`: encoders that score, trained for a number of steps and no longer
+Out  `search`: a fit with early stopping on validation users, and its best number of steps
+     `train_for`: the encoders that score, trained for a fixed number of steps
 """
 
 from collections.abc import Callable, Sequence
@@ -19,17 +19,17 @@ from jobs.training.fit.head_bias import fit_head_bias
 from jobs.training.fit.named_weights import NamedWeights
 from jobs.training.fit.options import TrainingOptions
 
-OnEpoch = Callable[[str, Epoch], None]  # is called with the part of the training, and its epoch
+OnEpoch = Callable[[str, Epoch], None]  # called with the part of the training and its epoch
 
 
 @dataclass(frozen=True)
 class EncoderTrainer:
-    """Sizes, options, and what happens after each epoch."""
+    """Sizes, options and the callback after each epoch."""
 
     config: EncoderConfig
-    seeds: Sequence[TrainingOptions]  # of each encoder whose logits are averaged
+    seeds: Sequence[TrainingOptions]  # options of each encoder whose logits are averaged
     on_epoch: OnEpoch
-    checkpoints: Path | None  # folder that interrupted trainings go on from
+    checkpoints: Path | None  # folder from which interrupted trainings resume
 
     def search(
         self, train: LabelledSequences, validation: LabelledSequences, start: NamedWeights, part: str
@@ -43,9 +43,9 @@ class EncoderTrainer:
     def train_for(
         self, steps: int, train: LabelledSequences, start: NamedWeights, part: str, first_seed: int = 0
     ) -> list[keras.Model]:
-        """Train an encoder that scores for each seed from `first_seed` on.
+        """Train one encoder for each seed from number `first_seed` on.
 
-        The schedule ends with the steps, and the head's bias is fitted last.
+        The schedule ends with the last step. The head's bias is fitted after it.
         """
         seeds = self.seeds[first_seed:]
         encoders = []

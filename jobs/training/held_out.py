@@ -1,7 +1,7 @@
 """Score training users by members that have not seen them.
 
 In   labelled sequences and their folds
-Out  logits of the held-out users by member, and what was best there: penalties, longest n-grams, epochs
+Out  logits of the held-out users by member, and the best settings there: penalties, longest n-grams, steps
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ class FoldUsers:
 
     @classmethod
     def of(cls, data: LabelledSequences, fold: Fold) -> "FoldUsers":
-        """The fold's users out of all."""
+        """Take the fold's users from all training users."""
         return cls(data.take(fold.fitted), data.take(fold.held_out))
 
 
@@ -49,21 +49,21 @@ class BestPenalty:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What the folds found."""
+    """Out-of-fold logits, and the settings that were best on held-out users."""
 
     labels: NDArray[np.int8]
-    logits: dict[str, Logits]  # by member, each at its best
+    logits: dict[str, Logits]  # by member, with its best settings
     orders: dict[str, int]  # longest n-gram of each linear member
-    cs: dict[int, float]  # best penalty of each longest n-gram that was tried
-    fits: list[Fit]  # that found them, of the first seed
-    best_steps: int  # after which the encoder was best; mean of the folds
-    encoders: list[keras.Model]  # by fold, of the first seed: what scored it
+    cs: dict[int, float]  # best inverse penalty by longest n-gram, of all that were tried
+    fits: list[Fit]  # one per fold, with early stopping, of the first seed
+    best_steps: int  # steps of the best validation AUC, mean over the folds
+    encoders: list[keras.Model]  # by fold, of the first seed: the encoder that scored it
 
 
 def score_held_out(
     data: LabelledSequences, folds: list[Fold], trainer: EncoderTrainer, starts: Sequence[NamedWeights]
 ) -> HeldOut:
-    """Score each fold's users by members fitted on the others.
+    """Score the held-out users of each fold by members that were fitted on the others.
 
     Args:
         starts: weights that each fold's encoders start from.
@@ -91,7 +91,7 @@ def score_held_out(
 def find_best_steps(
     parts: Sequence[FoldUsers], trainer: EncoderTrainer, starts: Sequence[NamedWeights]
 ) -> list[Fit]:
-    """Train on each fold's fitted users until its held-out users say that it is enough."""
+    """Train on each fold's fitted users, with early stopping on its held-out users."""
     return [
         trainer.search(part.fitted, part.held_out, start, f"fold {number} of {len(parts)}")
         for number, (part, start) in enumerate(zip(parts, starts, strict=True), start=1)
@@ -105,17 +105,21 @@ def score_by_encoders(
     fits: Sequence[Fit],
     best_steps: int,
 ) -> tuple[list[keras.Model], Logits]:
-    """The first encoder of each fold, and logits of all held-out users by the average of the fold's encoders.
+    """Train each fold's encoders, and average their logits of its held-out users.
 
-    An encoder that was stopped while its rate was high differs from the final encoder, whose schedule comes to its
-    end: its logits all lie some way to one side, and it was the best of many on these very users. Weights learned
-    from its logits would not fit. So the encoder that scores a fold is trained as the final one will be, its head's
-    bias too; as many encoders as there will be, since their average is surer than each of them.
+    An encoder that was stopped while its learning rate was high differs from the final encoder, whose schedule
+    runs to its end. Its logits are all shifted to one side, and it was chosen as the best of many on these very
+    users. Stacking weights learned from its logits would not fit the final encoder. So the encoders that score a
+    fold are trained as the final ones will be, including the bias of the head. Their number is also the same,
+    since an average of several has less noise than one.
+
+    Returns:
+        The first encoder of each fold, and the logits of all held-out users in the order of the folds.
     """
     encoders, logits = [], []
     for number, (part, start, fit) in enumerate(zip(parts, starts, fits, strict=True), start=1):
         scoring: list[keras.Model] = []
-        if fit.best_steps == fit.epochs[-1].steps == best_steps:  # trained as the final one will be already
+        if fit.best_steps == fit.epochs[-1].steps == best_steps:  # its schedule already ran to the end
             fit_head_bias(fit.model, part.fitted)
             scoring.append(fit.model)
         scoring += trainer.train_for(best_steps, part.fitted, start, f"fold {number} again", len(scoring))
@@ -126,14 +130,14 @@ def score_by_encoders(
 
 
 def choose_linear_members(best: Mapping[int, BestPenalty]) -> dict[str, int]:
-    """Longest n-gram of each linear member: of the n-grams the one that ranks best, of equals the shorter."""
+    """Longest n-gram of each linear member; of several orders the one that ranks best, or the shorter of equals."""
     return {BAG_OF_APPS: BAG_ORDER, NGRAMS: max(NGRAM_ORDERS, key=lambda order: best[order].auc)}
 
 
 def choose_penalty(
     data: LabelledSequences, folds: list[Fold], vocabulary_size: int, max_order: int
 ) -> BestPenalty:
-    """Weaken the penalty as long as AUC over all held-out users rises."""
+    """Weaken the penalty for as long as AUC over all held-out users rises."""
     labels = np.concatenate([data.labels[fold.held_out] for fold in folds])
     best = BestPenalty(c=CS[0], auc=-1.0, logits=np.zeros(len(labels)))
     for c in CS:
@@ -146,7 +150,7 @@ def choose_penalty(
 
 
 def score_fold(data: LabelledSequences, fold: Fold, vocabulary_size: int, max_order: int, c: float) -> Logits:
-    """Logits of a fold's held-out users by a linear model of the others."""
+    """Logits of a fold's held-out users, from a linear model fitted on the others."""
     fitted = data.take(fold.fitted)
     model = fit_linear(fitted.tokens, fitted.labels, vocabulary_size, max_order, c)
     return model.predict_logits(data.tokens.take(fold.held_out))

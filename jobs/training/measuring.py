@@ -1,15 +1,13 @@
-"""A trained model, its members and the baselines, measured on held-out users.
+"""Measure a trained model, its members and the baselines on the test users.
 
 In   a trained model and the test examples
-Out  metrics with intervals by model, paired differences, deciles, slices, a threshold and what it makes of the scores
+Out  Report: metrics with intervals by model, paired differences, deciles, slices, confusion matrix
 """
 
 from jobs.encoder.tokens import UNKNOWN_TOKEN_ID
 from jobs.evaluation.baseline import fit_baselines, predict_baseline
 from jobs.evaluation.classification import classify, most_confusing
-from jobs.evaluation.intervals import (
-    Bootstrap,
-)
+from jobs.evaluation.intervals import Bootstrap
 from jobs.evaluation.metrics import to_probabilities
 from jobs.evaluation.report import Probabilities, Report
 from jobs.evaluation.slices import slice_metrics
@@ -48,7 +46,7 @@ def measure_trained(split: Split, trained: Trained, seed: int) -> Report:
 
 
 def predict_test_users(split: Split, trained: Trained, tokens: TokenSequences) -> Probabilities:
-    """Probabilities of the test users by model, everything fitted on the same training users."""
+    """Probabilities of the test users by model; all models are fitted on the same training users."""
     logits = trained.member_logits(tokens)
     return {
         MODEL: to_probabilities(trained.stack.combine(logits)),

@@ -1,7 +1,7 @@
-"""A training's users as tokens, with the tokenizer and the sizes that fit them.
+"""Training users as tokens, with their tokenizer and the encoder's sizes.
 
 In   training examples and settings
-Out  Prepared(tokenizer, config, users): the vocabulary is of these users alone
+Out  Prepared(tokenizer, config, users), with a vocabulary of these users alone
 """
 
 from dataclasses import dataclass, replace
@@ -13,16 +13,16 @@ from jobs.training.fit.batches import LabelledSequences
 from jobs.training.settings import TrainingSettings
 from jobs.training_set.examples import Examples
 
-# Where sessions group fewer installs, filters that see nothing else are wasted: the order alone says more.
+# With fewer, sessions hardly group installs, and the filters that see only one session are wasted.
 FEWEST_INSTALLS_PER_SESSION = 2.0
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What every part of a training needs to know of its users."""
+    """Tokenizer, sizes and token sequences that every part of a training uses."""
 
     tokenizer: Tokenizer
-    config: EncoderConfig  # its vocabulary_size is the vocabulary's
+    config: EncoderConfig  # vocabulary_size is that of the tokenizer's vocabulary
     users: LabelledSequences
 
 

@@ -1,16 +1,16 @@
-"""The recipe: encoder and linear models, weighed by their out-of-fold logits, then fitted on all training users.
+"""Training recipe: stack the encoder and linear models on out-of-fold logits, then fit them on all users.
 
 In   training examples and settings
-Out  one Keras model, token ids -> calibrated logit, and its members to measure one by one
+Out  one Keras model, token ids -> calibrated logit, and its members, each to be measured alone
 
-1. The vocabulary, and apps' vectors from the company they keep, of all training users.
-2. For each fold: every member is fitted on the other folds and scores this one. Validation AUC there says after how many
-   steps the encoder is best, and chooses the linear models' penalties and longest n-gram. The encoder that scores is trained
-   for that many steps once more, as in 4.
-3. Weights of at least 0 for the members' logits minimise the log loss of the held-out users. This calibrates, too. The
-   encoder gets none unless the held-out users speak for it.
-4. Every member is fitted again on all training users, the encoder for as many steps as were best in the folds, on a
-   schedule that ends with them. As in the folds, its head's bias is fitted last.
+1. Build the vocabulary, and app embeddings from co-occurrence, from all training users.
+2. For each fold, fit every member on the other folds and score this one. AUC on this fold gives the encoder's best
+   number of steps, and the penalties and longest n-gram of the linear models. The encoder that scores the fold is
+   then trained anew for that number of steps, as in 4.
+3. Fit weights of at least 0 for the members' logits, by the log loss of the held-out users. This also calibrates.
+   The encoder gets a weight only if that raises the held-out likelihood enough (Schwarz criterion).
+4. Fit every member on all training users. The encoder trains for the best number of steps of the folds, on a
+   schedule that ends with the last of them. As in the folds, the bias of its head is fitted last.
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ from jobs.training_set.trained_on import TrainedOn
 
 @dataclass(frozen=True)
 class Trained:
-    """The model, and what it is made of."""
+    """The model, its members and their weights."""
 
     model: keras.Model  # token ids -> calibrated logit
     tokenizer: Tokenizer
@@ -56,13 +56,13 @@ class Trained:
     encoder: keras.Model  # on all training users; the average where there are several
     linear: dict[str, LinearModel]
     stack: Stack  # of all members
-    linear_stack: Stack  # without the encoder: what there would be without it
+    linear_stack: Stack  # of the linear members alone
     held_out: HeldOut
-    first_encoder: keras.Model  # on all training users: what a later training starts from
+    first_encoder: keras.Model  # on all training users; a later training can start from it
     trained_on: TrainedOn
 
     def member_logits(self, tokens: TokenSequences) -> dict[str, Logits]:
-        """Logits of each member, as fitted on all training users, `(examples,)` each."""
+        """Logits of each member fitted on all training users, `(examples,)` each."""
         encoder = predict_logits(self.encoder, tokens).astype(np.float64)
         linear = {name: model.predict_logits(tokens) for name, model in self.linear.items()}
         return {ENCODER: encoder, **linear}
@@ -75,7 +75,7 @@ class Trained:
 
     @property
     def threshold(self) -> float:
-        """Probability that tells the held-out users' labels apart best."""
+        """Probability that separates the labels of the held-out users best (Youden's J)."""
         held_out = self.held_out
         return choose_threshold(held_out.labels, to_probabilities(self.stack.combine(held_out.logits)))
 
@@ -87,12 +87,12 @@ def train(
     earlier: Earlier | None = None,
     checkpoints: Path | None = None,
 ) -> Trained:
-    """Follow the recipe.
+    """Train all members, stack them and join them to one model.
 
     Args:
-        on_epoch: is told the part and the epoch whenever one ends.
+        on_epoch: called with the part of the training and the epoch, after each epoch.
         earlier: version to start from.
-        checkpoints: folder that an interrupted training goes on from.
+        checkpoints: folder from which an interrupted training resumes.
 
     Raises:
         SplitError: too few users of a label.
@@ -129,7 +129,7 @@ def train(
 
 
 def fit_linear_members(prepared: Prepared, held_out: HeldOut) -> dict[str, LinearModel]:
-    """Fit the linear members on all training users, as the held-out users chose them."""
+    """Fit the linear members on all training users, with the settings that were best on held-out users."""
     tokens, labels = prepared.users.tokens, prepared.users.labels
     return {
         name: fit_linear(tokens, labels, prepared.config.vocabulary_size, order, held_out.cs[order])
@@ -140,7 +140,7 @@ def fit_linear_members(prepared: Prepared, held_out: HeldOut) -> dict[str, Linea
 def find_rate(
     examples: Examples, settings: TrainingSettings, on_epoch: OnEpoch, earlier: Earlier | None
 ) -> RateSearch:
-    """Try learning rates on the encoder alone, from where a training on all of them would start."""
+    """Run the learning-rate range test on the encoder, from the starting weights of the final training."""
     prepared = prepare(examples, settings)
     start = choose_starting_weights(
         prepared, settings.training, 0, earlier, partial(report_pretraining, on_epoch)
@@ -151,13 +151,13 @@ def find_rate(
 
 
 def report_pretraining(on_epoch: OnEpoch, epoch: PretrainingEpoch) -> None:
-    """Tell a pass of pretraining as a part of its own."""
+    """Report an epoch of pretraining as a part of the training."""
     nan = float("nan")
     on_epoch("pretraining", Epoch(epoch.number, 0, epoch.masked_loss, nan, nan, epoch.seconds))
 
 
 def one_for_each_seed(settings: TrainingSettings) -> list[TrainingOptions]:
-    """Options of each encoder of the ensemble."""
+    """Options of each encoder, with consecutive seeds."""
     first = settings.training.seed
     return [
         settings.training.model_copy(update={"seed": first + number})
@@ -166,9 +166,9 @@ def one_for_each_seed(settings: TrainingSettings) -> list[TrainingOptions]:
 
 
 def join(encoder: keras.Model, linear: dict[str, LinearModel], stack: Stack, max_history: int) -> keras.Model:
-    """One model of the members that have a weight; of all, where none has one."""
+    """Join the members with a weight above 0 to one model; all members if none has one."""
     layers = {ENCODER: encoder, **{name: model.to_layer(snake_case(name)) for name, model in linear.items()}}
-    # Without a weight a member would cost every night as much as with one.
+    # A member of weight 0 would cost each night as much time as any other.
     return build_risk_model(
         [layers[name] for name in stack.used], list(stack.used.values()), stack.intercept, max_history
     )

@@ -1,7 +1,7 @@
-"""What one training run tells MLflow.
+"""Log one training run to MLflow.
 
 In   the active run, and the parts of one training
-Out  parameters, data set, metrics, pictures and models of that run
+Out  parameters, data set, metrics, charts and models of that run
 
     metrics    training_loss, validation_loss, validation_auc (by epoch: "fold_1_of_2_…", "fold_1_again_…" and so on)
                test_auc, test_auc_low, test_auc_high, … of the model, and the same after baseline_, ngram_baseline_,
@@ -44,7 +44,7 @@ from jobs.training_set.splits import Split
 from jobs.training_set.trained_on import TRAINED_ON_FILE, TrainedOn
 from model_registry.model_folder import EXTRA_ASSETS, SAVED_MODEL
 
-# Prefix of each model's metrics; the pipeline's own has none.
+# Prefix of each model's metrics.
 PREFIXES = {
     MODEL: "test",
     BAG_OF_APPS_BASELINE: "baseline_test",
@@ -55,12 +55,12 @@ PREFIXES = {
 
 
 def log_settings(settings: TrainingSettings) -> None:
-    """Record every setting, and what Keras runs on."""
+    """Record every setting, and the backend of Keras."""
     mlflow.log_params({**describe_settings(settings), "keras_backend": keras.backend.backend()})
 
 
 def describe_settings(settings: TrainingSettings) -> dict[str, object]:
-    """Every setting by its name on the command line."""
+    """All settings by their names on the command line."""
     groups = {
         "encoder": asdict(settings.encoder),
         "training": settings.training.model_dump(),
@@ -70,18 +70,18 @@ def describe_settings(settings: TrainingSettings) -> dict[str, object]:
 
 
 def log_epoch(part: str, epoch: Epoch) -> None:
-    """Record one epoch while training goes on; `part` is the fold, or all training users."""
+    """Record one epoch during training; `part` is a fold, or all training users."""
     prefix = part.replace(" ", "_")
     metrics = {
         f"{prefix}_{name}": value
         for name, value in asdict(epoch).items()
-        if name not in ("number", "steps") and value == value  # without validation users some are NaN
+        if name not in ("number", "steps") and value == value  # NaN: no validation users
     }
     mlflow.log_metrics(metrics, step=epoch.number)
 
 
 def log_trained(trained: Trained) -> None:
-    """Record what the folds found."""
+    """Record vocabulary size, penalties, stacking weights, held-out AUC and the best number of steps."""
     tokenizer = trained.tokenizer
     mlflow.log_params(
         {"vocabulary_size": tokenizer.vocabulary.size, "reads_sessions": tokenizer.reads_sessions}
@@ -97,7 +97,7 @@ def log_trained(trained: Trained) -> None:
 
 
 def log_report(report: Report, trained: Trained) -> None:
-    """Record metrics with their intervals, pictures and tables of the held-out users."""
+    """Record metrics with their intervals, charts and tables of the held-out users."""
     for name, measured in report.metrics.items():
         log_intervals(f"{PREFIXES[name]}_", measured)
     for name, differences in report.differences.items():
@@ -129,10 +129,10 @@ def log_report(report: Report, trained: Trained) -> None:
 
 
 def load_earlier(model_name: str, version: int) -> Earlier:
-    """Load the encoders and the vocabulary that a registered version was trained with, and whom it was trained on.
+    """Load the encoders, the vocabulary and the training users of a registered version.
 
     Raises:
-        mlflow.exceptions.MlflowException: there is no such version, or its run lacks them.
+        mlflow.exceptions.MlflowException: there is no such version, or its run lacks these files.
     """
     run_id = mlflow.MlflowClient().get_model_version(model_name, str(version)).run_id
     with TemporaryDirectory(prefix="earlier_") as scratch:
@@ -152,7 +152,7 @@ def load_earlier(model_name: str, version: int) -> Earlier:
 
 
 def log_models(trained: Trained) -> None:
-    """Store the model as a Keras file, as ONNX and as a SavedModel to score with, and its encoders to start from."""
+    """Store the model as a Keras file, ONNX and SavedModel, and its encoders for later trainings."""
     with TemporaryDirectory(prefix="export_") as scratch:
         folder = Path(scratch)
         trained.model.save(folder / MODEL_ARTIFACT)
@@ -167,12 +167,12 @@ def log_models(trained: Trained) -> None:
 
 
 def describe_weights(stack: Stack) -> dict[str, float]:
-    """Weight of each member, as a model card shows it."""
+    """Weight of each member, for the model card."""
     return {f"weight of {name}": round(weight, 4) for name, weight in stack.weights.items()}
 
 
 def describe_split(split: Split) -> dict[str, dict[str, object]]:
-    """Counts, bad rate and dates of each part, as a model card shows them."""
+    """Counts, bad rate and dates of each part, for the model card."""
     return {
         name: {
             "users": part.users,

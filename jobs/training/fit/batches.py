@@ -1,10 +1,10 @@
-"""Steps and batches of a training: how many there are, and which examples meet in which.
+"""Steps and batches of a training: their number, and which examples share a batch.
 
 In   token sequences and labels   any lengths
 Out  endless tf.data of batches   int32 (batch, sequence), float32 (batch,)
 
-Each batch is a pure function of seed and step, so that an interrupted training goes on with the batches
-that it would have seen.
+Each batch is a pure function of seed and step, so that an interrupted training resumes with the batches that
+it would have seen.
 """
 
 import math
@@ -41,36 +41,36 @@ class LabelledSequences:
     labels: NDArray[np.int8]
 
     def take(self, indices: NDArray[np.int64]) -> "LabelledSequences":
-        """The examples at `indices`."""
         return LabelledSequences(self.tokens.take(indices), self.labels[indices])
 
 
 @dataclass(frozen=True)
 class Length:
-    """How many steps a training has."""
+    """Number of steps in a training and between its evaluations."""
 
     epoch_steps: int  # one pass over the training examples
-    total_steps: int  # where training ends unless patience ends it, and the schedule
+    total_steps: int  # end of the schedule, and of training unless patience stops it before
     evaluation_steps: int  # from one evaluation to the next
 
     @property
     def evaluations(self) -> int:
-        """The last one may come after fewer steps than the others."""
+        """Number of evaluations; the last one may follow fewer steps than the others."""
         return math.ceil(self.total_steps / self.evaluation_steps)
 
 
 def measure_length(examples: int, options: TrainingOptions) -> Length:
-    """Count the steps of a training on so many examples.
+    """Count the steps of a training on this number of examples.
 
     Raises:
-        TooShortError: they are fewer than those of one update of the weights.
+        TooShortError: there are fewer steps than one update of the weights takes.
     """
     epoch_steps = steps_per_epoch(examples, options)
     total_steps = min(options.epochs(examples) * epoch_steps, options.max_steps or sys.maxsize)
     if options.accumulation_steps > total_steps:
         raise TooShortError(
             f"accumulation_steps is {options.accumulation_steps}, the whole training on {examples} examples has "
-            f"{total_steps} steps of batch_size {options.batch_size}: it would never change a weight"
+            f"{total_steps} steps of batch_size {options.batch_size}: no weight would ever be updated; lower "
+            "accumulation_steps or batch_size, or train longer"
         )
     return Length(
         epoch_steps=epoch_steps,
@@ -80,14 +80,14 @@ def measure_length(examples: int, options: TrainingOptions) -> Length:
 
 
 def steps_per_epoch(examples: int, options: TrainingOptions) -> int:
-    """Batches in one pass over the training examples."""
+    """Number of batches in one pass over the training examples."""
     return math.ceil(examples / options.batch_size)
 
 
 def training_batches(
     train: LabelledSequences, options: TrainingOptions, first_step: int = 0
 ) -> tf.data.Dataset:
-    """Shuffled batches of similar length, endlessly; each epoch has a new order."""
+    """Endless shuffled batches of similar length; each epoch has a new order."""
 
     def padded_batches() -> Iterator[tuple[NDArray[np.int32], NDArray[np.float32]]]:
         for batch, random in shuffled_batches(train.tokens.lengths, options, first_step):
@@ -98,9 +98,9 @@ def training_batches(
 
 
 def stream(batches: Callable[[], Iterator[Any]], signature: Any) -> tf.data.Dataset:
-    """What `batches` yields, two batches ahead. One signature for all lengths: TensorFlow traces a step once."""
+    """Prefetch two of the batches. One signature covers all lengths, so that TensorFlow traces a step once."""
     options = tf.data.Options()
-    # The tuner's thread sleeps 10 ms, 20 ms, 40 ms … up to a minute, and whoever drops the data set waits until it
+    # The tuner's thread sleeps 10 ms, 20 ms, 40 ms … up to a minute, and dropping the data set waits until it
     # wakes: `fit` returned after 5.1 s from steps of 3.4 s.
     options.autotune.enabled = False
     dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
@@ -110,14 +110,14 @@ def stream(batches: Callable[[], Iterator[Any]], signature: Any) -> tf.data.Data
 def shuffled_batches(
     lengths: NDArray[np.int64], options: TrainingOptions, first_step: int = 0
 ) -> Iterator[tuple[NDArray[np.int64], np.random.Generator]]:
-    """Yield each step's examples, and the randomness of that step for what is done to them."""
+    """Yield each step's examples, and a random generator of that step to augment them."""
     first_epoch, first_batch = divmod(first_step, steps_per_epoch(len(lengths), options))
     for epoch in count(first_epoch):
         batches = shuffle_into_batches(
             lengths, options.batch_size, np.random.default_rng([options.seed, epoch])
         )
         for number in range(first_batch, len(batches)):
-            # NumPy takes [seed, epoch] and [seed, epoch, 0] for the same seed, hence the 1.
+            # To NumPy, [seed, epoch] and [seed, epoch, 0] are the same seed, hence the 1.
             yield batches[number], np.random.default_rng([options.seed, epoch, 1 + number])
         first_batch = 0
 
@@ -125,7 +125,7 @@ def shuffled_batches(
 def drop_installs(
     token_ids: NDArray[np.int32], share: float, random: np.random.Generator
 ) -> NDArray[np.int32]:
-    """Make a random share of the real tokens unknown."""
+    """Replace a random share of the real tokens by the unknown token."""
     if share == 0.0:
         return token_ids
     dropped = (random.random(token_ids.shape) < share) & (token_ids != PAD_TOKEN_ID)
@@ -135,7 +135,7 @@ def drop_installs(
 
 
 def class_weights(labels: NDArray[np.int8], options: TrainingOptions) -> dict[int, float] | None:
-    """What one example of each label counts in the loss, for `keras.Model.fit`; 1 on average."""
+    """Weight of an example in the loss by label, for `keras.Model.fit`; 1 on average."""
     if options.class_weights == "none":
         return None
     present = np.unique(labels)

@@ -1,10 +1,10 @@
-"""Where a training stands, so that a killed one goes on as if nothing had happened.
+"""Save and restore training state, so that a killed training resumes with the same final weights.
 
 In   model, optimizer and callbacks after an evaluation
-Out  checkpoint.npz, which the same training, started again, goes on from with the same weights to the last bit
+Out  checkpoint.npz; the same training, started again, resumes from it and ends with bit-identical weights
 
-Keras' BackupAndRestore keeps weights, optimizer and epoch. It lacks the states of the dropout's random
-generators, the best weights and the patience of early stopping, and it overwrites its file in place.
+Keras' BackupAndRestore keeps weights, optimizer and epoch. It lacks the states of dropout's random generators,
+and the best weights and patience of early stopping. It also overwrites its file in place.
 """
 
 import hashlib
@@ -35,16 +35,16 @@ class CheckpointError(DataError):
 class Checkpoint(keras.callbacks.Callback):
     """Writes the state after each evaluation, and restores it when training starts.
 
-    It comes last among the callbacks, after those whose state it keeps.
+    It must be the last callback, after those whose state it keeps.
 
     Args:
         folder: holds the checkpoint of one training; made when missing.
-        identity: what makes the training what it is; a checkpoint of another one is refused.
-        history: the evaluations so far, dataclasses; whoever trains appends to it.
-        early_stopping, plateau: callbacks to keep the state of, when there are any.
+        identity: everything that determines the training; a checkpoint with another identity is refused.
+        history: the evaluations so far, dataclasses; the training appends to it.
+        early_stopping, plateau: callbacks whose state is kept, if there are any.
 
     Raises:
-        CheckpointError: naming what differs.
+        CheckpointError: the checkpoint is of another training; names the differences.
     """
 
     def __init__(
@@ -69,14 +69,14 @@ class Checkpoint(keras.callbacks.Callback):
 
     @property
     def finished(self) -> bool:
-        """Whether the checkpoint found is of a training that had come to its end."""
+        """Whether the checkpoint was written at the end of its training."""
         return bool(self.state["finished"])
 
     @property
     def evaluations(self) -> list[dict[str, Any]]:
-        """The history that the checkpoint found holds; empty without one."""
-        found: list[dict[str, Any]] = self.state["history"]
-        return found
+        """History in the checkpoint; empty without one."""
+        history: list[dict[str, Any]] = self.state["history"]
+        return history
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         del logs
@@ -112,7 +112,7 @@ class Checkpoint(keras.callbacks.Callback):
         _write(self.path, arrays, state)
 
     def _variables(self) -> dict[str, keras.Variable]:
-        """All that changes in training: weights, the dropout's random states, the optimizer's variables."""
+        """Everything that training changes: weights, random states of dropout, variables of the optimizer."""
         variables = [*self.model.variables, *self.model.optimizer.variables]
         return {f"variable_{i:05}": variable for i, variable in enumerate(variables)}
 
@@ -132,7 +132,9 @@ def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
             arrays = dict(stored)
         return arrays, json.loads(arrays.pop("state").item())
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); without it, training starts anew") from error
+        raise CheckpointError(
+            f"{path} cannot be read ({error}); remove it to train from the beginning"
+        ) from error
 
 
 def _write(path: Path, arrays: Arrays, state: dict[str, Any]) -> None:
@@ -140,8 +142,8 @@ def _write(path: Path, arrays: Arrays, state: dict[str, Any]) -> None:
     unfinished = path.with_name("unfinished.npz")
     np.savez(unfinished, allow_pickle=False, state=np.array(json.dumps(state)), **arrays)
     with unfinished.open("rb") as written:
-        os.fsync(written.fileno())  # or a power cut could leave a file of its name without its bytes
-    os.replace(unfinished, path)  # a kill while writing leaves the one before
+        os.fsync(written.fileno())  # or a power cut could leave the renamed file empty
+    os.replace(unfinished, path)  # a kill while writing leaves the previous one
 
 
 def _check_identity(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:

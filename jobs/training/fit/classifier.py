@@ -1,7 +1,7 @@
 """Train one classifier on one split.
 
 In   sizes, recipe, token sequences and labels of training and validation users
-Out  the classifier with the weights of its best evaluation, and what each evaluation found
+Out  the classifier with the weights of its best evaluation, and the figures of each evaluation
 """
 
 import math
@@ -36,11 +36,11 @@ BuildModel = Callable[[EncoderConfig], keras.Model]
 
 @dataclass(frozen=True)
 class Epoch:
-    """What the steps up to one evaluation reached: one pass over the training users, or so many steps."""
+    """Figures of one evaluation, after a pass over the training users or a set number of steps."""
 
     number: int  # 1-based
     steps: int  # since training began
-    training_loss: float  # log loss with dropout and class weights, mean since the evaluation before
+    training_loss: float  # log loss with dropout and class weights, mean since the last evaluation
     validation_loss: float  # NaN without validation users
     validation_auc: float  # NaN without validation users
     seconds: float  # training and validation
@@ -55,10 +55,10 @@ class Fit:
 
     @property
     def best_epoch(self) -> Epoch:
-        """The evaluation whose weights the model has: the last one where there are no validation users."""
+        """The evaluation whose weights the model has; the last one without validation users."""
         if math.isnan(self.epochs[-1].validation_auc):
             return self.epochs[-1]
-        return max(self.epochs, key=lambda epoch: epoch.validation_auc)  # the first of equals
+        return max(self.epochs, key=lambda epoch: epoch.validation_auc)  # of equals the first
 
     @property
     def best_steps(self) -> int:
@@ -68,12 +68,12 @@ class Fit:
 
 @dataclass(frozen=True)
 class StartingPoint:
-    """What a training begins with."""
+    """Starting weights, model builder and checkpoint of a training."""
 
-    weights: NamedWeights = field(default_factory=dict)  # those that it does not name start at random
+    weights: NamedWeights = field(default_factory=dict)  # all others start at random
     build: BuildModel = build_classifier  # the untrained model, token ids (batch, sequence) to logit (batch,)
-    # Where the state is written after each evaluation. A training that finds its own state there goes on from it, and
-    # a finished one is given back at once; neither reports again what was reported before.
+    # Folder for the state after each evaluation. A training that finds its own state there resumes from it, or
+    # returns at once if it had finished. Evaluations that were reported before are not reported again.
     checkpoint_folder: Path | None = None
 
 
@@ -90,7 +90,7 @@ def fit_classifier(
 ) -> Fit:
     """Train until validation AUC stops rising; `on_epoch` is called after each evaluation.
 
-    Two trainings of the same arguments end with the same weights, on a CPU to the last bit.
+    Two trainings with the same arguments end with the same weights, on a CPU to the last bit.
 
     Args:
         validation: without it, all epochs or steps are trained, the rate is never halved, and the last
@@ -123,15 +123,15 @@ def fit_classifier(
             training_batches(train, options, first_step=done * length.evaluation_steps),
             steps_per_epoch=length.evaluation_steps,  # Keras' epochs are our evaluations
             initial_epoch=done,
-            # With no epoch left, Keras only lets the callbacks restore the best weights.
+            # With no epoch left, Keras only runs the callbacks that restore the best weights.
             epochs=done if checkpoint and checkpoint.finished else length.evaluations,
             class_weight=class_weights(train.labels, options),
-            # In this order: each reads what those before it have found.
+            # In this order: each reads results of those before it.
             callbacks=[callback for callback in (epochs, stopping, plateau, checkpoint) if callback],
             shuffle=False,  # training_batches shuffles
             verbose=0,
         )
-    # Scored and exported in float32 on one device, whatever it was trained in and on.
+    # Scoring and export use float32 on one device, whatever the training used.
     trained = start.build(config)
     trained.set_weights(model.get_weights())
     return Fit(trained, epochs.finished)
@@ -145,7 +145,7 @@ def fit_for_steps(
     on_epoch: Callable[[Epoch], None],
     start: StartingPoint,
 ) -> Fit:
-    """Train for so many steps without validation users; the schedule ends with them."""
+    """Train for `steps` steps without validation users; the schedule ends with the last one."""
     epochs = steps / steps_per_epoch(len(train.labels), options)
     length = {
         "max_steps": steps,
@@ -168,7 +168,7 @@ def _identify(
     validation: LabelledSequences | None,
     model: keras.Model,
 ) -> dict[str, Any]:
-    """What makes a training what it is: a checkpoint of another one must not be gone on from."""
+    """Everything that determines a training, to refuse the checkpoint of another one."""
     return {
         **options.model_dump(mode="json"),
         "backend": keras.backend.backend(),
@@ -188,7 +188,7 @@ def _digest_examples(examples: LabelledSequences) -> str:
 
 
 class _Epochs(keras.callbacks.Callback):
-    """Measures the validation users after each evaluation's steps, and tells the callbacks after it."""
+    """Evaluates the validation users, and puts validation AUC into the logs for later callbacks."""
 
     def __init__(
         self, validation: LabelledSequences | None, on_epoch: Callable[[Epoch], None], length: Length
@@ -210,7 +210,7 @@ class _Epochs(keras.callbacks.Callback):
         del batch, logs
         self.steps += 1
         if self.steps == self.length.total_steps:
-            self.model.stop_training = True  # Keras still ends the epoch, which may be a short one
+            self.model.stop_training = True  # Keras still ends this epoch, which may be shorter
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         validation_loss = validation_auc = math.nan

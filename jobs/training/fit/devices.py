@@ -1,7 +1,7 @@
-"""What a training runs on here: backend, precision, number of devices, and whether sums repeat to the last bit.
+"""Backend, precision, devices and determinism of a training on this machine.
 
-Keras trains on the backend that the environment's KERAS_BACKEND names: tensorflow, where it names none, jax or torch.
-TensorFlow feeds the batches to all of them.
+The environment variable KERAS_BACKEND names the backend: tensorflow (the default), jax or torch. TensorFlow feeds
+the batches to all of them.
 """
 
 import math
@@ -14,19 +14,19 @@ import tensorflow as tf
 SHORTEST_PADDED = 32  # installs
 
 if keras.backend.backend() != "tensorflow":
-    # It would fill the GPU's memory, which the other backend needs.
+    # TensorFlow would fill the GPU's memory, which the other backend needs.
     tf.config.set_visible_devices([], "GPU")
 
 
 def compiles_each_shape() -> bool:
-    """Whether training has to be compiled, anew for each shape of batch: JAX step by step is many times slower."""
+    """Whether the backend compiles each shape of batch anew, as JAX does: uncompiled it is many times slower."""
     return bool(keras.backend.backend() == "jax")
 
 
 def with_few_shapes(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """The batches; where each shape is compiled, with zeros behind their rows up to 32, 64, 128 … columns.
+    """Pad batches with zeros to 32, 64, 128 … columns, where each shape is compiled.
 
-    Zero is padding to tokens and the weight of nothing, so it changes no result.
+    Zero is the padding token, and as a weight it removes an entry from the loss, so no result changes.
     """
     if not compiles_each_shape():
         return batches
@@ -37,14 +37,14 @@ def _widen(part: tf.Tensor) -> tf.Tensor:
     if part.shape.rank < 2:
         return part
     width = tf.shape(part)[1]
-    # Half a column less, or rounding would take 64 for a little more than 2 to the 6th.
+    # Half a column less, or rounding could put 64 just above 2 to the 6th.
     power = tf.math.ceil(tf.math.log(tf.cast(width, tf.float32) - 0.5) / math.log(2.0))
     wider = tf.maximum(SHORTEST_PADDED, tf.bitwise.left_shift(1, tf.cast(power, tf.int32)))
     return tf.pad(part, [[0, 0], [0, wider - width]])
 
 
 def sees_gpu() -> bool:
-    """Whether Keras' backend can train on a GPU here."""
+    """Whether Keras' backend can train on a GPU of this machine."""
     if keras.backend.backend() == "jax":
         import jax
 
@@ -57,9 +57,9 @@ def sees_gpu() -> bool:
 
 
 def repeat_to_the_last_bit(seed: int) -> None:
-    """Seed all random generators of this process; on a CPU, let TensorFlow sum in a fixed order as well.
+    """Seed all random generators of this process; on a CPU also let TensorFlow sum in a fixed order.
 
-    The fixed order costs nothing that we could measure on a CPU. Not every operation has one on a GPU.
+    On a CPU the fixed order has no cost that we could measure. On a GPU not every operation has one.
     """
     keras.utils.set_random_seed(seed)
     if not sees_gpu():
@@ -68,9 +68,9 @@ def repeat_to_the_last_bit(seed: int) -> None:
 
 @contextmanager
 def training_precision() -> Iterator[None]:
-    """Mixed precision inside the block when there is one GPU; a CPU has no fast float16.
+    """Use mixed precision inside the block if there is one GPU; a CPU has no fast float16.
 
-    Several train in float32: Keras 3.15 asks the first alone whether its float16 gradients overflowed.
+    Several GPUs train in float32: Keras 3.15 checks only the first one for overflow of float16 gradients.
     """
     before = keras.config.dtype_policy()
     has_one_gpu = sees_gpu() and training_strategy().num_replicas_in_sync == 1
@@ -82,17 +82,18 @@ def training_precision() -> Iterator[None]:
 
 
 def training_strategy() -> tf.distribute.Strategy:
-    """All GPUs, each with a copy of the model and a part of every batch; without any, all logical CPUs.
+    """Data-parallel strategy over all GPUs, or over all logical CPUs if there is no GPU.
 
-    One device needs no copies. A CPU is one logical device unless someone asked TensorFlow for more. Other backends
-    train on their first device: TensorFlow sees no GPU then, and its default strategy leaves them alone.
+    One device needs no copies of the model. A CPU is one logical device unless TensorFlow was configured for more.
+    Other backends train on their first device: TensorFlow sees no GPU then, and its default strategy does not
+    affect them.
     """
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if len(devices) == 1:
         return tf.distribute.get_strategy()
     return tf.distribute.MirroredStrategy(
         [device.name for device in devices],
-        # The default's collective operations met in different orders on two devices and aborted ("Shape
+        # The default's collective operations ran in different orders on two devices and aborted ("Shape
         # mismatch in the collective instance"), for models with more than a few weights.
         cross_device_ops=tf.distribute.ReductionToOneDevice(),
     )

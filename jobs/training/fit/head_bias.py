@@ -1,7 +1,7 @@
-"""Fit an encoder's bias once more, with all its other weights as they are.
+"""Refit the bias of an encoder's head; all other weights stay as they are.
 
 In   a trained classifier, and the users that it was trained on
-Out  the same classifier, whose mean probability of those users is their bad rate
+Out  the same classifier, whose mean probability on those users equals their bad rate
 """
 
 import keras
@@ -15,12 +15,13 @@ from jobs.training_set.weighted_sample import draw_weighted_sample
 
 
 def fit_head_bias(classifier: keras.Model, train: LabelledSequences) -> None:
-    """Change the bias of the layer `head` to the one of least log loss, on a sample where users are very many.
+    """Set the bias of the layer `head` to the one of least log loss, on at most 50,000 users.
 
-    A regression's intercept is where the mean probability is the bad rate ("calibration in the large": Van Calster et al.,
-    2019, "Calibration: the Achilles heel of predictive analytics"). A few hundred steps of noisy batches leave an encoder's
-    up to 0.8 to one side or the other, and another training to another side: weights and intercept of the stack, learned
-    from a fold's encoder, would not fit the final one. Ranks stay as they are, and class weights leave no mark on the level.
+    A fitted intercept makes the mean probability equal to the bad rate ("calibration in the large": Van Calster et
+    al., 2019, "Calibration: the Achilles heel of predictive analytics"). After a few hundred steps of noisy batches
+    an encoder's bias is off by up to 0.8, in a direction that differs from training to training. So the stack's
+    weights and intercept, learned from a fold's encoder, would not fit the final one. Refitting leaves the ranking
+    as it is, and removes the effect of class weights on the mean probability.
 
     Raises:
         ValueError: all users have the same label, or the training diverged.
@@ -34,12 +35,12 @@ def fit_head_bias(classifier: keras.Model, train: LabelledSequences) -> None:
     logits = predict_logits(classifier, train.tokens.take(chosen.indices)).astype(np.float64)
     if not np.isfinite(logits).all():
         raise ValueError(
-            "the encoder's logits are no numbers: its training diverged. Lower training.learning_rate, or set "
+            "the encoder's logits are not finite: its training diverged. Lower training.learning_rate, or set "
             "training.clip_norm"
         )
     shift = brentq(
         lambda shift: np.average(expit(logits + shift), weights=chosen.weights) - bad_rate,
-        # With these all probabilities are below the bad rate, or above it.
+        # At these bounds all probabilities are below the bad rate, or above it.
         logit(bad_rate) - logits.max() - 1.0,
         logit(bad_rate) - logits.min() + 1.0,
     )

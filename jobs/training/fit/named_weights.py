@@ -1,4 +1,4 @@
-"""Weights by name: what a training may start from instead of random numbers.
+"""Weights by name, to initialise a training with.
 
 {"encoder/token_embedding/embeddings": float32 (vocabulary, hidden_dim), "head/bias": float32 (1,), …}
 """
@@ -20,7 +20,7 @@ def read_weights(layer: Any) -> dict[str, NDArray[np.float32]]:
 
 
 def set_initial_weights(model: keras.Model, weights: NamedWeights) -> None:
-    """Give the model these weights; those without a name here stay as they are.
+    """Assign these weights to the model; weights not named here stay as they are.
 
     Raises:
         ValueError: the model lacks a weight of that name, or has it in another shape.

@@ -1,10 +1,10 @@
-"""How to train, as opposed to what: the model's sizes are in `EncoderConfig`."""
+"""Options of a training; the sizes of the model are in `EncoderConfig`."""
 
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-# A few thousand users need many passes; tens of thousands are learned from in few, and each costs minutes on a CPU.
+# A few thousand users need many passes; tens of thousands need few, and each pass costs minutes on a CPU.
 EXAMPLES_SHOWN, FEWEST_EPOCHS, MOST_EPOCHS = 48_000, 2, 20
 
 
@@ -22,15 +22,15 @@ class TrainingOptions(BaseModel):
     seed: int = Field(7, ge=0, description="Fixes initial weights, order of examples, dropout and masks")
     batch_size: int = Field(64, ge=1, description="Examples in one step")
     schedule: Literal["inverse_square_root", "one_cycle", "linear", "cosine"] = Field(
-        "cosine", description="How the learning rate moves; all rise first, one_cycle for 30%"
+        "cosine", description="Course of the learning rate; all rise first, one_cycle for 30% of the steps"
     )
     learning_rate: float = Field(1.5e-3, gt=0.0, description="Highest rate, at the end of the rise")
-    # Post-layer-norm diverges when it starts at full speed.
-    warmup_epochs: float = Field(1.0, gt=0.0, description="Length of the rise; one_cycle has its own")
+    # Post-layer-norm diverges without a warm-up.
+    warmup_epochs: float = Field(1.0, gt=0.0, description="Epochs of the rise; one_cycle has its own")
     max_epochs: int | None = Field(
         None,
         ge=1,
-        description="Passes over the training examples at most; none: as many as show 48,000 examples, from 2 to 20",
+        description="Passes over the training examples at most; none: enough to show 48,000 examples, from 2 to 20",
     )
     max_steps: int | None = Field(None, ge=1, description="Steps at most; none: max_epochs alone counts")
     patience: int = Field(
@@ -43,19 +43,19 @@ class TrainingOptions(BaseModel):
         0.0, ge=0.0, description="AdamW's decay of kernels and embeddings; 0 is plain Adam"
     )
     clip_norm: float | None = Field(
-        None, gt=0.0, description="Longest gradient, all weights together; none: not clipped"
+        None, gt=0.0, description="Largest gradient norm, all weights together; none: not clipped"
     )
     accumulation_steps: int = Field(
-        1, ge=1, description="Steps whose mean gradient makes one update of the weights"
+        1, ge=1, description="Steps whose mean gradient is one update of the weights"
     )
     reduce_on_plateau_patience: int | None = Field(
         None,
         ge=1,
-        description="Evaluations without a better validation AUC that halve a fold's rate, fewer than patience; "
-        "none: never",
+        description="Evaluations without a better validation AUC before a fold's rate is halved, fewer than "
+        "patience; none: never",
     )
     class_weights: Literal["none", "balanced"] = Field(
-        "none", description="balanced: both labels weigh the same in sum"
+        "none", description="balanced: both labels have the same total weight"
     )
     install_dropout: float = Field(
         0.0, ge=0.0, lt=1.0, description="Share of installs that training sees as an unknown app"
@@ -69,16 +69,17 @@ class TrainingOptions(BaseModel):
 
     @model_validator(mode="after")
     def check_patience(self) -> "TrainingOptions":
-        """Refuse a plateau that training would never live to see."""
+        """Check that the plateau patience is below the stopping patience."""
         plateau = self.reduce_on_plateau_patience
         if plateau is not None and plateau >= self.patience:
             raise ValueError(
-                f"reduce_on_plateau_patience must be below patience, which ends training, got {plateau} and {self.patience}"
+                "reduce_on_plateau_patience must be below patience, which ends training, "
+                f"got {plateau} and {self.patience}"
             )
         return self
 
     def epochs(self, examples: int) -> int:
-        """Passes over so many training examples, at most."""
+        """Passes at most over this number of training examples."""
         if self.max_epochs is not None:
             return self.max_epochs
         return min(max(EXAMPLES_SHOWN // examples, FEWEST_EPOCHS), MOST_EPOCHS)

@@ -1,4 +1,4 @@
-"""Learning-rate range test: which highest rate to train with (Smith, 2017, §3.3).
+"""Learning-rate range test, to choose the highest rate of a training (Smith, 2017, §3.3).
 
 In   sizes, recipe, token sequences and labels of training users
 Out  loss by learning rate, and the rate at which it falls fastest
@@ -29,7 +29,7 @@ EXPLODED = 4.0  # times the lowest smoothed loss
 
 @dataclass(frozen=True)
 class RateRange:
-    """Rates that grow by one factor from step to step."""
+    """Rates that grow by a constant factor from step to step."""
 
     lowest: float = 1e-6
     highest: float = 1.0
@@ -40,7 +40,7 @@ class RateRange:
         return self.lowest * (self.highest / self.lowest) ** (step / max(self.steps - 1, 1))
 
     def schedule(self) -> keras.optimizers.schedules.LearningRateSchedule:
-        """The same rates for Keras: a decay by more than 1 is a growth."""
+        """The same rates for Keras, as an exponential decay with a factor above 1."""
         return keras.optimizers.schedules.ExponentialDecay(
             self.lowest, max(self.steps - 1, 1), self.highest / self.lowest
         )
@@ -51,11 +51,11 @@ USUAL_RATES = RateRange()
 
 @dataclass(frozen=True)
 class RateSearch:
-    """What each rate did, and the rate to try."""
+    """Loss by rate, and the suggested rate."""
 
     rates: NDArray[np.float64]  # (steps,) rising
-    losses: NDArray[np.float64]  # (steps,) smoothed; short when the loss exploded
-    suggestion: float  # where the loss falls fastest by the logarithm of the rate
+    losses: NDArray[np.float64]  # (steps,) smoothed; shorter if the loss exploded
+    suggestion: float  # where the loss falls fastest over the logarithm of the rate
 
 
 def find_learning_rate(
@@ -67,8 +67,8 @@ def find_learning_rate(
 ) -> RateSearch:
     """Train one model for some steps, each at a higher rate, until the loss explodes.
 
-    `options.learning_rate` and the schedule are not read; optimizer, batches and class weights are those
-    of the training, and so is what it starts from.
+    `options.learning_rate` and the schedule are not read. Optimizer, batches, class weights and starting weights
+    are those of the training.
     """
     repeat_to_the_last_bit(options.seed)
     with training_precision():
@@ -90,10 +90,10 @@ def find_learning_rate(
 
 
 def suggest_rate(rates: NDArray[np.float64], losses: NDArray[np.float64]) -> float:
-    """The rate of the steepest descent; the lowest rate when the loss only rises.
+    """Rate of the steepest descent; the lowest rate if the loss only rises.
 
     Raises:
-        ValueError: fewer than 2 losses tell no direction.
+        ValueError: there are fewer than 2 losses, which have no slope.
     """
     if len(losses) < 2:
         raise ValueError(
@@ -113,7 +113,7 @@ class _SmoothedLosses(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         del batch, logs
         if keras.backend.backend() == "jax":
-            self.model.jax_state_sync()  # or the step would not see the reset
+            self.model.jax_state_sync()  # else the step would not see the reset
         self.model.reset_metrics()  # Keras' own loss is a mean over all batches so far
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:

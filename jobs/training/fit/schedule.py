@@ -1,9 +1,9 @@
-"""Learning rate over the steps of one training.
+"""Learning-rate schedules over the steps of one training.
 
 In   options, steps in an epoch, steps of the whole training
 Out  a schedule: 0-based step -> learning rate
 
-    inverse_square_root   linear warm-up, then falls with the square root of the step; knows no end
+    inverse_square_root   linear warm-up, then falls with the square root of the step; has no end
     one_cycle             linear rise over 30% of the steps from a 25th of the highest rate, then a half cosine to 0
     linear                linear warm-up, then linear to 0
     cosine                linear warm-up, then a half cosine to 0
@@ -18,7 +18,7 @@ from keras.optimizers.schedules import CosineDecay, LearningRateSchedule
 from jobs.encoder.tensor import Tensor
 from jobs.training.fit.options import TrainingOptions
 
-# One cycle as fast.ai and PyTorch have it, who found these to be good for most.
+# Defaults of fast.ai and PyTorch for one cycle.
 ONE_CYCLE_RISING_SHARE = 0.3
 ONE_CYCLE_START = 1 / 25  # of the highest rate
 
@@ -27,7 +27,7 @@ ONE_CYCLE_START = 1 / 25  # of the highest rate
 class WarmUpInverseSquareRoot(LearningRateSchedule):
     """`peak * min(step / warmup_steps, sqrt(warmup_steps / step))` (Vaswani et al., 2017, §5.3, eq. 3).
 
-    The paper's schedule with its highest rate given directly instead of through the model's width.
+    The paper derives the highest rate from the model's width; here it is an argument.
 
     Args:
         peak: highest learning rate, reached after `warmup_steps`.
@@ -47,7 +47,6 @@ class WarmUpInverseSquareRoot(LearningRateSchedule):
         return self.peak * ops.minimum(warmups, ops.rsqrt(warmups))
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
         return {"peak": self.peak, "warmup_steps": self.warmup_steps}
 
 
@@ -58,7 +57,7 @@ class WarmUpLinearDecay(LearningRateSchedule):
     Args:
         peak: highest learning rate, reached after `warmup_steps`.
         warmup_steps: steps of linear growth, at least 1.
-        total_steps: the rate would be 0 in the step after so many, and stays there.
+        total_steps: steps of the training; the rate is 0 from the next step on.
 
     Reference:
         https://arxiv.org/abs/1810.04805
@@ -77,7 +76,6 @@ class WarmUpLinearDecay(LearningRateSchedule):
         return self.peak * ops.maximum(ops.minimum(rising, falling), 0.0)
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
         return {"peak": self.peak, "warmup_steps": self.warmup_steps, "total_steps": self.total_steps}
 
 
@@ -94,19 +92,18 @@ class ScaledSchedule(LearningRateSchedule):
         return self.schedule(step) * self.scale
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments; the scale belongs to one training and is left out."""
+        """Config without the scale, which belongs to one training."""
         return {"schedule": keras.saving.serialize_keras_object(self.schedule)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "ScaledSchedule":
-        """Build from `get_config`'s answer."""
         return cls(keras.saving.deserialize_keras_object(config["schedule"]))
 
 
 class HalveOnPlateau(keras.callbacks.Callback):
-    """Halves the scale of a schedule when validation AUC has not risen for `patience` evaluations.
+    """Halves the scale of a schedule after `patience` evaluations without a better validation AUC.
 
-    Keras' ReduceLROnPlateau sets the optimizer's rate itself, which a schedule does not allow.
+    Keras' ReduceLROnPlateau assigns the optimizer's rate, which is not possible with a schedule.
     """
 
     def __init__(self, schedule: ScaledSchedule, patience: int) -> None:
@@ -138,14 +135,14 @@ def make_schedule(options: TrainingOptions, steps_per_epoch: int, total_steps: i
         return _rise_then_cosine(
             peak, peak * ONE_CYCLE_START, ONE_CYCLE_RISING_SHARE * total_steps, total_steps
         )
-    # Keras' first step has the starting rate itself: 0 would waste it.
+    # Keras uses the starting rate itself in the first step: 0 would waste that step.
     return _rise_then_cosine(peak, peak / warmup_steps, warmup_steps, total_steps)
 
 
 def _rise_then_cosine(peak: float, start: float, rising_steps: float, total_steps: int) -> CosineDecay:
-    """Keras' cosine decay with warm-up; one cycle is one whose warm-up is long (Smith, 2018, §4.1).
+    """Keras' cosine decay with warm-up; with a long warm-up it is one cycle (Smith, 2018, §4.1).
 
-    Smith lets momentum fall while the rate rises; ours stays, as Adam's matters less.
+    Smith lowers the momentum while the rate rises. Ours is constant, since it matters less in Adam.
 
     Reference:
         https://arxiv.org/abs/1803.09820

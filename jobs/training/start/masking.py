@@ -1,9 +1,9 @@
-"""Hide installs for the encoder to guess (Devlin et al., 2019, §3.1).
+"""Mask installs for the encoder to predict (Devlin et al., 2019, §3.1).
 
 In   token ids int32 (batch, sequence), padded with zeros        [[-5, 9, -7, 4]]
 Out  the same with some hidden, where those are, what they were  [[-5, 2, -7, 4]], [[1]], [[9]], [[1.0]]
 
-A hidden install still begins a session where it did.
+A masked install still begins a session if it did before.
 """
 
 from typing import NamedTuple
@@ -25,7 +25,7 @@ RANDOM = 0.1
 
 
 class MaskedTokens(NamedTuple):
-    """One batch; users with fewer hidden installs than others have places of weight 0 at the end."""
+    """One batch; rows with fewer hidden installs than others end in entries of weight 0."""
 
     token_ids: NDArray[np.int32]  # (batch, sequence)
     positions: NDArray[np.int32]  # (batch, hidden), 0 where the weight is 0
@@ -36,7 +36,7 @@ class MaskedTokens(NamedTuple):
 def mask_tokens(
     token_ids: NDArray[np.int32], mask_share: float, vocabulary_size: int, random: np.random.Generator
 ) -> MaskedTokens:
-    """Hide this share of each user's installs, at least one; padding is never hidden."""
+    """Hide a share of each user's installs, at least one; padding is never hidden."""
     is_real = token_ids != PAD_TOKEN_ID
     lengths = is_real.sum(axis=1)
     counts = np.minimum(np.maximum(np.round(mask_share * lengths), 1), lengths).astype(np.int64)

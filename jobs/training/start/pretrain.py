@@ -1,4 +1,4 @@
-"""Masked-install pretraining: the encoder learns from users without labels (Devlin et al., 2019, §3.1).
+"""Masked-install pretraining of the encoder, on users without labels (Devlin et al., 2019, §3.1).
 
 In   sizes, recipe, token sequences
 Out  the encoder's weights, to initialise `fit_classifier` with
@@ -37,7 +37,7 @@ from jobs.training.start.masking import mask_tokens
 
 @dataclass(frozen=True)
 class PretrainingEpoch:
-    """What one pass over the users reached."""
+    """Loss of one pass over the users."""
 
     number: int  # 1-based
     masked_loss: float  # nats per hidden install, dropout on, mean over the epoch
@@ -53,10 +53,10 @@ def pretrain_encoder(
     build: BuildModel = build_classifier,
     initial_weights: NamedWeights | None = None,
 ) -> NamedWeights:
-    """Train the encoder for `options.pretraining_epochs` to guess hidden installs; the head is left out.
+    """Train the encoder for `options.pretraining_epochs` to predict hidden installs; the head is left out.
 
-    Batches, optimizer and schedule are those of `fit_classifier`, the schedule over the pretraining's own
-    length. `initial_weights` are weights to start from, of the encoder or of the whole classifier.
+    Batches, optimizer and schedule are those of `fit_classifier`, with a schedule over the length of the
+    pretraining. `initial_weights` are weights to start from, of the encoder or of the whole classifier.
     """
     repeat_to_the_last_bit(options.seed)
     length = measure_length(
@@ -88,7 +88,7 @@ def pretrain_encoder(
 
 
 def build_pretraining_model(encoder: keras.layers.Layer) -> keras.Model:
-    """Token ids `(batch, sequence)` and positions `(batch, hidden)` to logits `(batch, hidden, vocabulary)`."""
+    """Build token ids `(batch, sequence)`, positions `(batch, hidden)` -> logits `(batch, hidden, vocabulary)`."""
     token_ids = keras.Input(shape=(None,), dtype="int32", name="token_ids")
     positions = keras.Input(shape=(None,), dtype="int32", name="positions")
     head = MaskedInstallHead(encoder.token_embedding, dtype=encoder.dtype_policy, name="masked_install_head")
@@ -96,7 +96,7 @@ def build_pretraining_model(encoder: keras.layers.Layer) -> keras.Model:
 
 
 def masked_batches(tokens: TokenSequences, vocabulary_size: int, options: TrainingOptions) -> tf.data.Dataset:
-    """Endless shuffled batches, each time with other installs hidden: (tokens, positions), targets, weights."""
+    """Endless shuffled batches of (tokens, positions), targets, weights; other installs are hidden each epoch."""
 
     def batches() -> Iterator[tuple[tuple[NDArray[np.int32], ...], NDArray[np.int32], NDArray[np.float32]]]:
         for batch, random in shuffled_batches(tokens.lengths, options):

@@ -1,4 +1,4 @@
-"""What the encoder's trainings start from instead of random numbers.
+"""Starting weights of the encoder's trainings.
 
 In   token sequences of the training users, labelled or not; an earlier version, if there is one
 Out  weights by name, for `fit_classifier`: for each fold, and for all training users
@@ -17,7 +17,7 @@ from jobs.training.start.warm_start import Earlier, warm_start
 
 @dataclass(frozen=True)
 class StartingWeights:
-    """Where each training starts; without an earlier version all start alike."""
+    """Starting weights of each training; without an earlier version all are the same."""
 
     folds: list[NamedWeights]
     all_users: NamedWeights
@@ -30,10 +30,10 @@ def choose_starting_weights(
     earlier: Earlier | None,
     on_epoch: Callable[[PretrainingEpoch], None],
 ) -> StartingWeights:
-    """Embeddings that know which apps keep each other company, or an earlier version's weights; pretrained if asked for.
+    """App embeddings from co-occurrence, or an earlier version's weights; both pretrained if the options say so.
 
     Raises:
-        WarmStartError: the earlier version has other sizes, naming the setting.
+        WarmStartError: the earlier version has other sizes; names the setting.
     """
     tokens, config = prepared.users.tokens, prepared.config
 
@@ -41,7 +41,7 @@ def choose_starting_weights(
         if not options.pretraining_epochs:
             return start
         read = tokens.last(config.max_sequence_length)
-        # Pretraining leaves out the head, of which an earlier version knows something.
+        # Pretraining leaves out the head: an earlier version's head is kept.
         return {**start, **pretrain_encoder(config, options, read, on_epoch, initial_weights=start)}
 
     if earlier is None:

@@ -1,10 +1,10 @@
-"""Start a training from an earlier version, though apps have come and gone since.
+"""Start a training from an earlier version whose vocabulary may differ.
 
 In   the earlier classifier and its apps in token order, the apps of the new vocabulary, the new sizes
-Out  initial weights: what the earlier model knows of each app, and of new apps what it knows of an unknown one
+Out  initial weights: the earlier embedding of each app; a new app gets that of the unknown app
 
-A version keeps the encoder of each fold beside the one of all users. A fold's training starts from the earlier one of the
-same number, which has not seen the users held out: from the one of all users it would know their labels.
+A version keeps the encoder of each fold beside the one of all users. A fold's training starts from the earlier
+fold encoder of the same number, which has not seen the users held out. The one of all users knows their labels.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from jobs.training_set.examples import Examples
 from jobs.training_set.folds import Fold
 from jobs.training_set.trained_on import TrainedOn
 
-# What may differ between the two encoders: names, the vocabulary, and what is no size.
+# Settings that may differ between the two encoders: names, the vocabulary, and everything that is not a size.
 NOT_COMPARED = {"name", "trainable", "dtype", "vocabulary_size", "dropout"}
 
 
@@ -43,12 +43,12 @@ class Earlier:
     trained_on: TrainedOn
 
     def keep_unseen(self, folds: Sequence[Fold], train: Examples) -> list[Fold]:
-        """Folds that there is an encoder for, without the held-out users whom it has seen.
+        """Keep the folds that have an encoder, without held-out users that this encoder was trained on.
 
-        Folds are cut by rank, so that other users, or another part of them, move the cuts.
+        Folds are cut by rank of the users, so the cuts move when users come or go.
 
         Raises:
-            WarmStartError: users of one label at most are left in a fold.
+            WarmStartError: a fold has no users of one of the labels left.
         """
         kept = []
         for number, fold in enumerate(folds[: len(self.fold_encoders)], start=1):
@@ -57,8 +57,8 @@ class Earlier:
             if set(train.labels[held_out]) != {0, 1}:
                 raise WarmStartError(
                     f"the earlier version's encoders have seen {is_seen.sum()} of {len(is_seen)} users that fold "
-                    f"{number} holds out, and users of both labels are needed whom they have not: train as it was "
-                    "trained (--test-from, --recipe.folds), or without --warm-start-version"
+                    f"{number} holds out, and unseen users of both labels are needed: use the --test-from and "
+                    "--recipe.folds of that version's training, or leave out --warm-start-version"
                 )
             kept.append(Fold(fold.fitted, held_out))
         return kept
@@ -77,10 +77,10 @@ def warm_start(
     Args:
         earlier: a classifier of `build`, as `keras.models.load_model` gives it.
         earlier_apps: its vocabulary; `earlier_apps[0]` is token 3.
-        apps: the new vocabulary; one that the earlier model lacks starts as the earlier model reads it, as unknown.
+        apps: the new vocabulary; an app that the earlier model lacks starts with its unknown app's embedding.
 
     Raises:
-        WarmStartError: the sizes differ, naming the setting; or a vocabulary does not belong to its model.
+        WarmStartError: sizes differ (names the setting), or a vocabulary does not belong to its model.
     """
     fresh = build(config)
     _check_settings(_encoder_settings(earlier), _encoder_settings(fresh))
@@ -95,7 +95,7 @@ def warm_start(
 def reconcile_embeddings(
     earlier: NDArray[np.float32], earlier_apps: Sequence[str], apps: Sequence[str]
 ) -> NDArray[np.float32]:
-    """Embeddings `(vocabulary, hidden_dim)` of `apps`: the earlier ones, the unknown app's where there is none."""
+    """Embeddings `(vocabulary, hidden_dim)` of `apps`: the earlier ones, or the unknown app's."""
     earlier_tokens = {app: token for token, app in enumerate(earlier_apps, FIRST_APP_TOKEN_ID)}
     tokens = [earlier_tokens.get(app, UNKNOWN_TOKEN_ID) for app in apps]
     return earlier[[*range(FIRST_APP_TOKEN_ID), *tokens]]
@@ -125,7 +125,7 @@ def _check_settings(earlier: dict[str, Any], new: dict[str, Any]) -> None:
 
 
 def _check_shapes(weights: NamedWeights, needed: NamedWeights) -> None:
-    """Catch what the encoder's settings do not tell, such as another head."""
+    """Check what the encoder's settings do not cover, such as another head."""
     for path in sorted({*weights, *needed}):
         earlier, new = (held[path].shape if path in held else "missing" for held in (weights, needed))
         if earlier != new:
