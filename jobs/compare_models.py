@@ -2,13 +2,13 @@
 
 In   training_sets/training_date=2026-01-31/run-1   its test users, less those that a version was trained on
      versions 4 (challenger) and 3 (champion)       their SavedModels from MLflow, verified by SHA-256
-Out  one MLflow run that `python -m model_registry promote` asks for; its page says whether the challenger is better,
-     by how much, how sure that is, and for whom it is worse
+Out  one MLflow run that `python -m model_registry promote` asks for; its page holds the verdict, the difference
+     with its interval, and the slices in which the challenger is worse
      last line printed: {"run_id": "3f2a…", "verdict": "better", "auc_difference": 0.0119, "sentence": "…", …}
 
-The test users of a training set depend on its users and labels alone, neither on a seed nor on a model. Users that a
-version was trained on, in this training set or in its own, are left out (jobs/comparison/holdout.py says how that
-can be). Versions are called as nights call them, by signature `score_token_ids` with their own vocabularies.
+The test users of a training set depend on its users and labels alone, neither on a seed nor on a model. Users that
+a version was trained on, in this training set or in its own, are left out (jobs/comparison/holdout.py explains why
+there are any). Versions are called as in nightly scoring: signature `score_token_ids`, own vocabulary.
 """
 
 import json
@@ -28,11 +28,7 @@ from jobs.comparison.slice_differences import compare_slices
 from jobs.comparison.versions import Contestant, find_contestant, score_contestant
 from jobs.errors import WrongArgumentsError
 from jobs.evaluation.baseline import BAG_OF_APPS_BASELINE, BASELINE_ORDERS, fit_baseline, predict_baseline
-from jobs.evaluation.intervals import (
-    RESAMPLES,
-    Bootstrap,
-    calibration_error_by_chance,
-)
+from jobs.evaluation.intervals import RESAMPLES, Bootstrap, calibration_error_by_chance
 from jobs.runs.names import BAG_OF_APPS, penalty_parameter
 from jobs.training_set.download import local_folder
 from jobs.training_set.examples import Examples
@@ -56,20 +52,20 @@ class Arguments(BaseModel):
     challenger: int = Field(ge=1, description="Version that may become champion")
     champion: list[int] = Field(
         default=[],
-        description="Version to beat; without it the present champion, or the baseline where there is none. "
+        description="Version to beat; without it the present champion, or the baseline if there is none. "
         "Repeated: further versions",
     )
-    baseline: bool = Field(True, description="Fit the bag-of-apps baseline on the training users, too")
+    baseline: bool = Field(True, description="Also fit the bag-of-apps baseline on the training users")
     webhdfs_url: str = Field("http://127.0.0.1:9870", description="WebHDFS of hdfs:// training sets")
     test_from: date | None = Field(
         None, description="UTC day: compare on labels as of then or later, not on a fifth of the users"
     )
     resamples: int = Field(RESAMPLES, ge=100, description="Draws of users behind each interval")
-    seed: int = Field(7, ge=0, description="Of those draws")
+    seed: int = Field(7, ge=0, description="Seed of these draws")
 
 
 def choose_opponents(arguments: Arguments, tracking: ModelTracking) -> list[int]:
-    """Versions to compare with, the one to beat first; none where nobody is champion yet, but the baseline.
+    """Versions to compare with, the one to beat first; none if there is no champion yet.
 
     Raises:
         WrongArgumentsError: a version would be compared with itself.
@@ -97,16 +93,16 @@ def predict_holdout(
     for contestant in contestants:
         print(f"scoring {len(holdout):,} examples with {contestant.name}", flush=True)
         scored[contestant.name] = score_contestant(tracking, contestant, holdout.installs)
-    probabilities = {name: one.probabilities for name, one in scored.items()}
+    probabilities = {name: scores.probabilities for name, scores in scored.items()}
     if arguments.baseline:
-        # The penalty that was best on the users that its training held out.
+        # The penalty that was best on the held-out users of the challenger's training.
         c = float(contestants[0].params.get(penalty_parameter(BAG_OF_APPS), 1.0))
         probabilities[BAG_OF_APPS_BASELINE] = predict_by_bag_of_apps(split.train, holdout, c)
     return probabilities, scored[contestants[0].name].unknown_shares
 
 
 def predict_by_bag_of_apps(train: Examples, holdout: Examples, c: float) -> Floats:
-    """The baseline of jobs/evaluation/baseline.py without its 3-grams, which take many times as long."""
+    """Probabilities of the bag-of-apps baseline alone: 3-grams would take many times as long."""
     baseline = fit_baseline(train, BASELINE_ORDERS[BAG_OF_APPS_BASELINE], c)
     return predict_baseline(baseline, holdout)
 
@@ -114,7 +110,7 @@ def predict_by_bag_of_apps(train: Examples, holdout: Examples, c: float) -> Floa
 def measure_contestants(
     holdout: Examples, probabilities: dict[str, Floats], unknown_shares: Floats, arguments: Arguments
 ) -> Findings:
-    """Measure every model, and the first against each other one."""
+    """Measure every model, and the first one against each of the others."""
     challenger, champion, *_ = probabilities
     ours = probabilities[challenger]
     bootstrap = Bootstrap(holdout.labels, holdout.user_ids, arguments.resamples, arguments.seed)
@@ -170,7 +166,7 @@ def main(arguments: Arguments) -> None:
         return
     if not opponents and not arguments.baseline:
         raise WrongArgumentsError(
-            f"version {arguments.challenger} has nothing to be compared with: nobody is champion yet; "
+            f"version {arguments.challenger} has nothing to be compared with: there is no champion yet; "
             "give --champion, or leave out --no-baseline"
         )
     contestants = [find_contestant(tracking, number) for number in (arguments.challenger, *opponents)]
@@ -178,7 +174,9 @@ def main(arguments: Arguments) -> None:
         training_set = read_training_set(folder)
     source = Source(training_set, arguments.training_set)
     mlflow.set_experiment(arguments.experiment)
-    names = [one.name for one in contestants] if opponents else [contestants[0].name, BAG_OF_APPS_BASELINE]
+    names = [contestant.name for contestant in contestants]
+    if not opponents:
+        names.append(BAG_OF_APPS_BASELINE)
     with mlflow.start_run(run_name=" against ".join(names)) as run:
         result = compare(tracking, contestants, source, arguments)
     print(json.dumps({"run_id": run.info.run_id, **result}), flush=True)

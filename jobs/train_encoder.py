@@ -1,7 +1,7 @@
-"""Train the risk model, measure it on held-out users beside its baselines, and keep all of it in MLflow.
+"""Train the risk model, measure it and its baselines on held-out users, and log everything to MLflow.
 
 In   training_sets/training_date=2026-01-31/run-1   one row per label: user_id, label, as_of, app_ids
-Out  one MLflow run: parameters, data set, metrics by epoch and on held-out users with intervals, pictures,
+Out  one MLflow run: parameters, data set, metrics by epoch and on held-out users with intervals, charts,
      model_card.md, model.keras, encoders/, saved_model/
      last line printed: {"run_id": "3f2a…", "auc": 0.873, "baseline_auc": 0.861, "held_out_users": 4000, …}
 """
@@ -37,7 +37,7 @@ from jobs.training_set.splits import Split, leave_out_of_test, split_examples
 
 
 class Arguments(TrainingSettings):
-    """Train the risk model and measure it on held-out users beside its baselines."""
+    """Train the risk model, and measure it and its baselines on held-out users."""
 
     training_set: str = Field(description="Folder of build_training_set: local, or hdfs://…")
     tracking_uri: str = Field(description="MLflow server, such as http://127.0.0.1:5000")
@@ -51,10 +51,11 @@ class Arguments(TrainingSettings):
         None, ge=1, description="Registered version whose encoder the training starts from"
     )
     checkpoint_folder: Path | None = Field(
-        None, description="Local folder that a killed training, started again, goes on from"
+        None,
+        description="Local folder for the training state: a killed training, started again, resumes from it",
     )
     find_learning_rate: bool = Field(
-        False, description="Only try learning rates, and store the picture and a suggestion"
+        False, description="Only try learning rates, and store the chart and a suggested rate"
     )
 
 
@@ -102,7 +103,7 @@ def train_and_evaluate(training_set: TrainingSet, arguments: Arguments) -> dict[
 def search_learning_rate(
     train_part: Examples, arguments: Arguments, earlier: Earlier | None
 ) -> dict[str, object]:
-    """Try rates on one encoder, and store the picture."""
+    """Run the learning-rate range test on one encoder, and store the chart."""
     search = find_rate(train_part, arguments, report_epoch, earlier)
     log_figures({"learning_rates": draw_rate_search(search)})
     mlflow.log_metric("suggested_learning_rate", search.suggestion)
@@ -110,7 +111,7 @@ def search_learning_rate(
 
 
 def report_epoch(part: str, epoch: Epoch) -> None:
-    """Tell the reader of the log, and MLflow."""
+    """Print one epoch, and record it in MLflow."""
     line = f"{part}, epoch {epoch.number}: training loss {epoch.training_loss:.4f}"
     if not math.isnan(epoch.validation_auc):
         line += f", validation loss {epoch.validation_loss:.4f}, validation AUC {epoch.validation_auc:.4f}"
@@ -119,7 +120,7 @@ def report_epoch(part: str, epoch: Epoch) -> None:
 
 
 def describe(report: Report, stack: Stack) -> list[str]:
-    """What the members weigh, AUC of each model, and by how much the pipeline's own is ahead."""
+    """Lines with the members' weights, the AUC of each model, and the model's lead over the baselines."""
     weights = [
         f"{name} {weight:.2f}" if name in stack.used else f"{name} left out"
         for name, weight in stack.weights.items()
@@ -130,18 +131,18 @@ def describe(report: Report, stack: Stack) -> list[str]:
     return [
         f"weights: {', '.join(weights)}",
         *lines,
-        f"ahead of the best baseline, {report.best_baseline}: {interval(ahead)}",
-        f"of that by the encoder: {interval(lift)}",
+        f"ahead of the best baseline, {report.best_baseline}: {write_difference(ahead)}",
+        f"of that by the encoder: {write_difference(lift)}",
     ]
 
 
-def interval(difference: Difference) -> str:
-    """Write a difference of AUCs."""
-    return f"{difference.value:+.4f} AUC (95% {difference.low:+.4f} to {difference.high:+.4f})"
+def write_difference(difference: Difference) -> str:
+    """Write a difference of AUCs: `+0.0119 (+0.0103 to +0.0140) AUC, 95% interval`."""
+    return f"{write_interval(difference, '+.4f')} AUC, 95% interval"
 
 
 def summarize(report: Report, split: Split) -> dict[str, object]:
-    """Figures that the next task, and the reader of its log, want."""
+    """Figures for the next task and its log."""
     return {
         "auc": report.metrics[MODEL]["auc"].value,
         "baseline_auc": report.metrics[BAG_OF_APPS_BASELINE]["auc"].value,

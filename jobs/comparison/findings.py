@@ -1,7 +1,7 @@
-"""What a comparison found.
+"""Findings of a comparison.
 
 In   figures of challenger and champions on one holdout
-Out  the verdict, and for whom the challenger is worse
+Out  the verdict, and the slices in which the challenger is worse
 """
 
 from dataclasses import dataclass
@@ -17,26 +17,28 @@ BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
 
 @dataclass(frozen=True)
 class Findings:
-    """What the holdout says."""
+    """Figures of every model on the holdout, and the verdict."""
 
-    challenger: str  # as pages call it: "version 4"
-    champion: str  # or the baseline, where there is none
+    challenger: str  # its name on the page: "version 4"
+    champion: str  # or the baseline if there is no champion
     title: str  # of the champion in a sentence: "the champion, version 3"
     probabilities: dict[str, NDArray[np.float64]]  # by model, challenger first, champion second
     metrics: dict[str, dict[str, Interval]]  # by model, then metric
-    differences: dict[str, dict[str, Difference]]  # challenger minus each other, by metric; champion first
+    differences: dict[
+        str, dict[str, Difference]
+    ]  # challenger minus each other model, by metric; champion first
     slices: list[SliceDifference]  # challenger minus champion
     ece_by_chance: float  # of the challenger
     resamples: int
 
     @property
     def difference(self) -> Difference:
-        """In AUC, to the champion."""
+        """Difference in AUC to the champion."""
         return self.differences[self.champion]["auc"]
 
     @property
     def verdict(self) -> str:
-        """better, worse, or undecided where the interval holds 0."""
+        """Better or worse; undecided if the interval holds 0."""
         if not self.difference.is_sure:
             return UNDECIDED
         return BETTER if self.difference.value > 0.0 else WORSE
@@ -44,9 +46,10 @@ class Findings:
     @property
     def worse_slices(self) -> list[SliceDifference]:
         """Slices in which the challenger ranks worse than the champion, the worst first."""
-        return sorted((one for one in self.slices if one.auc.value < 0.0), key=lambda one: one.auc.value)
+        worse = [each for each in self.slices if each.auc.value < 0.0]
+        return sorted(worse, key=lambda each: each.auc.value)
 
     @property
     def surely_worse_slices(self) -> list[str]:
-        """Names of those whose interval leaves out 0."""
-        return [one.name for one in self.worse_slices if one.auc.is_sure]
+        """Names of the worse slices whose interval excludes 0."""
+        return [worse.name for worse in self.worse_slices if worse.auc.is_sure]

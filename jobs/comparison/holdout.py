@@ -1,12 +1,13 @@
-"""The users that versions are compared on: test users of one training set that no version was trained on.
+"""The holdout of a comparison: test users of one training set that no compared version was trained on.
 
-In   a training set, its split, and the versions with what their training runs say about whom they were trained on
+In   a training set, its split, and the versions with their recorded training users
 Out  Holdout(examples, sha256="9a1c…", left_out=12, notes=["version 3 was trained with training_date …"])
 
-The split is by a hash of the user id, but cut by rank: a fifth of the users of each label. So a training set with
-other users moves the cut by a few places, and a user whose label has changed moves to the other group: test users of
-one training set near the cut can be training users of another. By time (`--test-from`) most test users are training
-users of versions that were trained by user. A version would rank such users too well, hence they are left out.
+The split orders users by a hash of the user id and cuts by rank: the test gets a fifth of the users of each label.
+So other users in a training set move the cut by a few places, and a user whose label has changed moves to the other
+group. Test users of one training set near the cut can thus be training users of another. With a split by time
+(`--test-from`), most test users are training users of versions that were trained by user. A version would rank such
+users too well, hence they are left out.
 """
 
 import hashlib
@@ -25,17 +26,17 @@ FACTS_TO_COMPARE = ("table", "training_date")
 
 
 class HoldoutError(DataError):
-    """No users, or of one label only, are left to compare versions on."""
+    """No users, or users of one label only, are left to compare versions on."""
 
 
 @dataclass(frozen=True)
 class Holdout:
-    """Examples that every version sees for the first time, as far as the versions' runs say whom they have seen."""
+    """Examples that no version was trained on, as far as the versions' runs recorded their training users."""
 
     examples: Examples
     sha256: str
     left_out: int  # test users that some version was trained on
-    notes: list[str]  # what a reader of the comparison should know about it
+    notes: list[str]  # for readers of the comparison
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Source:
 
 
 def freeze_holdout(split: Split, source: Source, contestants: Sequence[Contestant]) -> Holdout:
-    """Leave out users that a version was trained on, and note where that cannot be known.
+    """Leave out users that a version was trained on, and note versions for which they are unknown.
 
     Raises:
         HoldoutError: too few users are left.
@@ -60,28 +61,28 @@ def freeze_holdout(split: Split, source: Source, contestants: Sequence[Contestan
         if contestant.trained_on is None:
             notes.append(
                 f"{contestant.name} may have been trained on some of these users: "
-                f"its run {contestant.run_id} does not say whom it was trained on"
+                f"its run {contestant.run_id} did not record its training users"
             )
             continue
         seen_by_this = contestant.trained_on.holds(test)
         if seen_by_this.any():
             users = test.take(np.flatnonzero(seen_by_this)).users
             notes.append(
-                f"{users:,} test users are left out, since {contestant.name}, or a version that it started from, "
-                "was trained on them"
+                f"{users:,} test users are left out: {contestant.name}, or a version that it started from, was "
+                "trained on them"
             )
         is_seen |= seen_by_this
     examples = test.take(np.flatnonzero(~is_seen))
     if set(examples.labels) != {0, 1}:
         raise HoldoutError(
             f"of {test.users} test users {examples.users} were in no version's training, and comparing needs "
-            "users of both labels; take a training set with later labels, or leave out --test-from"
+            "users of both labels: take a training set with later labels, or leave out --test-from"
         )
     return Holdout(examples, hash_rows(examples), test.users - examples.users, notes)
 
 
 def note_differences(contestant: Contestant, facts: dict[str, object]) -> list[str]:
-    """Say where the version's training set is of another table or date."""
+    """List the differences in table and date between the version's training set and this one."""
     return [
         f"{contestant.name} was trained with {name} {contestant.facts.get(name, 'unknown')}, "
         f"these users are of {facts.get(name, 'unknown')}"
@@ -91,9 +92,9 @@ def note_differences(contestant: Contestant, facts: dict[str, object]) -> list[s
 
 
 def hash_rows(examples: Examples) -> str:
-    """SHA-256 of all that a version sees of every row, and of its label, one JSON list a line, ordered by bytes.
+    """SHA-256 of the model's input and the label of every row: one JSON list a line, ordered by bytes.
 
-    `["u1", 0, ["maps", "chat"], [true, false]]`: user id, label, app ids, and which of them begin a session.
+    `["u1", 0, ["maps", "chat"], [true, false]]`: user id, label, app ids, and whether each begins a session.
     """
     rows: Iterable[tuple[object, ...]] = zip(
         examples.user_ids.tolist(),

@@ -1,7 +1,7 @@
 """The page of a comparison's MLflow run, as markdown.
 
 In   figures of challenger and champions on one holdout
-Out  is the challenger better, by how much, how sure is that, and for whom is it worse
+Out  verdict, figures of every model, differences, worse slices, holdout and charts
 """
 
 from urllib.parse import urlencode
@@ -27,11 +27,11 @@ PICTURES = {
 # MLflow's tags hold 8,000 characters; all slices are in tables/slices.csv.
 MOST_SLICES = 12
 
-NO_SLICES = f"For whom it is worse is not known: no slice has {FEWEST_USERS} users, and users of both labels among them."
+NO_SLICES = f"No slice has {FEWEST_USERS} users and both labels, so worse slices are not known."
 
 
 def write_page(findings: Findings, holdout: Holdout, place: str, run_id: str) -> str:
-    """Write the page; `place` says where the holdout is from."""
+    """Write the page; `place` names the source of the holdout."""
     return "\n\n".join(
         [
             f"## {write_headline(findings)}",
@@ -40,7 +40,7 @@ def write_page(findings: Findings, holdout: Holdout, place: str, run_id: str) ->
             f"### {capitalize(findings.challenger)} minus each other model\n\n"
             + write_differences(findings)
             + "\n\nLog loss and Brier score are better when they fall.",
-            "### For whom it is worse\n\n" + write_worse_slices(findings),
+            "### Slices in which it is worse\n\n" + write_worse_slices(findings),
             "### Holdout\n\n" + write_holdout(holdout, place),
             "### Pictures\n\n" + "\n\n".join(link_picture(run_id, *picture) for picture in PICTURES.items()),
         ]
@@ -48,79 +48,76 @@ def write_page(findings: Findings, holdout: Holdout, place: str, run_id: str) ->
 
 
 def write_headline(findings: Findings) -> str:
-    """Is it better."""
-    relation = {BETTER: "is better than", WORSE: "is worse than", UNDECIDED: "cannot be told from"}
+    relation = {BETTER: "is better than", WORSE: "is worse than", UNDECIDED: "is not clearly different from"}
     return f"{capitalize(findings.challenger)} {relation[findings.verdict]} {findings.title}"
 
 
 def write_verdict(findings: Findings, holdout: Holdout) -> str:
-    """Is it better, by how much, how sure is that, and for whom is it worse: one line."""
+    """Verdict, difference in AUC, its certainty and the worse slices, in one line."""
     ours = findings.metrics[findings.challenger]["auc"].value
     theirs = findings.metrics[findings.champion]["auc"].value
     if findings.surely_worse_slices:
-        for_whom = f"It is worse for users of {', '.join(findings.surely_worse_slices)}."
+        slices = f"It is surely worse in the slices {', '.join(findings.surely_worse_slices)}."
     elif not findings.slices:
-        for_whom = NO_SLICES
+        slices = NO_SLICES
     else:
-        for_whom = "There is no slice of users for whom it is surely worse."
+        slices = "It is surely worse in no slice of users."
     return (
         f"{write_headline(findings)}: AUC {ours:.4f} against {theirs:.4f}, a difference of "
         f"{write_interval(findings.difference, '+.4f')}, 95% interval in brackets. It ranks better in "
         f"{findings.difference.share_better:.1%} of {findings.resamples:,} resamples of "
-        f"{holdout.examples.users:,} held-out users. {for_whom}"
+        f"{holdout.examples.users:,} held-out users. {slices}"
     )
 
 
 def write_metrics(findings: Findings) -> str:
-    """A line per model."""
     rows = [
         [name, *(write_interval(measured[metric]) for metric in METRIC_NAMES)]
         for name, measured in findings.metrics.items()
     ]
     return (
         write_table(["model", *(f"{name} (95%)" for name in METRIC_NAMES.values())], rows)
-        + f"\n\nTrue probabilities of these users would have a calibration error of up to "
-        f"{findings.ece_by_chance:.4f} by chance."
+        + f"\n\nBy chance, even true probabilities of these users would have a calibration error of up to "
+        f"{findings.ece_by_chance:.4f} in 95% of cases."
     )
 
 
 def write_differences(findings: Findings) -> str:
-    """A line per other model and metric."""
     rows = [
-        [name, METRIC_NAMES[metric], write_interval(found, "+.4f"), f"{found.share_better:.1%} of resamples"]
+        [name, METRIC_NAMES[metric], write_interval(each, "+.4f"), f"{each.share_better:.1%} of resamples"]
         for name, by_metric in findings.differences.items()
-        for metric, found in by_metric.items()
+        for metric, each in by_metric.items()
     ]
     return write_table(["against", "metric", "difference (95%)", "better in"], rows)
 
 
 def write_worse_slices(findings: Findings) -> str:
-    """A line per slice in which the challenger ranks worse, the worst first."""
+    """Table of the slices in which the challenger ranks worse, the worst first."""
     worse = findings.worse_slices
     if not findings.slices:
         return NO_SLICES
     if not worse:
-        return f"In none of {len(findings.slices)} slices does it rank worse than {findings.champion}."
+        return f"It ranks worse than {findings.champion} in none of {len(findings.slices)} slices."
     rows = [
         [
-            one.name,
-            f"{one.users:,}",
-            f"{one.bad_rate:.1%}",
-            write_interval(one.auc, "+.4f"),
-            "yes" if one.auc.is_sure else "may be chance",
+            difference.name,
+            f"{difference.users:,}",
+            f"{difference.bad_rate:.1%}",
+            write_interval(difference.auc, "+.4f"),
+            "yes" if difference.auc.is_sure else "may be chance",
         ]
-        for one in worse[:MOST_SLICES]
+        for difference in worse[:MOST_SLICES]
     ]
     table = write_table(["slice", "users", "bad rate", "difference in AUC (95%)", "surely"], rows)
     return (
-        f"In {len(worse)} of {len(findings.slices)} slices it ranks worse than {findings.champion}; "
-        f"of models that are equally good, about one slice in 40 would look surely worse.\n\n{table}"
+        f"It ranks worse than {findings.champion} in {len(worse)} of {len(findings.slices)} slices. "
+        f"Between equally good models, about one slice in 40 would look surely worse.\n\n{table}"
         + ("\n\nMore in `tables/slices.csv`." if len(worse) > MOST_SLICES else "")
     )
 
 
 def write_holdout(holdout: Holdout, place: str) -> str:
-    """Which users these are, and what to know about them."""
+    """Facts and notes about the users of the holdout."""
     examples = holdout.examples
     lines = [
         f"{examples.users:,} users with {len(examples):,} labels, {examples.labels.mean():.1%} of them 1: {place}",
@@ -131,11 +128,11 @@ def write_holdout(holdout: Holdout, place: str) -> str:
 
 
 def link_picture(run_id: str, name: str, title: str) -> str:
-    """A picture of this run, as MLflow's server hands it out."""
+    """Markdown image of a chart of this run, served by MLflow."""
     query = urlencode({"path": f"pictures/{name}.png", "run_uuid": run_id})
     return f"![{title}](get-artifact?{query})"
 
 
 def capitalize(name: str) -> str:
-    """For the start of a sentence."""
+    """Raise the first letter only, for the start of a sentence."""
     return name[:1].upper() + name[1:]

@@ -1,4 +1,4 @@
-"""What a comparison logs to the active MLflow run.
+"""Log a comparison to the active MLflow run.
 
 In   contestants, holdout, findings
 Out  tags that the gate before a promotion searches by, metrics, pictures/*.png, tables/slices.csv, comparison.md
@@ -23,7 +23,7 @@ from model_registry.tracking.model_tracking import PAGE_TAG
 
 
 def log_versions(model_name: str, contestants: list[Contestant]) -> None:
-    """Tags that the gate before a promotion searches by."""
+    """Set the tags that the gate before a promotion searches by."""
     challenger, *opponents = contestants
     tags = {
         comparisons.PURPOSE_TAG: comparisons.COMPARISON,
@@ -35,12 +35,12 @@ def log_versions(model_name: str, contestants: list[Contestant]) -> None:
         tags[comparisons.CHAMPION_TAG] = opponents[0].number
         tags[comparisons.CHAMPION_SHA256_TAG] = opponents[0].sha256
     mlflow.set_tags(tags)
-    # The gate does not believe figures on users whom the challenger may have learned by heart.
+    # The gate rejects figures on users that the challenger may have memorised.
     mlflow.log_metric("challenger_users_known", float(challenger.trained_on is not None))
 
 
 def log_holdout(holdout: Holdout, source: Source, split: Split) -> None:
-    """Freeze the holdout: its rows' SHA-256 says whether two comparisons were made on the same ones."""
+    """Record the holdout; equal SHA-256 of its rows means that two comparisons used the same rows."""
     log_training_set(source.training_set, source.location, "comparison", digest=holdout.sha256[:36])
     mlflow.set_tags({"holdout.sha256": holdout.sha256, "holdout.split": split.method})
     mlflow.log_params(
@@ -53,7 +53,7 @@ def log_holdout(holdout: Holdout, source: Source, split: Split) -> None:
 
 
 def log_findings(findings: Findings, holdout: Holdout, place: str) -> None:
-    """Record metrics, pictures, tables and the page."""
+    """Record metrics, charts, tables and the page."""
     prefixes = {
         findings.challenger: "challenger",
         findings.champion: "champion",
@@ -64,7 +64,7 @@ def log_findings(findings: Findings, holdout: Holdout, place: str) -> None:
     mlflow.log_metric("challenger_ece_by_chance", findings.ece_by_chance)
     for name, by_metric in findings.differences.items():
         prefix = "" if name == findings.champion else f"{snake_case(name)}_"
-        log_intervals(prefix, {f"{metric}_difference": found for metric, found in by_metric.items()})
+        log_intervals(prefix, {f"{metric}_difference": each for metric, each in by_metric.items()})
     labels = holdout.examples.labels
     log_figures(
         {
@@ -76,14 +76,14 @@ def log_findings(findings: Findings, holdout: Holdout, place: str) -> None:
             "slices": plots.draw_differences(
                 {
                     "all": findings.difference,
-                    **{one.name: one.auc for one in findings.slices},
+                    **{each.name: each.auc for each in findings.slices},
                 }
             ),
         }
     )
     slices = [
-        {"slice": one.name, "users": one.users, "bad_rate": one.bad_rate, **asdict(one.auc)}
-        for one in findings.slices
+        {"slice": each.name, "users": each.users, "bad_rate": each.bad_rate, **asdict(each.auc)}
+        for each in findings.slices
     ]
     mlflow.log_text(pd.DataFrame(slices).to_csv(index=False), "tables/slices.csv")
     run = mlflow.active_run()

@@ -1,4 +1,4 @@
-"""For whom a challenger is better or worse.
+"""Differences in AUC between challenger and champion by slice.
 
 In   labels 0 or 1, probabilities of challenger and champion, user ids      (examples,)
 Out  SliceDifference("sequence length 1-10", users=1203, bad_rate=0.11, auc=Difference(-0.021, -0.034, -0.008, …))
@@ -25,9 +25,9 @@ class SliceDifference:
 def compare_slices(
     bootstrap: Bootstrap, examples: Examples, challenger: Floats, champion: Floats, unknown_shares: Floats
 ) -> list[SliceDifference]:
-    """Difference in AUC by sequence length, share of unknown apps and month of the label.
+    """Differences in AUC by sequence length, share of unknown apps and month of the label.
 
-    Slices of fewer than 30 users, or of one label, are left out: they say nothing.
+    Slices of fewer than 30 users, or of one label, are left out: their AUC says nothing.
     """
     differences = []
     for slicing, name, members in cut_slices(examples.installs.lengths, unknown_shares, examples.as_of):

@@ -1,9 +1,8 @@
-"""Registered versions as contestants: what they were trained on, and how they score the same users.
+"""Registered versions as contestants: their training users, and their scores of the same users.
 
 In   version numbers; users' installs
-Out  Contestant(number=4, sha256="0123…", run_id="3f2a…", facts of its training set, whom it was trained on)
-     probabilities float64 (examples,) as a night would compute them, and the share of apps each user has that
-     the version does not know
+Out  Contestant(number=4, sha256="0123…", run_id="3f2a…", facts of its training set, its training users)
+     Scored(probabilities float64 (examples,) as a night would compute them, each user's share of unknown apps)
 """
 
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from model_registry.hashing import verify_folder
 from model_registry.tracking.model_tracking import ModelTracking
 
 FACTS_PREFIX = "training_set."  # of the tags of a training run
-# Tokens, padding included, in one call of a model: bounds memory, as in the night.
+# Tokens, padding included, in one call of a model: bounds memory, as in nightly scoring.
 MAX_TOKENS_PER_BATCH = 32 * 1024
 
 
@@ -39,24 +38,24 @@ class Contestant:
     run_id: str
     facts: dict[str, str]  # of its training set: location, table, training_date, …
     params: dict[str, str]  # of its training run
-    trained_on: TrainedOn | None  # None where its run does not say
+    trained_on: TrainedOn | None  # None if its run did not record them
 
     @property
     def name(self) -> str:
-        """How pages call it."""
+        """Name on pages and in logs."""
         return f"version {self.number}"
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What one version makes of users."""
+    """Scores of one version."""
 
     probabilities: NDArray[np.float64]  # (examples,)
-    unknown_shares: NDArray[np.float64]  # (examples,), of the installs that it reads
+    unknown_shares: NDArray[np.float64]  # (examples,), of the installs that the version reads
 
 
 def find_contestant(tracking: ModelTracking, number: int) -> Contestant:
-    """Look the version up, and the run that made it.
+    """Look up the version and its training run.
 
     Raises:
         VersionMissingError: no such version.
@@ -76,8 +75,8 @@ def score_contestant(tracking: ModelTracking, contestant: Contestant, installs: 
     """Download the version's SavedModel, verify it, and score users with the engine of the nightly scoring.
 
     Raises:
-        HashMismatchError: the artifacts of its run are not what was registered.
-        UnusableModelError: nights could not score with it either.
+        HashMismatchError: the artifacts of its run differ from what was registered.
+        UnusableModelError: nightly scoring could not use it either.
     """
     with TemporaryDirectory(prefix="compare_") as scratch:
         folder = tracking.download_saved_model(contestant.run_id, Path(scratch))
@@ -86,5 +85,5 @@ def score_contestant(tracking: ModelTracking, contestant: Contestant, installs: 
         tokens = model.tokenizer.translate(installs)
         longest = int(tokens.lengths.max(initial=1))
         _, logits = predict_in_batches(tokens, model.predict, max(MAX_TOKENS_PER_BATCH, longest))
-    # From logits, in float64: the model's own float32 probabilities near 1 are all alike.
+    # From logits, in float64: the model's own float32 probabilities near 1 would be equal.
     return Scored(to_probabilities(logits), count_token(tokens, UNKNOWN_TOKEN_ID) / tokens.lengths)

@@ -27,13 +27,13 @@ class EncoderConfig:
         default=20_000, ge=FIRST_APP_TOKEN_ID, description="Tokens at most, special ones included"
     )
     max_sequence_length: int = Field(
-        default=128, ge=1, description="Installs of a user that the encoder reads, the last ones"
+        default=128, ge=1, description="Most recent installs of a user that the encoder reads"
     )
     hidden_dim: int = Field(
         default=64, ge=2, description="Width of embeddings and layers; a multiple of num_heads"
     )
     num_layers: int = Field(default=2, ge=1, description="Encoder layers")
-    num_heads: int = Field(default=4, ge=1, description="Attentions in each layer")
+    num_heads: int = Field(default=4, ge=1, description="Attention heads in each layer")
     intermediate_dim: int = Field(default=128, ge=1, description="Width inside the feed-forward networks")
     context_width: int = Field(
         default=5, ge=1, description="Installs that the convolutions before the attention see; odd"

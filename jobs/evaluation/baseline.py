@@ -3,8 +3,8 @@
 In   each training user's app ids and label
 Out  pipelines, app ids -> probability
 
-The recipe has linear members of its own (`linear.py`), on tokens and hashed n-grams. These pipelines know nothing of them,
-so they also tell whether those lose anything.
+The recipe has linear members of its own (`linear.py`), on tokens and hashed n-grams. These pipelines share no code
+with them, so a comparison also shows whether tokens and hashing lose anything.
 """
 
 from collections.abc import Mapping
@@ -19,14 +19,14 @@ from jobs.training_set.examples import Examples
 from jobs.training_set.weighted_sample import draw_weighted_sample
 
 MAX_ITERATIONS = 1_000
-MIN_USERS = 2  # with an n-gram; one user's alone cannot be told from chance
+MIN_USERS = 2  # with an n-gram: one user alone is no evidence
 ROWS_AT_ONCE = 10_000  # as Python strings, in memory
 BAG_OF_APPS_BASELINE, NGRAMS_BASELINE = "bag of apps baseline", "3-grams baseline"
 BASELINE_ORDERS = {BAG_OF_APPS_BASELINE: 1, NGRAMS_BASELINE: 3}  # longest n-gram, in installs
 
 
 def fit_baselines(train: Examples, cs: Mapping[int, float]) -> dict[str, Pipeline]:
-    """Fit the baselines on all training users, where there are very many on as many as the recipe's linear members.
+    """Fit the baselines on all training users, or on the sample that the recipe's linear members are fitted on.
 
     Args:
         cs: inverse strength of the penalty by longest n-gram, as the recipe chose it on held-out users.
@@ -56,7 +56,7 @@ def predict_baseline(baseline: Pipeline, examples: Examples) -> NDArray[np.float
 
 
 class NgramAnalyzer:
-    """All n-grams of a list of app ids, as tuples: app ids may hold spaces and capitals."""
+    """All n-grams of a list of app ids, as tuples, since app ids may hold spaces and capitals."""
 
     def __init__(self, max_order: int) -> None:
         self.max_order = max_order

@@ -1,4 +1,4 @@
-"""A threshold, and the good and bad users it tells apart.
+"""Classification of users as good or bad by a threshold.
 
 In   labels 0 (good) or 1 (bad), probabilities      (examples,)
 Out  Classification   threshold, confusion matrix, precision and recall of good and bad users
@@ -23,31 +23,31 @@ SHOWN_CHARACTERS = 24
 
 @dataclass(frozen=True)
 class Classification:
-    """What a threshold makes of scores: users at or above it are taken for bad."""
+    """Confusion matrix and rates at a threshold: users at or above it are classified as bad."""
 
     threshold: float
     confusion: NDArray[np.int64]  # (true, predicted), good before bad
     report: dict[str, Any]  # scikit-learn's: "good" and "bad" -> precision, recall, f1-score, support
-    report_text: str  # the same as lines
+    report_text: str  # the same as text
 
 
 def choose_threshold(labels: Integers, probabilities: Floats) -> float:
-    """The score from which on users are best taken for bad: where true exceed false positives most.
+    """Choose the threshold that maximises true minus false positive rate.
 
-    Youden (1950), "Index for rating diagnostic tests": J, which is the KS distance at that score. Choose on
-    validation users; on the users that are measured afterwards it flatters.
+    The maximum is J of Youden (1950), "Index for rating diagnostic tests", which is also the KS distance. Choose on
+    validation users: on the users that are measured afterwards, the result would be too good.
 
     Raises:
         ValueError: the labels are of one kind only.
     """
     check_labels(labels)
     false_positives, true_positives, thresholds = roc_curve(labels, probabilities)
-    # The first threshold is infinite: nobody is bad.
+    # The first threshold is infinite and classifies no user as bad.
     return float(thresholds[1:][np.argmax((true_positives - false_positives)[1:])])
 
 
 def classify(labels: Integers, probabilities: Floats, threshold: float | None = None) -> Classification:
-    """Take users at or above `threshold` for bad, by default that of `choose_threshold` on these labels.
+    """Classify users at or above `threshold` as bad; by default it is chosen on these labels.
 
     Raises:
         ValueError: no threshold is given and the labels are of one kind only.
@@ -55,7 +55,7 @@ def classify(labels: Integers, probabilities: Floats, threshold: float | None = 
     if threshold is None:
         threshold = choose_threshold(labels, probabilities)
     predicted = (probabilities >= threshold).astype(np.int64)
-    # A class without users, or never predicted, has precision and recall 0 and not a warning.
+    # A class without users, or never predicted, gets precision and recall 0 without a warning.
     arguments: dict[str, Any] = {"labels": [0, 1], "target_names": CLASS_NAMES, "zero_division": 0.0}
     return Classification(
         threshold=threshold,
@@ -85,7 +85,7 @@ def most_confusing(
 
 
 def _shorten(apps: list[str]) -> str:
-    # The end of a package name tells more than its start.
+    # The end of a package name is more informative than its start.
     flat = [" ".join(app.split()) for app in apps[-SHOWN_APPS:]]
     short = [app if len(app) <= SHOWN_CHARACTERS else "…" + app[1 - SHOWN_CHARACTERS :] for app in flat]
     return " > ".join(["…", *short] if len(apps) > SHOWN_APPS else short)

@@ -1,14 +1,14 @@
-"""How far metrics would move with other users of the same kind.
+"""Bootstrap intervals of metrics, and of differences between two models.
 
-In   labels 0 or 1, probabilities by model, and user ids where users have several examples   (examples,)
+In   labels 0 or 1, probabilities by model, and user ids if users have several examples   (examples,)
 Out  auc -> Interval(value=0.873, low=0.861, high=0.885), and the same for every metric and decile
      auc -> Difference(value=0.012, low=0.004, high=0.019, standard_error=0.004, share_better=0.998) of two models
 
 Percentile bootstrap over users: Efron & Tibshirani (1993), "An Introduction to the Bootstrap", chapter 13.
-Drawing adds noise, and a largest or an absolute value of noise only grows: `ks` and `ece` are higher in
-resamples than they should be, and the `ece` of a well calibrated model can lie below its own interval.
-Of 150 made-up sets of 800 users with true probabilities, the intervals of auc, pr_auc, log_loss and brier
-held the true value in 96% to 97%, those of ks in 89%, those of ece in none.
+Resampling adds noise, which raises maxima and absolute values. So `ks` and `ece` are too high in resamples, and the
+`ece` of a well calibrated model can lie below its own interval. In 150 made-up sets of 800 users with true
+probabilities, the intervals of auc, pr_auc, log_loss and brier held the true value in 96% to 97% of the sets, those
+of ks in 89%, those of ece in none.
 """
 
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ KEPT_WEIGHTS = 2**27  # int16: 256 MiB, 134,000 users in 1,000 resamples
 LEVEL = 0.95
 CHANCE_DRAWS = 200
 CHANCE_QUANTILE = 0.95
-# AUC grows when a model gets better; log loss and Brier score fall.
+# Sign of an improvement: AUC rises, log loss and Brier score fall.
 COMPARED_METRICS = {"auc": 1.0, "log_loss": -1.0, "brier": -1.0}
 
 UserIds = NDArray[np.object_]
@@ -43,7 +43,7 @@ UserIds = NDArray[np.object_]
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure and the bounds between which it lies in 95% of the resamples."""
+    """A figure, and the bounds that hold it in 95% of the resamples."""
 
     value: float
     low: float
@@ -55,21 +55,21 @@ class Difference(Interval):
     """Challenger minus champion on the same users."""
 
     standard_error: float
-    share_better: float  # of the resamples, 0 to 1; one without any difference counts as half
+    share_better: float  # of the resamples, 0 to 1; one without a difference counts half
 
     @property
     def is_sure(self) -> bool:
-        """Whether the interval leaves out 0."""
+        """Whether the interval excludes 0."""
         return self.low > 0.0 or self.high < 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class Bootstrap:
-    """Resamples of the same users for every figure: drawn once, or again where they are too many to keep.
+    """Resamples of users, the same for every figure; drawn once, or each time if too large to keep.
 
     Args:
         labels: 0 or 1, `(examples,)`.
-        user_ids: of each example; without them every example is a user of its own.
+        user_ids: of each example; without them every example counts as a user.
         resamples: number of draws of users.
         seed: of those draws; the same seed draws the same users for any model.
 
@@ -86,7 +86,7 @@ class Bootstrap:
         check_labels(self.labels)
 
     def metrics(self, probabilities: Floats) -> dict[str, Interval]:
-        """Interval of every metric, by its name in `BinaryMetrics`."""
+        """Interval of each metric, by its name in `BinaryMetrics`."""
         ranking = rank(self.labels, probabilities)
         drawn = pd.DataFrame([asdict(measure_weighted(ranking, weights)) for weights in self.weights()])
         values = asdict(measure(self.labels, probabilities))
@@ -124,7 +124,7 @@ class Bootstrap:
         }
 
     def of(self, rows: NDArray[np.intp]) -> "Bootstrap":
-        """The same resampling of some examples only, such as those of a slice."""
+        """A bootstrap of some examples only, such as those of a slice."""
         user_ids = None if self.user_ids is None else self.user_ids[rows]
         return replace(self, labels=self.labels[rows], user_ids=user_ids)
 
@@ -133,7 +133,7 @@ class Bootstrap:
         return len(np.unique(self._user_of_row[rows]))
 
     def weights(self) -> Iterator[NDArray[np.int64]]:
-        """Yield for each resample how often each example is in it, `(examples,)`."""
+        """Yield, for each resample, the number of times that each example is drawn, `(examples,)`."""
         fits = self._users * self.resamples <= KEPT_WEIGHTS
         for drawn in self._kept if fits else self._draw():
             yield drawn[self._user_of_row].astype(np.int64)
@@ -143,9 +143,9 @@ class Bootstrap:
         return [drawn.astype(np.int16) for drawn in self._draw()]
 
     def _draw(self) -> Iterator[NDArray[np.int64]]:
-        """Draw as many users as there are, with replacement; yield how often each user is there.
+        """Draw users with replacement, as many as there are; yield the number of times that each is drawn.
 
-        All examples of a user come and go together. Resamples of one label only are drawn again.
+        All examples of a user are drawn together. Resamples of one label only are drawn again.
         """
         random = np.random.default_rng(self.seed)
         bad = self.labels == 1
@@ -171,16 +171,15 @@ class Bootstrap:
 
 
 def measure_weighted(ranking: Ranking, weights: Integers) -> BinaryMetrics:
-    """What `measure` returns where row i of the ranked labels is there `weights[i]` times.
+    """Compute `measure` of rows that are each repeated `weights[i]` times.
 
-    Apart from scikit-learn, which sorts and checks anew for every resample: 14 ms against 0.5 ms for
-    4,000 users.
+    Not with scikit-learn, which sorts and checks anew for every resample: 14 ms against 0.5 ms for 4,000 users.
     """
     weights = weights[ranking.order]
     bads = ranking.cumulate(weights * ranking.labels)
     goods = ranking.cumulate(weights * (1 - ranking.labels))
     true_positives, false_positives = bads / bads[-1], goods / goods[-1]
-    precision = bads / np.maximum(bads + goods, 1.0)  # of no users 0, and no recall is gained there
+    precision = bads / np.maximum(bads + goods, 1.0)  # 0 where there are no users, which add no recall
     truths = np.where(ranking.labels == 1, ranking.scores, 1.0 - ranking.scores)
     tiny = np.finfo(np.float64).eps  # scikit-learn's bound
     auc = float(np.trapezoid(np.append(0.0, true_positives), np.append(0.0, false_positives)))
@@ -198,7 +197,7 @@ def measure_weighted(ranking: Ranking, weights: Integers) -> BinaryMetrics:
 def calibration_error_by_chance(labels: Integers, probabilities: Floats, seed: int) -> float:
     """Calibration error that true probabilities exceed in 5% of sets as large as this one.
 
-    Few users have bad rates far from their probabilities by luck: 400 users reach 0.06.
+    Bad rates of few users differ from their probabilities by chance: with 400 users this error is 0.06.
     """
     ranking = rank(labels, probabilities)
     ones = np.ones(len(labels), dtype=np.int64)
@@ -223,5 +222,5 @@ def _difference(value: float, drawn: NDArray[np.float64], better_sign: float) ->
 
 
 def _bounds(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
-    # A resample of users with few examples can leave a decile empty, NaN.
+    # A resample of users with few examples can leave a decile empty: NaN.
     return np.asarray(np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0))

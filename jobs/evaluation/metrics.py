@@ -21,12 +21,12 @@ from jobs.evaluation.ranking import Floats, Integers, cut_into_groups, rank
 
 @dataclass(frozen=True)
 class BinaryMetrics:
-    """How well probabilities rank users and how true they are."""
+    """Ranking quality and calibration of probabilities."""
 
-    auc: float  # area under the ROC curve, 0.5 is chance
-    gini: float  # 2 * auc - 1, 0 is chance
+    auc: float  # area under the ROC curve; 0.5 is chance
+    gini: float  # 2 * auc - 1; 0 is chance
     ks: float  # Kolmogorov-Smirnov distance of the scores of good and bad users, 0 to 1
-    pr_auc: float  # average precision, the share of label 1 is chance
+    pr_auc: float  # average precision; the share of label 1 is chance
     log_loss: float  # nats
     brier: float  # mean squared error of the probability
     ece: float  # expected calibration error over deciles, 0 to 1
@@ -36,7 +36,7 @@ def measure(labels: Integers, probabilities: Floats) -> BinaryMetrics:
     """Measure probabilities of label 1 against labels of both kinds.
 
     Raises:
-        ValueError: the labels are of one kind only, or a probability is not one.
+        ValueError: the labels are of one kind only, or a probability is not between 0 and 1.
     """
     ranking = rank(labels, probabilities)
     auc = float(roc_auc_score(ranking.labels, ranking.scores))

@@ -1,8 +1,8 @@
-"""What a reader needs to know before using a model, as Markdown.
+"""Model card: facts to know before using a model, as Markdown.
 
-In   a report on held-out users, and where the training data is from
-Out  "# Model card: risk_encoder …", in the sections of Mitchell et al. (2019), "Model Cards for Model Reporting", §4
-     https://arxiv.org/abs/1810.03993
+In   a report on held-out users, and the facts about the training data
+Out  "# Model card: risk_encoder …", in the sections of Mitchell et al. (2019), "Model Cards for Model Reporting",
+     §4, https://arxiv.org/abs/1810.03993
 """
 
 from collections.abc import Mapping
@@ -19,29 +19,29 @@ GOOD, BAD = CLASS_NAMES
 NONE = "-"
 
 INTENDED_USE = f"""\
-Ranks users by the risk that they turn out {BAD}, from the apps they have installed, once a night. The score is the
-probability of label 1 among users like those of the training data.
+Scores users every night by the risk that they turn out {BAD}, from the apps that they have installed. The score is
+the probability of label 1 among users like those of the training data.
 
-- Meant for: ordering reviews, and as one input of a decision that has others.
-- Not meant as: a decision by itself, a score of users without installs, or a score of users from another product or
-  country than the training data."""
+- Intended: to order reviews, and as one of several inputs of a decision.
+- Not intended: as the only input of a decision, for users without installs, or for users of another product or
+  country than those of the training data."""
 
 FACTORS = """\
-Results are broken down by sequence length, by share of apps that the vocabulary does not know, and by month of the
-label. Nothing in the data tells age, gender or origin of a user, so no group of that kind was compared."""
+Results are given by sequence length, by share of apps that are not in the vocabulary, and by month of the label. The
+data does not hold age, gender or origin of a user, so such groups were not compared."""
 
 ETHICS = """\
-Installed apps can reveal health, faith, politics or poverty, and a model that reads them can treat people unequally
-without being told any of these. Compare groups that the law protects where it allows to know them, give those who are
-refused a reason and a person to ask, and delete scores with the data they were made from."""
+Installed apps can reveal health, faith, politics or poverty. A model that reads them can treat people unequally even
+though none of these is an input. Compare protected groups if the law allows to know them. Give people who are refused
+a reason and a contact person. Delete scores together with the data that they were made from."""
 
 CAVEATS = """\
 - Trained on installs only: nothing about income, repayment or identity.
-- Labels are taken as given; what they miss or get wrong, the model repeats.
+- Labels are used as given: the model repeats their gaps and errors.
 - Scores drift as apps come and go: compare score distribution and bad rate with those above, and train again.
-- Intervals tell what other users of the same kind would change. They leave out other seeds, other months, and users
-  that the training data lacks.
-- Intervals of ks and ece lean upwards: resampling adds noise, and largest or absolute values grow with it."""
+- Intervals show the variation between samples of users of the same kind. They do not cover other seeds, other
+  months, or kinds of users that the training data lacks.
+- Intervals of ks and ece are too high: resampling adds noise, which raises maxima and absolute values."""
 
 LICENCE = """\
 Code: Apache-2.0. The model inherits the terms of the data it was trained on."""
@@ -57,12 +57,12 @@ class CardSubject:
     facts: Mapping[
         str, object
     ]  # of the training set: table, snapshot id, landing days, training date, counts
-    split_method: str  # how users came to a part, such as "by a hash of the user id"
+    split_method: str  # how users were assigned to parts, such as "by a hash of the user id"
     split: Mapping[str, Mapping[str, object]]  # part -> counts, such as {"users": 600, "examples": 600}
 
 
 def write_model_card(subject: CardSubject, report: Report) -> str:
-    """Write the card from figures of one run."""
+    """Write the card from the figures of one run."""
     sections = {
         "Model details": _model_details(subject),
         "Intended use": INTENDED_USE,
@@ -93,8 +93,8 @@ def _model_details(subject: CardSubject) -> str:
 def _metrics(classification: Classification) -> str:
     return "\n".join(
         [
-            "- auc, gini, ks, pr_auc: how well scores put bad users before good ones. More is better.",
-            "- log_loss, brier, ece: how far scores are from what happened. Less is better.",
+            "- auc, gini, ks, pr_auc: how well scores rank bad users above good ones. Higher is better.",
+            "- log_loss, brier, ece: distance of scores from outcomes. Lower is better.",
             f"- Intervals: {LEVEL:.0%}, percentile bootstrap over users.",
             f"- Threshold: users at or above {classification.threshold:.4f} are classified as {BAD}.",
         ]
@@ -132,16 +132,22 @@ def _metric_table(metrics: Mapping[str, Mapping[str, Interval]]) -> str:
 
 def _difference_table(differences: Mapping[str, Mapping[str, Difference]]) -> str:
     rows = [
-        [baseline, metric, write_interval(each), f"{each.standard_error:.4f}", _verdict(each)]
+        [
+            baseline,
+            metric,
+            write_interval(difference),
+            f"{difference.standard_error:.4f}",
+            _verdict(difference),
+        ]
         for baseline, by_metric in differences.items()
-        for metric, each in by_metric.items()
+        for metric, difference in by_metric.items()
     ]
     return write_table(["baseline", "metric", "difference", "standard error", "reading"], rows)
 
 
 def _verdict(difference: Difference) -> str:
-    sure = "more than luck: the interval leaves 0 out"
-    return sure if difference.is_sure else "may be luck: the interval holds 0"
+    sure = "beyond chance: the interval excludes 0"
+    return sure if difference.is_sure else "may be chance: the interval holds 0"
 
 
 def _classification_tables(classification: Classification) -> str:
@@ -168,7 +174,7 @@ def _decile_table(deciles: pd.DataFrame) -> str:
         ]
         for row in deciles.to_dict("records")
     ]
-    text = "Where scores are calibrated, mean score and bad rate agree."
+    text = "If scores are calibrated, mean score and bad rate are equal in each decile."
     header = ["decile", "users", "mean score", "bad rate", "lift", "bad users so far"]
     return f"{text}\n\n{write_table(header, rows)}"
 

@@ -1,7 +1,6 @@
-"""Curves, tables and intervals as pictures.
+"""Charts of curves, tables and intervals.
 
-In   labels and, by model name, probabilities of the held-out users; or what ranking,
-     intervals and slices made of them
+In   labels, and probabilities of the held-out users by model; or their deciles, intervals and slices
 Out  matplotlib figures
 """
 
@@ -34,7 +33,7 @@ Probabilities = Mapping[str, NDArray[np.float64]]
 
 
 def draw_roc(labels: NDArray[np.int8], probabilities: Probabilities) -> Figure:
-    """True positive rate against false positive rate."""
+    """Draw true positive rate against false positive rate."""
     figure, axes = new_figure("ROC on held-out users", "false positive rate", "true positive rate")
     for name, scores in probabilities.items():
         false_positives, true_positives, _ = roc_curve(labels, scores)
@@ -45,7 +44,7 @@ def draw_roc(labels: NDArray[np.int8], probabilities: Probabilities) -> Figure:
 
 
 def draw_precision_recall(labels: NDArray[np.int8], probabilities: Probabilities) -> Figure:
-    """Precision against recall."""
+    """Draw precision against recall."""
     figure, axes = new_figure("Precision and recall on held-out users", "recall", "precision")
     for name, scores in probabilities.items():
         precision, recall, _ = precision_recall_curve(labels, scores)
@@ -57,7 +56,7 @@ def draw_precision_recall(labels: NDArray[np.int8], probabilities: Probabilities
 
 
 def draw_calibration(labels: NDArray[np.int8], probabilities: Probabilities) -> Figure:
-    """Share of label 1 against mean probability, in bins of equal numbers of users."""
+    """Draw share of label 1 against mean probability, in bins of equal numbers of users."""
     figure, axes = new_figure("Calibration on held-out users", "mean risk score", "share of label 1")
     for name, scores in probabilities.items():
         shares, means = calibration_curve(labels, scores, n_bins=CALIBRATION_BINS, strategy="quantile")
@@ -68,7 +67,7 @@ def draw_calibration(labels: NDArray[np.int8], probabilities: Probabilities) -> 
 
 
 def draw_score_histogram(labels: NDArray[np.int8], scores: NDArray[np.float64]) -> Figure:
-    """Scores of good and of bad users, each kind with an area of 1 however many there are."""
+    """Draw histograms of the scores of good and bad users, each with an area of 1."""
     figure, axes = new_figure("Scores of held-out users", "risk score", "density")
     for label, colour in enumerate((GOOD_COLOUR, BAD_COLOUR)):
         members = scores[labels == label]
@@ -81,7 +80,7 @@ def draw_score_histogram(labels: NDArray[np.int8], scores: NDArray[np.float64]) 
 
 
 def draw_deciles(deciles: pd.DataFrame) -> Figure:
-    """Bad rate by decile with its interval, from `Bootstrap.deciles`."""
+    """Draw bad rate by decile with its interval, from `Bootstrap.deciles`."""
     figure, axes = new_figure("Bad rate by risk decile", "decile, 1 has the highest scores", "bad rate")
     overall = np.average(deciles["bad_rate"], weights=deciles["users"])
     axes.bar(deciles["decile"], deciles["bad_rate"], color=BAD_COLOUR, alpha=0.6, label="bad rate")
@@ -94,8 +93,8 @@ def draw_deciles(deciles: pd.DataFrame) -> Figure:
 
 
 def draw_confusion_matrix(confusion: NDArray[np.int64], threshold: float) -> Figure:
-    """Numbers of users by what they are and what the threshold takes them for."""
-    figure, axes = new_figure(f"Users at or above {threshold:.3f} taken for bad", "", "")
+    """Draw numbers of users by true and predicted class."""
+    figure, axes = new_figure(f"Users at or above {threshold:.3f} classified as bad", "", "")
     axes.grid(visible=False)
     display = ConfusionMatrixDisplay(confusion, display_labels=CLASS_NAMES)
     display.plot(ax=axes, cmap="Blues", colorbar=False, values_format=",d")
@@ -103,20 +102,20 @@ def draw_confusion_matrix(confusion: NDArray[np.int64], threshold: float) -> Fig
 
 
 def draw_slices(slices: pd.DataFrame, overall_auc: float | None = None) -> Figure:
-    """AUC with its interval by slice, from `slice_metrics`; slices too small for an AUC keep an empty line."""
+    """Draw AUC with its interval by slice, from `slice_metrics`; a slice without an AUC has an empty line."""
     names = [f"{row.slicing} {row.slice} ({row.users:,} users)" for row in slices.itertuples()]
     figure, axes = _new_interval_figure("AUC by slice", "AUC", names)
     _draw_intervals(axes, slices["auc"], slices["auc_low"], slices["auc_high"])
     if overall_auc is not None:
         axes.axvline(overall_auc, color="grey", linestyle=":", label=f"all users, {overall_auc:.3f}")
-    figure.legend(loc="outside lower center", ncols=2)  # inside, it would cover intervals
+    figure.legend(loc="outside lower center", ncols=2)  # inside the axes it would cover intervals
     return figure
 
 
 def draw_differences(differences: Mapping[str, Interval], metric: str = "AUC") -> Figure:
-    """Forest plot of differences in one metric by name of the comparison; what crosses 0 may be luck."""
+    """Draw a forest plot of differences in one metric; an interval that holds 0 may be chance."""
     figure, axes = _new_interval_figure(f"Differences in {metric}", metric, list(differences))
-    table = pd.DataFrame([(each.value, each.low, each.high) for each in differences.values()])
+    table = pd.DataFrame([(interval.value, interval.low, interval.high) for interval in differences.values()])
     _draw_intervals(axes, table[0], table[1], table[2])
     axes.axvline(0.0, color="grey", linestyle=":", label="no difference")
     figure.legend(loc="outside lower center", ncols=2)
@@ -124,7 +123,7 @@ def draw_differences(differences: Mapping[str, Interval], metric: str = "AUC") -
 
 
 def draw_confusing_users(users: pd.DataFrame) -> Figure:
-    """The table of `most_confusing` as a picture."""
+    """Draw the table of `most_confusing`."""
     figure = Figure(figsize=(13, 1 + 0.3 * len(users)), layout="constrained")
     axes = figure.add_subplot(title="Held-out users whose scores are furthest from their labels")
     axes.axis("off")
@@ -139,7 +138,7 @@ def draw_confusing_users(users: pd.DataFrame) -> Figure:
     table.auto_set_font_size(False)
     for cell in table.get_celld().values():
         cell.PAD = 0.01  # of the column's width
-        cell.get_text().set_parse_math(False)  # ids hold any characters, dollar signs too
+        cell.get_text().set_parse_math(False)  # ids may hold any character, even dollar signs
         cell.get_text().set_fontsize(8)
     return figure
 
@@ -147,7 +146,7 @@ def draw_confusing_users(users: pd.DataFrame) -> Figure:
 def _draw_intervals(
     axes: Axes, values: "pd.Series[Any]", lows: "pd.Series[Any]", highs: "pd.Series[Any]"
 ) -> None:
-    # Lines and not error bars: the value of an interval may lie outside it, which error bars refuse.
+    # Lines instead of error bars: a value may lie outside its interval, which error bars refuse.
     lines = np.arange(len(values))
     axes.hlines(lines, lows, highs, label=INTERVAL)
     axes.plot(values, lines, "o", color="black")
@@ -162,7 +161,7 @@ def _new_interval_figure(title: str, x_label: str, names: Sequence[str]) -> tupl
 
 
 def new_figure(title: str, x_label: str, y_label: str) -> tuple[Figure, Axes]:
-    # Figure and not pyplot: no window system is asked for, and nothing stays in memory.
+    # Figure instead of pyplot: it needs no window system and stays in no global state.
     figure = Figure(figsize=(7, 5), layout="constrained")
     axes = figure.add_subplot(title=title, xlabel=x_label, ylabel=y_label)
     axes.grid(alpha=0.3)

@@ -1,4 +1,4 @@
-"""Users by falling score, and tenths of them.
+"""Ranking of users by falling score, and its deciles.
 
 In   labels 0 (good) or 1 (bad), scores     (examples,)
 Out  deciles    decile  users  mean_score  bad_rate  lift  cumulative_bad_share
@@ -19,21 +19,21 @@ DECILES = 10
 
 @dataclass(frozen=True)
 class Ranking:
-    """Users by falling score: what any weights of the same users need only once."""
+    """Users by falling score; computed once for all weights of the same users."""
 
     order: NDArray[np.intp]  # rows by falling score
     labels: NDArray[np.int64]  # in that order
     scores: NDArray[np.float64]  # in that order
-    tie_ends: NDArray[np.intp]  # last place of each run of equal scores
+    tie_ends: NDArray[np.intp]  # last position of each run of equal scores
 
     def cumulate(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """Sums of `values`, given in this order, down to the end of each run of equal scores."""
+        """Cumulative sums of `values`, given in this order, at the end of each run of equal scores."""
         return np.cumsum(values, dtype=np.float64)[self.tie_ends]
 
 
 @dataclass(frozen=True)
 class Groups:
-    """Sums over groups of equal numbers of users, the riskiest first."""
+    """Sums over groups of equal size, the riskiest first."""
 
     users: NDArray[np.int64]
     bads: NDArray[np.float64]  # fractions where a run of equal scores is cut
@@ -58,9 +58,9 @@ class Groups:
     def calibration_error(self) -> float:
         """Mean distance of mean score and bad rate, weighted by users.
 
-        Naeini et al. (2015), "Obtaining Well Calibrated Probabilities Using Bayesian Binning", with bins
-        of equal numbers of users, as Nixon et al. (2019), "Measuring Calibration in Deep Learning", have
-        them. Even true probabilities reach more than 0 on finitely many users.
+        Naeini et al. (2015), "Obtaining Well Calibrated Probabilities Using Bayesian Binning", with bins of equal
+        numbers of users as in Nixon et al. (2019), "Measuring Calibration in Deep Learning". On finitely many users
+        it is above 0 even for true probabilities.
 
         Reference:
             https://doi.org/10.1609/aaai.v29i1.9602, https://arxiv.org/abs/1904.01685
@@ -72,7 +72,7 @@ def rank(labels: Integers, scores: Floats) -> Ranking:
     """Order users by falling score.
 
     Raises:
-        ValueError: the labels are of one kind only, or the scores are not finite or not as many.
+        ValueError: the labels are of one kind only, or the scores are not finite, or fewer or more than labels.
     """
     check_labels(labels)
     if labels.shape != scores.shape or not np.isfinite(scores).all():
@@ -84,11 +84,11 @@ def rank(labels: Integers, scores: Floats) -> Ranking:
 
 
 def cut_into_groups(ranking: Ranking, weights: Integers) -> Groups:
-    """Cut ranked users into ten groups of equal numbers, fewer where there are fewer users.
+    """Cut ranked users into ten groups of equal size, or into fewer if there are fewer users.
 
-    `weights` are whole numbers in the order of the ranking: how often each user counts. Users of equal
-    scores that fall on both sides of a cut bring each side the same bad rate, so nothing depends on the
-    order in which users came. Groups differ by one user where the number cannot be divided.
+    `weights` are whole numbers in the order of the ranking: the number of times that each user counts. If a cut
+    divides users of equal scores, both sides get the same bad rate, so the input order has no effect. Group sizes
+    differ by at most one user.
     """
     users = ranking.cumulate(weights)
     groups = min(DECILES, len(weights))
@@ -102,7 +102,7 @@ def cut_into_groups(ranking: Ranking, weights: Integers) -> Groups:
 
 
 def decile_table(labels: Integers, probabilities: Floats) -> pd.DataFrame:
-    """One row per tenth of the users, the riskiest first: decile, users, mean_score, bad_rate, lift, cumulative_bad_share.
+    """One row per tenth of the users, the riskiest first, with the columns of the module's example.
 
     A user with several examples counts once for each.
 
@@ -123,10 +123,10 @@ def decile_table(labels: Integers, probabilities: Floats) -> pd.DataFrame:
 
 
 def check_labels(labels: Integers) -> None:
-    """Refuse labels that hold not both kinds, where ranking means nothing.
+    """Check that both labels occur, which every metric needs.
 
     Raises:
-        ValueError: of this.
+        ValueError: the labels are not 0 and 1, both.
     """
     kinds = np.unique(labels).tolist()
     if kinds != [0, 1]:

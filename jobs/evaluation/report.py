@@ -1,7 +1,7 @@
-"""Figures of one trained model on users that it has not seen, for MLflow, the log and the model card.
+"""Figures of a trained model on held-out users, for MLflow, the log and the model card.
 
 In   labels, and probabilities by model
-Out  metrics with intervals by model, paired differences, deciles, slices, a threshold and what it makes of the scores
+Out  Report: metrics with intervals by model, paired differences, deciles, slices, confusion matrix
 """
 
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ Probabilities = dict[str, NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Report:
-    """Figures of one model on the users that it has not seen."""
+    """Figures of one model, its members and the baselines on the same held-out users."""
 
     labels: NDArray[np.int8]
     probabilities: Probabilities  # by model, the pipeline's own first
     metrics: dict[str, dict[str, Interval]]  # by model, then metric
-    differences: dict[str, dict[str, Difference]]  # model minus each other one, by metric
+    differences: dict[str, dict[str, Difference]]  # model minus each other model, by metric
     deciles: pd.DataFrame
     slices: pd.DataFrame
     classification: Classification
@@ -32,5 +32,5 @@ class Report:
 
     @property
     def best_baseline(self) -> str:
-        """The baseline that ranks best on these very users: the hardest comparison."""
+        """The baseline with the highest AUC on these users: the hardest comparison."""
         return max(BASELINE_ORDERS, key=lambda name: self.metrics[name]["auc"].value)

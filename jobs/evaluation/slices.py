@@ -1,4 +1,4 @@
-"""The same metrics on kinds of users.
+"""Metrics by slice: sequence length, share of unknown apps, month of the label.
 
 In   labels, probabilities, sequence lengths, shares of unknown apps, label times (UTC)   (examples,)
 Out  slicing          slice   users  bad_rate  mean_score  auc   auc_low  auc_high
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from jobs.evaluation.intervals import Bootstrap
 from jobs.evaluation.ranking import Floats, Integers
 
-# Fixed, so that slices of different runs are the same users.
+# Fixed, so that slices are comparable between runs.
 LENGTH_BOUNDS = [0, 10, 30, 100, np.inf]  # installs, each upper bound included
 LENGTH_NAMES = ["1-10", "11-30", "31-100", "101+"]
 UNKNOWN_BOUNDS = [-np.inf, 0.0, 0.1, 0.5, 1.0]  # share of a user's installs, each upper bound included
 UNKNOWN_NAMES = ["none", "up to 10%", "up to 50%", "above 50%"]
-FEWEST_USERS = 30  # below, an AUC says more about who is in the slice than about the model
+FEWEST_USERS = 30  # with fewer, an AUC depends more on these users than on the model
 NO_AUC = {"auc": np.nan, "auc_low": np.nan, "auc_high": np.nan}
 
 
@@ -34,8 +34,8 @@ def slice_metrics(
 ) -> pd.DataFrame:
     """Measure users by sequence length, by share of unknown apps (0 to 1) and by calendar month of the label.
 
-    Lengths and shares have the same rows whatever the data, a slice without users included; months are those
-    that occur. AUC and its bounds are NaN, pandas' None, in slices of one label or of fewer than 30 users.
+    Lengths and shares have the same rows for any data, even for slices without users; months are those that occur.
+    AUC and its bounds are NaN, pandas' None, in slices of one label or of fewer than 30 users.
 
     Raises:
         ValueError: a length is below 1, or a share outside 0 to 1.
@@ -59,7 +59,7 @@ def cut_slices(
     if len(lengths) and lengths.min() < 1:
         raise ValueError(f"expected sequences of 1 install or more, found a length of {lengths.min()}")
     if not ((unknown_shares >= 0) & (unknown_shares <= 1)).all():
-        raise ValueError("expected shares of unknown apps from 0 to 1, found others")
+        raise ValueError(f"expected shares of unknown apps from 0 to 1, found {unknown_shares}")
     slicings = {
         "sequence length": pd.cut(pd.Series(lengths), LENGTH_BOUNDS, labels=LENGTH_NAMES),
         "unknown apps": pd.cut(pd.Series(unknown_shares), UNKNOWN_BOUNDS, labels=UNKNOWN_NAMES),

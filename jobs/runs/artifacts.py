@@ -1,4 +1,4 @@
-"""Files of a training run, read again."""
+"""Read files of a training run."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,11 +10,10 @@ from jobs.training_set.trained_on import TRAINED_ON_FILE, TrainedOn
 
 
 def load_trained_on(run_id: str) -> TrainedOn | None:
-    """Whom a training run's version was trained on; None where the run does not say."""
+    """Training users of a run's version; None if the run did not record them."""
     path = f"{ENCODERS}/{TRAINED_ON_FILE}"
-    if path not in {
-        one.path for one in mlflow.artifacts.list_artifacts(run_id=run_id, artifact_path=ENCODERS)
-    }:
+    artifacts = mlflow.artifacts.list_artifacts(run_id=run_id, artifact_path=ENCODERS)
+    if path not in {artifact.path for artifact in artifacts}:
         return None
     with TemporaryDirectory(prefix="trained_on_") as scratch:
         return TrainedOn.read(

@@ -1,6 +1,6 @@
-"""What trainings and comparisons alike log to the active MLflow run.
+"""Logging to the active MLflow run that trainings and comparisons share.
 
-In   a training set, a split, figures with intervals, pictures
+In   a training set, a split, figures with intervals, charts
 Out  data set, tags, parameters, metrics and artifacts of the run
 """
 
@@ -25,7 +25,7 @@ def log_training_set(
     facts = {name: str(value) for name, value in training_set.facts.items()}
     source = CodeDatasetSource(tags={**facts, "location": location})
     name = facts.get("table", location)
-    # MLflow declares `profile` abstract and leaves it out of MetaDataset, which works all the same.
+    # MLflow declares `profile` abstract and MetaDataset does not implement it, but works without it.
     dataset = MetaDataset(source, name=name, digest=digest)  # type: ignore[abstract]
     mlflow.log_input(dataset, context=context)
     mlflow.set_tags(
@@ -34,30 +34,30 @@ def log_training_set(
 
 
 def log_split(split: Split) -> None:
-    """Record how many users and examples each part has."""
+    """Record the numbers of users and examples of each part."""
     for name, part in (("train", split.train), ("test", split.test)):
         mlflow.log_params({f"{name}_users": part.users, f"{name}_examples": len(part)})
 
 
 def log_intervals(prefix: str, measured: Mapping[str, Interval]) -> None:
-    """Record figures and bounds as `<prefix>auc`, `<prefix>auc_low`, `_high`, and of differences `_share_better`."""
+    """Record figures and bounds as `<prefix>auc`, `<prefix>auc_low`, `_high`; differences also `_share_better`."""
     figures: dict[str, float] = {}
-    for name, found in measured.items():
+    for name, interval in measured.items():
         metric = f"{prefix}{name}"
-        figures |= {metric: found.value, f"{metric}_low": found.low, f"{metric}_high": found.high}
-        if isinstance(found, Difference):
-            figures[f"{metric}_share_better"] = found.share_better
+        figures |= {metric: interval.value, f"{metric}_low": interval.low, f"{metric}_high": interval.high}
+        if isinstance(interval, Difference):
+            figures[f"{metric}_share_better"] = interval.share_better
     mlflow.log_metrics(figures)
 
 
 def log_figures(figures: Mapping[str, Figure]) -> None:
-    """Store the figures as `pictures/<name>.png`."""
+    """Store the charts as `pictures/<name>.png`."""
     for name, figure in figures.items():
         mlflow.log_figure(figure, f"pictures/{name}.png")
 
 
 def log_page(lines: Sequence[str]) -> None:
-    """Begin the run's page with these lines and a link to the model card; versions of the run show them, too."""
+    """Set the run's page to these lines and a link to the model card; the run's versions show them too."""
     run = mlflow.active_run()
     card = f"[Model card](get-artifact?path={MODEL_CARD}&run_uuid={run.info.run_id if run else ''})"
     mlflow.set_tag(PAGE_TAG, "\n".join(f"- {line}" for line in (*lines, card)))

@@ -1,4 +1,4 @@
-"""Names by which trainings, comparisons and the gate find each other's figures and files in MLflow.
+"""Names of figures and files in MLflow that trainings, comparisons and the gate share.
 
 model.keras  model.onnx  saved_model/  model_card.md  pictures/*.png  tables/*.csv
 encoders/all_users.keras  encoders/fold_1.keras  …  encoders/trained_on.parquet
@@ -6,7 +6,7 @@ encoders/all_users.keras  encoders/fold_1.keras  …  encoders/trained_on.parque
 
 MODEL_ARTIFACT = "model.keras"
 MODEL_CARD = "model_card.md"
-ENCODERS = "encoders"  # folder of everything that a later training starts from
+ENCODERS = "encoders"  # folder of all files that a later training starts from
 OF_ALL_USERS = "all_users.keras"
 
 # Members of the model that scores.
@@ -28,7 +28,7 @@ def penalty_parameter(member: str) -> str:
 
 
 def snake_case(name: str) -> str:
-    """A model's name as part of a metric's or a layer's name, which hold no spaces.
+    """A model's name as part of a metric's or a layer's name, which have no spaces.
 
     >>> snake_case("3-grams baseline")
     '3_grams_baseline'

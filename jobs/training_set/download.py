@@ -1,7 +1,7 @@
-"""Training sets on HDFS, brought to this machine without Java.
+"""Download of training sets from HDFS, without Java.
 
 In   hdfs://127.0.0.1:8020/training_sets/training_date=2026-01-31/run-1, or a local folder
-Out  a local folder, gone when the block ends if it was downloaded
+Out  a local folder; a downloaded one is removed at the end of the block
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from settings import hadoop_user
 
 @contextmanager
 def local_folder(location: str, webhdfs_url: str) -> Iterator[Path]:
-    """Yield the folder as a local one; one on HDFS is downloaded through WebHDFS first.
+    """Yield the folder; one on HDFS is downloaded through WebHDFS first.
 
     Raises:
         TrainingSetError: there is no such folder.
@@ -35,7 +35,7 @@ def local_folder(location: str, webhdfs_url: str) -> Iterator[Path]:
 
 
 def download(client: hdfs.Client, hdfs_path: str, into: Path) -> Path:
-    """Download the folder `hdfs_path` below `into` and return where it lies.
+    """Download the folder `hdfs_path` below `into` and return its local path.
 
     Raises:
         TrainingSetError: there is no such folder.

@@ -1,4 +1,4 @@
-"""Labelled users as of one moment each, and where they come from."""
+"""Labelled users, each as of one moment, and the facts about their source."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,18 +13,17 @@ from jobs.sequences.app_sequences import AppSequences
 
 @dataclass(frozen=True)
 class Examples:
-    """Labelled users as of one moment each."""
+    """Labelled users, each as of one moment."""
 
     user_ids: NDArray[np.object_]
     labels: NDArray[np.int8]
     as_of: NDArray[np.datetime64]  # UTC
-    installs: AppSequences  # with sessions, where times are known
+    installs: AppSequences  # with sessions if times are known
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, indices: NDArray[np.int64]) -> "Examples":
-        """The examples at `indices`."""
         return Examples(
             self.user_ids[indices],
             self.labels[indices],
@@ -40,7 +39,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """All examples, and where they come from."""
+    """All examples, and the facts about their source."""
 
     examples: Examples
     facts: dict[str, Any]  # table, snapshot_id, first_landing_day, last_landing_day, training_date, counts

@@ -1,7 +1,7 @@
 """Folds of the training users, to score users by models that have not seen them.
 
 In   training examples
-Out  pairs of indices: whom to fit on, whom to hold out
+Out  Fold(fitted, held_out): indices of examples
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from jobs.training_set.examples import Examples
 from jobs.training_set.splits import SplitError, assign_users
 
 FOLDS = 4
-# The few numbers that are learned from held-out users need no more examples. With many users one fold holds as many,
-# and the trainings of the others are saved.
+# Held-out users choose only a few numbers, which need no more examples. With many users, one fold has this many,
+# and the trainings of the other folds are saved.
 ENOUGH_HELD_OUT = 1_200
 
 
@@ -27,7 +27,7 @@ class Fold:
 
 
 def make_folds(train: Examples, folds: int = FOLDS, enough: int = ENOUGH_HELD_OUT) -> list[Fold]:
-    """Cut as many of `folds` equal folds as hold `enough` examples together; at least one.
+    """Cut equal folds until they hold out `enough` examples together: at least one, at most `folds`.
 
     Raises:
         SplitError: a fold would lack one of the labels.
@@ -43,6 +43,6 @@ def make_folds(train: Examples, folds: int = FOLDS, enough: int = ENOUGH_HELD_OU
                     f"examples of which {int(train.labels.sum())} have label 1: at least {folds} of each are needed"
                 )
         chosen.append(fold)
-        if sum(len(one.held_out) for one in chosen) >= enough:
+        if sum(len(fold.held_out) for fold in chosen) >= enough:
             break
     return chosen

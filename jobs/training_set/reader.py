@@ -1,11 +1,12 @@
-"""A training set's files, read and checked.
+"""Read and check the files of a training set.
 
-In   folder of Parquet files       user_id string, label int, as_of timestamp (UTC), app_ids array<string>, and, where times
-                                   are known, event_times array<timestamp>
+In   folder of Parquet files       user_id string, label int, as_of timestamp (UTC), app_ids array<string>, and
+                                   event_times array<timestamp> if times are known
      _training_set.json beside     {"table": "risk.install_sessions", "snapshot_id": "812…", "training_date": "2026-01-31", …}
 Out  examples, ordered by user and as_of, and the facts
 
-Files are streamed: installs end in a file of integers, and memory holds ids, labels and times of the users only.
+Files are streamed: installs are written to a file of integers, and memory holds only ids, labels and times of
+the users.
 """
 
 import json
@@ -27,7 +28,7 @@ FACTS_FILE = "_training_set.json"
 KEYS = pa.schema([("user_id", pa.string()), ("label", pa.int8()), ("as_of", pa.timestamp("us", "UTC"))])
 COLUMNS = (*KEYS.names, "app_ids")
 LISTS = ("app_ids", "event_times")
-ROWS_AT_ONCE = 10_000  # of the files, in memory
+ROWS_AT_ONCE = 10_000  # rows of a file in memory
 
 
 class TrainingSetError(DataError):
@@ -67,7 +68,7 @@ def read_training_set(folder: Path) -> TrainingSet:
     app_ids = code_apps(read_installs())
     check_apps(app_ids.apps, folder)
     users = pa.Table.from_batches(keys, KEYS)
-    # Spark's files come in any order; a fixed one makes runs repeatable.
+    # Spark's files have no fixed order; a fixed one makes runs repeatable.
     order = pc.sort_indices(users, sort_keys=[("user_id", "ascending"), ("as_of", "ascending")])
     users = users.take(order)
     examples = Examples(
@@ -80,12 +81,12 @@ def read_training_set(folder: Path) -> TrainingSet:
 
 
 def choose_columns(files: Sequence[Path]) -> list[str]:
-    """The columns to read: event_times among them, where every file has it."""
-    found = {path: pq.read_schema(path).names for path in files}
+    """Columns to read; event_times is one of them if every file has it."""
+    names_in = {path: pq.read_schema(path).names for path in files}
     columns = (
-        [*COLUMNS, "event_times"] if any("event_times" in names for names in found.values()) else COLUMNS
+        [*COLUMNS, "event_times"] if any("event_times" in names for names in names_in.values()) else COLUMNS
     )
-    for path, names in found.items():
+    for path, names in names_in.items():
         missing = [name for name in columns if name not in names]
         if missing:
             raise TrainingSetError(f"{path} lacks the columns {missing}; it has {names}")
@@ -93,7 +94,7 @@ def choose_columns(files: Sequence[Path]) -> list[str]:
 
 
 def read_rows(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Yield the rows with installs of one file, checked, a few at a time."""
+    """Yield the rows of one file that have installs, checked, in batches."""
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
             check_rows(batch, path)
@@ -101,7 +102,7 @@ def read_rows(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
 
 
 def check_rows(batch: pa.RecordBatch, path: Path) -> None:
-    """Refuse nulls, labels other than 0 and 1, and installs without a time beside others that have one."""
+    """Refuse nulls, labels other than 0 and 1, and rows with fewer or more times than apps."""
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         nulls = column.null_count + (column.flatten().null_count if name in LISTS else 0)
         if nulls:
@@ -117,7 +118,7 @@ def check_rows(batch: pa.RecordBatch, path: Path) -> None:
 
 
 def check_apps(apps: pa.StringArray, folder: Path) -> None:
-    """Refuse app ids that the landing zone would not let in either: a model's vocabulary is a file of one a line."""
+    """Refuse app ids that the landing zone refuses too: a model's vocabulary file has one app id a line."""
     bad = apps.filter(pc.match_substring_regex(apps, r"^$|[\x00-\x1f\x7f]"))
     if len(bad):
         raise TrainingSetError(

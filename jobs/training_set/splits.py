@@ -1,4 +1,4 @@
-"""Training and test examples, no user in both.
+"""Split examples into training and test, with no user in both.
 
 In   examples
 Out  Split(train, test, "by a hash of the user id"), or split by time
@@ -20,7 +20,7 @@ TEST_SHARE = 0.2
 
 
 class SplitError(DataError):
-    """Too few users, or users of one label only, to train and to measure."""
+    """Too few users, or users of one label only, for training or for the test."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Split:
 
 
 def split_examples(examples: Examples, test_from: date | None) -> Split:
-    """By user, or by time where a UTC day is given."""
+    """Split by user, or by time if a UTC day is given."""
     return split_by_user(examples) if test_from is None else split_by_time(examples, test_from)
 
 
@@ -57,7 +57,7 @@ def split_by_user(examples: Examples) -> Split:
 def split_by_time(examples: Examples, test_from: date) -> Split:
     """Train on labels with `as_of` before `test_from` (UTC), test on the later ones.
 
-    A user with labels on both sides belongs to the test alone: no user is in both parts.
+    A user with labels on both sides of that day is in the test only, so that no user is in both parts.
 
     Raises:
         SplitError: a part would lack one of the labels.
@@ -77,15 +77,15 @@ def split_by_time(examples: Examples, test_from: date) -> Split:
 def assign_users(examples: Examples, shares: Sequence[float]) -> NDArray[np.int64]:
     """Assign each example to a part, `(examples,)`, so that all examples of a user are in one.
 
-    Users who ever had label 1 and the others are each ordered by a hash of the user id and cut, so an
-    assignment depends on nothing but the users themselves: runs with other seeds or sizes are measured on
-    the same users, and a small set still has both labels in each part.
+    Users are divided into those who ever had label 1 and the others. Each group is ordered by a hash of the user id
+    and cut. So the assignment depends on users and labels alone: runs with other seeds or sizes are measured on the
+    same users, and even a small set has both labels in each part.
 
     Args:
         shares: of the users that each part gets, adding up to 1.
 
     Raises:
-        SplitError: there is no example.
+        SplitError: there are no examples.
     """
     if len(examples) == 0:
         raise SplitError("the training set has no example with an install: nothing to train on")
@@ -101,16 +101,16 @@ def assign_users(examples: Examples, shares: Sequence[float]) -> NDArray[np.int6
 
 
 def hash_users(user_ids: pa.StringArray) -> NDArray[np.uint64]:
-    """First eight bytes of the SHA-256 of each user id, `(users,)`: they tell millions of users apart."""
+    """First eight bytes of the SHA-256 of each user id, `(users,)`: distinct for millions of users."""
     hashes = (hashlib.sha256(user_id.as_buffer()).digest()[:8] for user_id in user_ids)
     return np.fromiter(hashes, "S8", len(user_ids)).view(">u8").astype(np.uint64)
 
 
 def leave_out_of_test(split: Split, is_left_out: NDArray[np.bool_], why: str) -> Split:
-    """The split without these test examples, `(test examples,)`; `why` goes with it.
+    """Drop test examples, marked by `(test examples,)`; `why` becomes part of the split's description.
 
     Raises:
-        SplitError: what is left of the test lacks one of the labels.
+        SplitError: the rest of the test lacks one of the labels.
     """
     if not is_left_out.any():
         return split
@@ -125,7 +125,7 @@ def leave_out_of_test(split: Split, is_left_out: NDArray[np.bool_], why: str) ->
 
 
 def _cut(user_ids: pa.StringArray, shares: Sequence[float]) -> NDArray[np.int64]:
-    """Part of each user; every part but the first gets at least one user while there are any."""
+    """Part of each user; every part but the first gets at least one user while users remain."""
     rank = np.empty(len(user_ids), np.int64)
     rank[np.argsort(hash_users(user_ids), kind="stable")] = np.arange(len(rank))
     sizes = [max(1, round(len(user_ids) * share)) for share in shares[1:]]

@@ -1,10 +1,10 @@
-"""Whom a version has been trained on, so that nobody it knows tests it, or what starts from it.
+"""The training users of a version, so that none of them tests it or a version that starts from it.
 
-In   the training users, and which fold held out whom
-Out  trained_on.parquet, a row per user     user_hash uint64, held_out_in int8: the fold whose encoder has not seen the
-                                            user, counted from 1; 0 where every fold's has
+In   the training users and their folds
+Out  trained_on.parquet, a row per user     user_hash uint64, held_out_in int8: the fold whose encoder has not seen
+                                            the user, counted from 1; 0 if the encoder of every fold has
 
-A version that starts from an earlier one knows that one's users, too.
+The training users of an earlier version also count for a version that starts from it.
 """
 
 from collections.abc import Sequence
@@ -29,12 +29,12 @@ NOT_TRAINED_ON = -1
 class TrainedOn:
     """The users behind a version's weights."""
 
-    user_hashes: NDArray[np.uint64]  # (users,), rising; ids themselves are nobody's business beside a model
+    user_hashes: NDArray[np.uint64]  # (users,), rising; hashes, so that no ids lie beside a model
     held_out_in: NDArray[np.int8]  # (users,)
 
     @classmethod
     def of_folds(cls, train: Examples, folds: Sequence[Fold]) -> "TrainedOn":
-        """Users of a training without an earlier version."""
+        """Collect the users of a training without an earlier version."""
         held_out_in = np.full(len(train), IN_NO_FOLD, np.int8)
         for number, fold in enumerate(folds, start=1):
             held_out_in[fold.held_out] = number
@@ -42,18 +42,18 @@ class TrainedOn:
         return cls(hashes, held_out_in[first])
 
     def holds(self, examples: Examples) -> NDArray[np.bool_]:
-        """Which examples are of users whom the version was trained on, `(examples,)`."""
+        """Mark examples of users that the version was trained on, `(examples,)`."""
         known: NDArray[np.bool_] = self._find(_hashes(examples)) != NOT_TRAINED_ON
         return known
 
     def fold_has_seen(self, number: int, examples: Examples) -> NDArray[np.bool_]:
-        """Which examples are of users whom the encoder of fold `number`, from 1, was trained on, `(examples,)`."""
-        found = self._find(_hashes(examples))
-        seen: NDArray[np.bool_] = (found != NOT_TRAINED_ON) & (found != number)
+        """Mark examples of users that the encoder of fold `number`, from 1, was trained on, `(examples,)`."""
+        held_out_in = self._find(_hashes(examples))
+        seen: NDArray[np.bool_] = (held_out_in != NOT_TRAINED_ON) & (held_out_in != number)
         return seen
 
     def after(self, earlier: "TrainedOn") -> "TrainedOn":
-        """Users of a version whose every fold started from the earlier version's fold of the same number."""
+        """Merge with the users of an earlier version: each fold started from its fold of the same number."""
         hashes = np.union1d(self.user_hashes, earlier.user_hashes)
         now, before = self._find(hashes), earlier._find(hashes)
         both = np.where(now == before, now, IN_NO_FOLD)
@@ -61,18 +61,16 @@ class TrainedOn:
         return TrainedOn(hashes, held_out_in.astype(np.int8))
 
     def write(self, folder: Path) -> None:
-        """Write the file."""
         table = pa.table({"user_hash": self.user_hashes, "held_out_in": self.held_out_in})
         pq.write_table(table, folder / TRAINED_ON_FILE)
 
     @classmethod
     def read(cls, path: Path) -> "TrainedOn":
-        """Read what `write` wrote."""
         table = pq.read_table(path)
         return cls(table["user_hash"].to_numpy(), table["held_out_in"].to_numpy())
 
     def _find(self, hashes: NDArray[np.uint64]) -> NDArray[np.int8]:
-        """`held_out_in` of each, -1 where the user is not among them."""
+        """`held_out_in` of each hash; -1 if the user is unknown."""
         if not len(self.user_hashes):
             return np.full(len(hashes), NOT_TRAINED_ON, np.int8)
         place = np.minimum(np.searchsorted(self.user_hashes, hashes), len(self.user_hashes) - 1)

@@ -1,7 +1,7 @@
-"""Whom a regression is fitted on, where users are very many.
+"""A weighted sample of at most 50,000 users for fitting regressions.
 
 In   labels of all training users
-Out  indices of at most 50,000 of them, and what each of these counts
+Out  WeightedSample(indices, weights) of at most 50,000 of them
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-LARGEST_SAMPLE = 50_000  # more would take memory by the gigabyte and teach a regression little
+LARGEST_SAMPLE = 50_000  # more would take gigabytes and hardly improve a regression
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,11 @@ class WeightedSample:
 
 
 def draw_weighted_sample(labels: NDArray[np.int8]) -> WeightedSample:
-    """All users; of very many those of the rarer label first, up to half, evenly spaced, and as many others.
+    """Draw all users, or 50,000 of them: up to half from the rarer label, the rest from the other, evenly spaced.
 
-    Of 1,000,000 users with 1% bad ones an even sample would hold 500 of 10,000 bad ones, and a regression learns from its
-    rarer label. Weights undo the choice (King and Zeng, 2001, "Logistic Regression in Rare Events Data", §4.2).
+    A uniform sample of 1,000,000 users, 1% of them bad, would hold only 500 of the 10,000 bad ones, and a regression
+    learns most from the rarer label. Weights restore the shares of both labels (King and Zeng, 2001, "Logistic
+    Regression in Rare Events Data", §4.2).
     """
     if len(labels) <= LARGEST_SAMPLE:
         return WeightedSample(np.arange(len(labels)), np.ones(len(labels)))
