@@ -23,7 +23,7 @@ from jobs.runs.artifacts import load_trained_on
 from jobs.sequences.app_sequences import AppSequences
 from jobs.train_encoder import Arguments, main
 from jobs.training.held_out import HeldOut, score_held_out
-from jobs.training.recipe import train
+from jobs.training.recipe import Trained, train
 from jobs.training.settings import TrainingSettings
 from jobs.training.stacking import fit_stack
 from jobs.training_set.examples import Examples
@@ -211,14 +211,19 @@ def ordered() -> Examples:
     return Examples(users, labels, as_of, AppSequences.of_lists(pa.array(rows, pa.list_(pa.string()))))
 
 
-def test_the_recipe_reads_an_order_that_no_bag_of_apps_can(ordered):
+@pytest.fixture(scope="module")
+def reader(ordered) -> Trained:
+    """Trained on the training users of `ordered`."""
     settings = TrainingSettings(
         encoder={"hidden_dim": 16, "num_layers": 1},
         training={"max_epochs": 6, "batch_size": 16},
         recipe={"enough_held_out": 1},  # one fold of four
     )
-    split = split_by_user(ordered)
-    trained = train(split.train, settings, lambda *_: None)
+    return train(split_by_user(ordered).train, settings, lambda *_: None)
+
+
+def test_the_recipe_reads_an_order_that_no_bag_of_apps_can(ordered, reader):
+    trained, split = reader, split_by_user(ordered)
     tokens = trained.tokenizer.translate(split.test.installs)
     members = trained.member_logits(tokens)
     assert roc_auc_score(split.test.labels, members["bag of apps"]) < 0.65
@@ -227,11 +232,9 @@ def test_the_recipe_reads_an_order_that_no_bag_of_apps_can(ordered):
     np.testing.assert_allclose(model_logits, trained.stack.combine(members), atol=1e-4)
 
 
-def test_the_mean_probability_of_the_encoders_training_users_is_their_bad_rate(ordered):
-    settings = TrainingSettings.model_validate({**SMALL, "recipe": {"enough_held_out": 1}})
+def test_the_mean_probability_of_the_encoders_training_users_is_their_bad_rate(ordered, reader):
     train_set = split_by_user(ordered).train
-    trained = train(train_set, settings, lambda *_: None)
-    logits = trained.member_logits(trained.tokenizer.translate(train_set.installs))["encoder"]
+    logits = reader.member_logits(reader.tokenizer.translate(train_set.installs))["encoder"]
     assert to_probabilities(logits).mean() == pytest.approx(train_set.labels.mean(), abs=1e-5)
 
 
@@ -245,7 +248,12 @@ def test_an_encoder_that_is_good_by_chance_gets_no_weight(monkeypatch):
 
     monkeypatch.setattr("jobs.training.recipe.score_held_out", score_by_chance)
     users = made_up_examples(200)
-    trained = train(users, TrainingSettings.model_validate(SMALL), lambda *_: None)
+    settings = TrainingSettings(
+        encoder=SMALL["encoder"],
+        training={"max_epochs": 1, "batch_size": 32},
+        recipe={"folds": 2, "enough_held_out": 1},  # one fold of two
+    )
+    trained = train(users, settings, lambda *_: None)
     held_out = trained.held_out
     assert fit_stack(held_out.logits, held_out.labels).weights["encoder"] > 0.3  # it would have been believed
     assert trained.stack.weights["encoder"] == 0.0

@@ -153,7 +153,14 @@ def test_averaged_encoders_are_explained_by_their_mean_explanation():
     keras.utils.set_random_seed(8)
     classifiers = [small_classifier(), small_classifier()]
     tokens = padded(TOKEN_ROWS)
-    alone = [explained(build_risk_model([one], [1.0], 0.0, MAX_HISTORY), tokens) for one in classifiers]
+    # One graph for both, which the weights of each are put into.
+    either = small_classifier()
+    model = build_risk_model([either], [1.0], 0.0, MAX_HISTORY)
+    alone = []
+    for one in classifiers:
+        either.set_weights(one.get_weights())
+        alone.append(explained(model, tokens))
+    assert np.abs(alone[0]["logit"] - alone[1]["logit"]).max() > 0.01
     found = explained(build_risk_model([average_models(classifiers)], [1.0], 0.0, MAX_HISTORY), tokens)
     for name in ("contributions", "baseline_logit", "logit"):
         np.testing.assert_allclose(found[name], (alone[0][name] + alone[1][name]) / 2, atol=1e-5)

@@ -1,5 +1,6 @@
 """A training that was killed goes on as if it had not been."""
 
+import shutil
 from pathlib import Path
 
 import keras
@@ -114,12 +115,18 @@ def test_a_training_without_validation_users_goes_on_as_well(tmp_path):
     assert_same_weights(fit.model, whole.model)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Holds the checkpoint of a killed training."""
+@pytest.fixture(scope="module")
+def of_a_killed_training(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("killed")
     with pytest.raises(Killed):
-        train(tmp_path, kill_at=2)
-    return tmp_path
+        train(folder, kill_at=2)
+    return folder
+
+
+@pytest.fixture
+def folder(of_a_killed_training: Path, tmp_path: Path) -> Path:
+    """Holds the checkpoint of a killed training."""
+    return shutil.copytree(of_a_killed_training, tmp_path / "checkpoint")
 
 
 def test_a_checkpoint_of_other_options_is_refused_by_their_name(folder):
