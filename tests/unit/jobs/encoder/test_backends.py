@@ -8,8 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from jobs.encoder.classifier import EncoderConfig, build_classifier
+from jobs.encoder.classifier import build_classifier
 from jobs.training.fit.batches import LabelledSequences
 from jobs.training.fit.classifier import StartingPoint, fit_classifier
 from jobs.training.fit.named_weights import read_weights, set_initial_weights
@@ -36,34 +35,10 @@ NOT_INSTALLED = {
 }
 TOLERANCE = 1e-4
 
-CONFIG = EncoderConfig(vocabulary_size=50)  # all other sizes are the defaults
-# Installs per row: one, some, as many as the encoder reads, more, and none.
+# Widths as in the training below: JAX compiles a start at random for each shape of weights.
+CONFIG = replace(SMALL, vocabulary_size=50, num_layers=2)
+# Rows of one install, of as many as the encoder reads, of more, and of none.
 LENGTHS = (1, 3, 40, 128, 150, 0)
-
-FORWARD = """
-import json, sys
-import keras
-import numpy as np
-from jobs.encoder.classifier import build_classifier
-from jobs.training.fit.named_weights import set_initial_weights
-from tests.unit.jobs.encoder.test_backends import CONFIG
-from tests.made_up.small_risk_model import TOKEN_ROWS, padded
-
-folder = sys.argv[1]
-classifier = build_classifier(CONFIG)
-set_initial_weights(classifier, dict(np.load(f"{folder}/classifier.npz")))
-risk_model = keras.models.load_model(f"{folder}/risk_model.keras")
-
-def score(model, token_ids):
-    # Compiled: without it, JAX takes a minute to start, one operation after the other.
-    return model.predict(token_ids, batch_size=len(token_ids), verbose=0).tolist()
-
-print(json.dumps({
-    "backend": keras.backend.backend(),
-    "classifier": score(classifier, np.load(f"{folder}/token_ids.npy")),
-    "risk_model": score(risk_model, padded(TOKEN_ROWS)),
-}))
-"""
 
 # Without dropout, whose random numbers each backend draws in its own way.
 TRAINED_CONFIG = replace(SMALL, dropout=0.0)
@@ -79,20 +54,35 @@ OPTIONS = TrainingOptions(
     clip_norm=0.5,
 )
 
-TRAIN = """
+ON_A_BACKEND = """
 import json, sys
 from pathlib import Path
 import keras
 import numpy as np
+from jobs.encoder.classifier import build_classifier
 from jobs.encoder.risk_model import build_risk_model
 from jobs.export.engine_files import write_engine_files
-from jobs.training.fit.named_weights import read_weights
+from jobs.training.fit.named_weights import read_weights, set_initial_weights
 from jobs.training.fit.predict import predict_logits
 from jobs.sequences.tokenizer import Tokenizer
 from jobs.sequences.vocabulary import Vocabulary
-from tests.unit.jobs.encoder.test_backends import TRAINED_CONFIG, VALIDATION, train
+from tests.made_up.small_risk_model import TOKEN_ROWS, padded
+from tests.unit.jobs.encoder.test_backends import CONFIG, TRAINED_CONFIG, VALIDATION, train
 
 folder = Path(sys.argv[1])
+classifier = build_classifier(CONFIG)
+set_initial_weights(classifier, dict(np.load(folder / "classifier.npz")))
+risk_model = keras.models.load_model(folder / "risk_model.keras")
+
+def score(model, token_ids):
+    # Compiled: one operation after the other, JAX takes a minute to start.
+    return model.predict(token_ids, batch_size=len(token_ids), verbose=0).tolist()
+
+scored = {
+    "classifier": score(classifier, np.load(folder / "token_ids.npy")),
+    "risk_model": score(risk_model, padded(TOKEN_ROWS)),
+}
+
 fit = train(dict(np.load(folder / "start.npz")), folder / "checkpoints")
 np.savez(folder / "trained.npz", **read_weights(fit.model))
 build_risk_model([fit.model], [1.0], 0.0, max_history=100).save(folder / "model.keras")
@@ -100,6 +90,7 @@ vocabulary = Vocabulary(tuple(f"app {i}" for i in range(TRAINED_CONFIG.vocabular
 write_engine_files(folder / "model.keras", Tokenizer(vocabulary, 100, reads_sessions=True), folder)
 print(json.dumps({
     "backend": keras.backend.backend(),
+    "scored": scored,
     "training_loss": [epoch.training_loss for epoch in fit.epochs],
     "logits": predict_logits(fit.model, VALIDATION.tokens).tolist(),
     "resumed": len(train(dict(np.load(folder / "start.npz")), folder / "checkpoints").epochs),
@@ -128,14 +119,28 @@ def train(start: dict[str, Any], checkpoints: Path | None = None) -> Any:
     )
 
 
-def run_on(backend: str, script: str, folder: Path) -> dict[str, Any]:
-    """Run a script with Keras on a backend, and return the JSON that it printed last."""
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(NOT_INSTALLED[backend])
-    # On the CPU, as the TensorFlow that it is compared with: a GPU trains in mixed precision.
-    environment = {**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": ""}
+@dataclass(frozen=True)
+class Outcome:
+    """What TensorFlow and another backend made of the same weights, rows and users."""
+
+    folder: Path  # with the other backend's files
+    scored_by_tensorflow: dict[str, Any]
+    losses_of_tensorflow: list[float]
+    found: dict[str, Any]  # what the script printed last
+
+
+def run_on(backend: str, folder: Path) -> dict[str, Any]:
+    """What the script printed last, with Keras on the backend."""
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": backend,
+        # On the CPU, as the TensorFlow that it is compared with: a GPU trains in mixed precision.
+        "CUDA_VISIBLE_DEVICES": "",
+        # JAX compiles for a third of the time, to optimise what then runs for milliseconds.
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",
+    }
     process = subprocess.run(
-        [sys.executable, "-c", script, str(folder)],
+        [sys.executable, "-c", ON_A_BACKEND, str(folder)],
         env=environment,
         capture_output=True,
         text=True,
@@ -157,10 +162,8 @@ def random_weights(model: keras.Model) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="module")
-def scored(tmp_path_factory) -> tuple[Path, dict[str, Any]]:
-    """Models and rows in a folder, and TensorFlow's logits."""
-    folder = tmp_path_factory.mktemp("forward")
+def score(folder: Path) -> dict[str, Any]:
+    """Write models and rows into the folder; TensorFlow's logits."""
     keras.utils.set_random_seed(1)
     classifier, risk_model = build_classifier(CONFIG), small_risk_model()
     weights = random_weights(classifier)
@@ -170,55 +173,47 @@ def scored(tmp_path_factory) -> tuple[Path, dict[str, Any]]:
     random = np.random.default_rng(0)
     token_ids = padded([random.integers(3, CONFIG.vocabulary_size, length).tolist() for length in LENGTHS])
     np.save(folder / "token_ids.npy", token_ids)
-    return folder, {
+    return {
         "classifier": np.asarray(classifier(token_ids, training=False)),
         "risk_model": np.asarray(risk_model(padded(TOKEN_ROWS), training=False)),
     }
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_a_backend_scores_as_tensorflow_does(backend, scored):
-    folder, expected = scored
-    found = run_on(backend, FORWARD, folder)
-    for model, logits in expected.items():
-        assert np.ptp(logits) > 0.1  # otherwise agreement would mean little
-        np.testing.assert_allclose(found[model], logits, rtol=0, atol=TOLERANCE, err_msg=model)
-
-
-@pytest.fixture(scope="module")
-def trained_by_tensorflow() -> Callable[[], tuple[dict[str, Any], list[float]]]:
-    """Initial weights, and the training losses that they lead to: trained once, when first asked for."""
-    found: list[tuple[dict[str, Any], list[float]]] = []
-
-    def ask() -> tuple[dict[str, Any], list[float]]:
-        if not found:
-            start = random_weights(build_classifier(TRAINED_CONFIG))
-            found.append((start, [epoch.training_loss for epoch in train(start).epochs]))
-        return found[0]
-
-    return ask
-
-
-@pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_a_backend_trains_as_tensorflow_does_and_tensorflow_exports_the_weights(
-    backend, trained_by_tensorflow, tmp_path
-):
+@pytest.fixture(scope="module", params=["jax", "torch"])
+def outcome(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """One process of the backend for both tests: imports alone take seconds."""
+    backend = request.param
     if importlib.util.find_spec(backend) is None:
         pytest.skip(NOT_INSTALLED[backend])
-    start, losses = trained_by_tensorflow()
-    np.savez(tmp_path / "start.npz", **start)
-    found = run_on(backend, TRAIN, tmp_path)
+    folder = tmp_path_factory.mktemp(backend)
+    scored = score(folder)
+    start = random_weights(build_classifier(TRAINED_CONFIG))
+    np.savez(folder / "start.npz", **start)
+    losses = [epoch.training_loss for epoch in train(start).epochs]
+    return Outcome(folder, scored, losses, run_on(backend, folder))
+
+
+def test_a_backend_scores_as_tensorflow_does(outcome):
+    for model, logits in outcome.scored_by_tensorflow.items():
+        assert np.ptp(logits) > 0.1  # otherwise agreement would mean little
+        np.testing.assert_allclose(
+            outcome.found["scored"][model], logits, rtol=0, atol=TOLERANCE, err_msg=model
+        )
+
+
+def test_a_backend_trains_as_tensorflow_does_and_tensorflow_exports_the_weights(outcome):
+    folder, losses, found = outcome.folder, outcome.losses_of_tensorflow, outcome.found
     assert found["training_loss"][-1] < 0.9 * found["training_loss"][0]
     np.testing.assert_allclose(found["training_loss"], losses, rtol=1e-2)
     assert found["resumed"] == len(losses)
 
     in_tensorflow = build_classifier(TRAINED_CONFIG)
-    set_initial_weights(in_tensorflow, dict(np.load(tmp_path / "trained.npz")))
+    set_initial_weights(in_tensorflow, dict(np.load(folder / "trained.npz")))
     np.testing.assert_allclose(
         predict_logits(in_tensorflow, VALIDATION.tokens), found["logits"], rtol=0, atol=TOLERANCE
     )
-    saved_model = tf.saved_model.load(str(tmp_path / "saved_model"))
+    saved_model = tf.saved_model.load(str(folder / "saved_model"))
     token_ids = tf.constant(VALIDATION.tokens.padded(np.arange(len(VALIDATION.labels))))
     exported = saved_model.signatures["score_token_ids"](token_ids=token_ids)["logit"]
     np.testing.assert_allclose(exported, found["logits"], rtol=0, atol=TOLERANCE)
-    assert (tmp_path / "model.onnx").exists()
+    assert (folder / "model.onnx").exists()
