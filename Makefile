@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONWARNINGS ?= ignore::FutureWarning,ignore::DeprecationWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down status sql demo test test-unit test-cluster check format lock screenshots bench-quality bench-encoder bench-batches bench-memory bench-reasons bench-training
+.PHONY: help install up down status sql demo test test-quick test-unit test-cluster check format lock screenshots bench-quality bench-encoder bench-batches bench-memory bench-reasons bench-training
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -57,9 +57,12 @@ demo: install ## the whole pipeline; on your own files: make demo INSTALLS=DIR L
 
 test: check test-unit test-cluster ## format and lint checks, types, unit tests, cluster tests
 
+test-quick: check ## what has to be green before a commit: checks, types, unit tests that take no seconds
+	@$(BIN)/pytest tests/unit -m "not slow" --numprocesses auto --dist loadgroup --no-loadscope-reorder
+
 test-unit: install ## unit tests; no cluster
-	@# A file's tests stay together: they share fixtures that cost seconds.
-	@$(BIN)/pytest tests/unit --numprocesses auto --dist loadfile
+	@# In the groups and the order that tests/unit/conftest.py gives them.
+	@$(BIN)/pytest tests/unit --numprocesses auto --dist loadgroup --no-loadscope-reorder
 
 test-cluster: install ## tests on real HDFS, YARN, Spark, Iceberg, MLflow and Airflow, on their own cluster
 	@$(BIN)/pytest tests/cluster

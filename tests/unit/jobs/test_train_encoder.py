@@ -30,6 +30,8 @@ from jobs.training_set.examples import Examples
 from jobs.training_set.splits import SplitError, split_by_user
 from tests.made_up.examples import APPS, FACTS, made_up_examples, write_training_set
 
+pytestmark = pytest.mark.slow
+
 SMALL = {
     "encoder": {"hidden_dim": 8, "num_layers": 1, "num_heads": 2, "intermediate_dim": 16},
     "training": {"max_epochs": 2, "batch_size": 32},

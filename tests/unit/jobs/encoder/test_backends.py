@@ -26,6 +26,8 @@ from jobs.training.fit.predict import predict_logits
 from tests.made_up.labelled_sequences import SMALL, made_up_users
 from tests.made_up.small_risk_model import TOKEN_ROWS, padded, small_risk_model
 
+pytestmark = pytest.mark.slow
+
 NOT_INSTALLED = {
     "jax": "jax is not installed: it comes with the extra `dev`",
     "torch": (

@@ -22,6 +22,8 @@ from tests.made_up.small_risk_model import (
     small_risk_model,
 )
 
+pytestmark = pytest.mark.slow
+
 RISKY_TOKEN = 9
 LENGTH = 10  # of the made-up histories
 

@@ -9,6 +9,8 @@ import pytest
 from jobs.export.onnx_model import export_onnx
 from tests.made_up.small_risk_model import TOKEN_ROWS, padded, small_risk_model
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model():

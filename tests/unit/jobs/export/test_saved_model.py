@@ -22,6 +22,8 @@ from tests.made_up.small_risk_model import (
     small_risk_model,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def app_rows(token_rows: list[list[int]]) -> list[list[str]]:
     return [

@@ -16,6 +16,8 @@ from jobs.sequences.tokenizer_files import UnusableModelError, read_vocabulary
 from model_registry.hashing import folder_sha256
 from tests.made_up.tiny_model import plain_contributions, plain_logit, save_tiny_model, sigmoid
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory) -> Path:

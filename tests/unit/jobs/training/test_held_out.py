@@ -13,6 +13,8 @@ from jobs.training.held_out import HeldOut, score_held_out
 from jobs.training_set.folds import Fold
 from tests.made_up.labelled_sequences import SMALL, made_up_users
 
+pytestmark = pytest.mark.slow
+
 DATA = made_up_users(240, seed=1)
 FOLDS = [Fold(np.arange(60, 240), np.arange(60))]
 # A high learning rate overfits 180 users at once: the best epoch is not the last.

@@ -14,6 +14,8 @@ from jobs.training.fit.classifier import Epoch, Fit, StartingPoint, fit_classifi
 from jobs.training.fit.options import TrainingOptions
 from tests.made_up.labelled_sequences import SMALL, assert_same_weights, build_average, made_up_users
 
+pytestmark = pytest.mark.slow
+
 TRAIN, VALIDATION = made_up_users(100, seed=1), made_up_users(60, seed=2)
 # 4 steps an epoch: evaluations in the middle of epochs, and an accumulated gradient in each checkpoint.
 OPTIONS = TrainingOptions(

@@ -12,6 +12,8 @@ from jobs.training.fit.options import TrainingOptions
 from jobs.training.fit.predict import predict_logits
 from tests.made_up.labelled_sequences import OPTIONS, Parts, assert_same_weights, build_average
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def fit(parts: Parts) -> Fit:

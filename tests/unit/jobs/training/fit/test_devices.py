@@ -20,6 +20,8 @@ from jobs.training.fit.options import TrainingOptions
 from jobs.training.fit.predict import predict_logits
 from tests.made_up.labelled_sequences import SMALL, build_average, made_up_users
 
+pytestmark = pytest.mark.slow
+
 ON_DEVICES = """
 import json, sys
 import tensorflow as tf

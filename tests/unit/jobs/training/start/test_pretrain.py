@@ -13,6 +13,8 @@ from jobs.training.start.masking import mask_tokens
 from jobs.training.start.pretrain import PretrainingEpoch, masked_batches, pretrain_encoder
 from tests.made_up.ragged import sequences_of
 
+pytestmark = pytest.mark.slow
+
 APPS = 8
 CONFIG = EncoderConfig(3 + APPS, hidden_dim=16, num_layers=1, num_heads=2, intermediate_dim=32, dropout=0.0)
 OPTIONS = TrainingOptions(

@@ -17,6 +17,8 @@ from jobs.training.start.warm_start import Earlier
 from jobs.training_set.trained_on import TrainedOn
 from tests.made_up.labelled_sequences import SMALL, made_up_users
 
+pytestmark = pytest.mark.slow
+
 USERS = made_up_users(64, seed=1)
 TOKENS = USERS.tokens
 VOCABULARY = Vocabulary(tuple(f"app {i}" for i in range(SMALL.vocabulary_size - 3)))

@@ -25,6 +25,8 @@ from jobs.training_set.trained_on import TrainedOn
 from tests.made_up.examples import made_up_examples
 from tests.made_up.labelled_sequences import SMALL, made_up_users
 
+pytestmark = pytest.mark.slow
+
 EARLIER_APPS = ("maps", "chat", "mail", "bank")
 APPS = ("chat", "game", "maps")
 
