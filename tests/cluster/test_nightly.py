@@ -27,7 +27,7 @@ def scores(spark: SparkSession, ds: date) -> DataFrame:
     return partition("risk_scores", ds).read(spark)
 
 
-def test_a_backfill_publishes_one_score_for_every_user_of_each_date(
+def test_every_date_has_one_published_score_for_every_user(
     spark: SparkSession, published: list[date], champion: PinnedModel
 ) -> None:
     for ds in published:
