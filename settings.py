@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).resolve().parent
 
 
 def hadoop_user() -> str:
-    """Name on HDFS without a password: the variable that Hadoop's own clients read, or this process's account."""
+    """Name on HDFS without a password: the variable that Hadoop's clients read, or this process's account."""
     return os.environ.get("HADOOP_USER_NAME") or getpass.getuser()
 
 

@@ -2,9 +2,10 @@
 
 In   landing/labels/            u1,1,2026-01-31,2026-03-02T09:00:00Z
      risk.install_sessions      at one snapshot, which the facts below name
-Out  <output>/part-….parquet    u1, 1, 2026-01-31 00:00, ["maps", "chat"], [2026-01-30 10:00:00, 2026-01-30 10:04:10]
+Out  <output>/part-….parquet    u1, 1, 2026-01-31 00:00, ["maps", "chat"], [2026-01-30 10:00:00, …]
      <output>/_training_set.json, written last
-         {"table": "risk.install_sessions", "snapshot_id": "8120…", "training_date": "2026-03-31", "examples": 4000, …}
+         {"table": "risk.install_sessions", "snapshot_id": "8120…", "training_date": "2026-03-31", "examples":
+         4000, …}
 
 A label sees only installs that had happened before its `as_of` and had landed by the end of that UTC day. It
 is used only if it was observed by the end of the training date. So nothing that was unknown then can leak in.

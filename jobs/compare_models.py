@@ -2,13 +2,14 @@
 
 In   training_sets/training_date=2026-01-31/run-1   its test users, less those that a version was trained on
      versions 4 (challenger) and 3 (champion)       their SavedModels from MLflow, verified by SHA-256
-Out  one MLflow run that `python -m model_registry promote` asks for; its page holds the verdict, the difference
-     with its interval, and the slices in which the challenger is worse
+Out  one MLflow run that `python -m model_registry promote` asks for; its page holds the verdict, the
+     difference with its interval, and the slices in which the challenger is worse
      last line printed: {"run_id": "3f2a…", "verdict": "better", "auc_difference": 0.0119, "sentence": "…", …}
 
-The test users of a training set depend on its users and labels alone, neither on a seed nor on a model. Users that
-a version was trained on, in this training set or in its own, are left out (jobs/comparison/holdout.py explains why
-there are any). Versions are called as in nightly scoring: signature `score_token_ids`, own vocabulary.
+The test users of a training set depend on its users and labels alone, neither on a seed nor on a model. Users
+that a version was trained on, in this training set or in its own, are left out (jobs/comparison/holdout.py
+explains why there are any). Versions are called as in nightly scoring: signature `score_token_ids`, own
+vocabulary.
 """
 
 import json

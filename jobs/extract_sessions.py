@@ -1,9 +1,9 @@
 """Turn raw install logs into sessions, one landing day at a time, and account for every row.
 
 In   landing/installs/ds=…        {"user_id": "u1", "app_id": "maps", "event_time": "2026-01-31T10:00:00Z"}
-Out  risk.install_sessions ds=…   u1, 0, 10:00:00, 10:04:10, ["maps", "chat"], [10:00:00, 10:04:10]; one row per session
+Out  risk.install_sessions ds=…   u1, 0, 10:00:00, 10:04:10, ["maps", "chat"], [10:00:00, 10:04:10]
      risk.rejected_events ds=…    file, raw text, reason; one row per bad row
-     risk.extraction_counts ds=…  landed 4, accepted 2, duplicates 0, not_installs 1, rejected 1, files 1; one row
+     risk.extraction_counts ds=…  landed 4, accepted 2, duplicates 0, not_installs 1, rejected 1, files 1
      receipts/…/ds=….json         the same counts, written last: it says that the day has been extracted
 
 `ds` is the UTC day on which the files landed; the events may be years older. Sessions do not cross landing

@@ -3,7 +3,7 @@
 saved_model/                              the artifact folder of a training run
     saved_model.pb, variables/ …          TensorFlow's own
     assets.extra/vocabulary.txt           one app id per line, the first is token 3
-    assets.extra/model.json               {"max_history": 2048, "reads_sessions": true, "vocabulary_size": 4003, …}
+    assets.extra/model.json               {"max_history": 2048, "vocabulary_size": 4003, …}
 """
 
 SAVED_MODEL = "saved_model"

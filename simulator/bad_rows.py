@@ -1,7 +1,7 @@
 """Rows that the pipeline must reject, each with one flaw; they are added to the good rows and replace none.
 
 In   a good row   ("u0000012", "com.calmotter.lab", "2026-01-01T00:00:00.123Z", "install")
-Out  a bad one    ("u0000012", "com.calmotter.lab", "yesterday", "install") and its reason, "invalid_event_time"
+Out  a bad one    ("u0000012", "com.calmotter.lab", "yesterday", "install"), "invalid_event_time"
 
 The reasons have the pipeline's own names.
 """

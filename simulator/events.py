@@ -1,7 +1,7 @@
 """Events that phones report: installs, updates and uninstalls, some of them days late or twice.
 
 In   installs, true times
-Out  one row per reported event: user 12, app 804, time_ms 1767225600123, kind 0, landing_day 20454, repeat False
+Out  a row per event: user 12, app 804, time_ms 1767225600123, kind 0, landing_day 20454, repeat False
 """
 
 from dataclasses import dataclass, fields, replace

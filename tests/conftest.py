@@ -17,7 +17,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """One local session in UTC with an Iceberg catalog `lake` in a temporary folder, as spark-defaults has on HDFS."""
+    """One local session in UTC with an Iceberg catalog `lake` in a temporary folder."""
     os.environ["PYSPARK_PYTHON"] = sys.executable
     (iceberg_jar,) = ICEBERG_JARS.glob("iceberg-spark-runtime-*.jar")
     session = (

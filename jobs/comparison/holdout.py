@@ -3,11 +3,11 @@
 In   a training set, its split, and the versions with their recorded training users
 Out  Holdout(examples, sha256="9a1c…", left_out=12, notes=["version 3 was trained with training_date …"])
 
-The split orders users by a hash of the user id and cuts by rank: the test gets a fifth of the users of each label.
-So other users in a training set move the cut by a few places, and a user whose label has changed moves to the other
-group. Test users of one training set near the cut can thus be training users of another. With a split by time
-(`--test-from`), most test users are training users of versions that were trained by user. A version would rank such
-users too well, hence they are left out.
+The split orders users by a hash of the user id and cuts by rank: the test gets a fifth of the users of each
+label. So other users in a training set move the cut by a few places, and a user whose label has changed moves
+to the other group. Test users of one training set near the cut can thus be training users of another. With a
+split by time (`--test-from`), most test users are training users of versions that were trained by user. A
+version would rank such users too well, hence they are left out.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Log a comparison to the active MLflow run.
 
 In   contestants, holdout, findings
-Out  tags that the gate before a promotion searches by, metrics, pictures/*.png, tables/slices.csv, comparison.md
+Out  tags that the gate of promotions searches by, metrics, pictures/*.png, tables/slices.csv, comparison.md
 """
 
 from dataclasses import asdict

@@ -1,7 +1,7 @@
 """Differences in AUC between challenger and champion by slice.
 
 In   labels 0 or 1, probabilities of challenger and champion, user ids      (examples,)
-Out  SliceDifference("sequence length 1-10", users=1203, bad_rate=0.11, auc=Difference(-0.021, -0.034, -0.008, …))
+Out  SliceDifference("sequence length 1-10", users=1203, bad_rate=0.11, auc=Difference(-0.021, -0.034, …))
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,8 @@
 
 In   version numbers; users' installs
 Out  Contestant(number=4, sha256="0123…", run_id="3f2a…", facts of its training set, its training users)
-     Scored(probabilities float64 (examples,) as a night would compute them, each user's share of unknown apps)
+     Scored(probabilities float64 (examples,) as a night would compute them, each user's share of unknown
+     apps)
 """
 
 from dataclasses import dataclass

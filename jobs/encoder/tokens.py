@@ -3,8 +3,8 @@
     [4, 9, -4, 7]   apps 4, 9, 4 and 7; a new session begins with the second 4
 
 A negative token stands for the same app, as the first install of a session. One number holds both facts, so
-sessions travel wherever tokens do. Sequences without known sessions hold no negative token. Only this file and
-`jobs/sequences/` know of the sign; other code asks for one of the two facts.
+sessions travel wherever tokens do. Sequences without known sessions hold no negative token. Only this file
+and `jobs/sequences/` know of the sign; other code asks for one of the two facts.
 """
 
 from typing import Any

@@ -3,8 +3,8 @@
 In   each training user's app ids and label
 Out  pipelines, app ids -> probability
 
-The recipe has linear members of its own (`linear.py`), on tokens and hashed n-grams. These pipelines share no code
-with them, so a comparison also shows whether tokens and hashing lose anything.
+The recipe has linear members of its own (`linear.py`), on tokens and hashed n-grams. These pipelines share no
+code with them, so a comparison also shows whether tokens and hashing lose anything.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ BASELINE_ORDERS = {BAG_OF_APPS_BASELINE: 1, NGRAMS_BASELINE: 3}  # longest n-gra
 
 
 def fit_baselines(train: Examples, cs: Mapping[int, float]) -> dict[str, Pipeline]:
-    """Fit the baselines on all training users, or on the sample that the recipe's linear members are fitted on.
+    """Fit the baselines on all training users, or on the sample that linear members are fitted on.
 
     Args:
         cs: inverse strength of the penalty by longest n-gram, as the recipe chose it on held-out users.

@@ -34,8 +34,8 @@ class Classification:
 def choose_threshold(labels: Integers, probabilities: Floats) -> float:
     """Choose the threshold that maximises true minus false positive rate.
 
-    The maximum is J of Youden (1950), "Index for rating diagnostic tests", which is also the KS distance. Choose on
-    validation users: on the users that are measured afterwards, the result would be too good.
+    The maximum is J of Youden (1950), "Index for rating diagnostic tests", which is also the KS distance.
+    Choose on validation users: on the users that are measured afterwards, the result would be too good.
 
     Raises:
         ValueError: the labels are of one kind only.
@@ -72,7 +72,7 @@ def most_confusing(
     app_ids: AppSequences,
     count: int = 15,
 ) -> pd.DataFrame:
-    """The `count` users whose scores are furthest from their labels: user_id, label (good, bad), score, last_apps."""
+    """Users whose scores are furthest from their labels: user_id, label (good, bad), score, last_apps."""
     worst = np.argsort(-np.abs(labels - probabilities), kind="stable")[:count]
     return pd.DataFrame(
         {

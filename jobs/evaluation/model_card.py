@@ -1,8 +1,8 @@
 """Model card: facts to know before using a model, as Markdown.
 
 In   a report on held-out users, and the facts about the training data
-Out  "# Model card: risk_encoder …", in the sections of Mitchell et al. (2019), "Model Cards for Model Reporting",
-     §4, https://arxiv.org/abs/1810.03993
+Out  "# Model card: risk_encoder …", in the sections of Mitchell et al. (2019), "Model Cards for Model
+     Reporting", §4, https://arxiv.org/abs/1810.03993
 """
 
 from collections.abc import Mapping

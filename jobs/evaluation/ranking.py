@@ -58,9 +58,9 @@ class Groups:
     def calibration_error(self) -> float:
         """Mean distance of mean score and bad rate, weighted by users.
 
-        Naeini et al. (2015), "Obtaining Well Calibrated Probabilities Using Bayesian Binning", with bins of equal
-        numbers of users as in Nixon et al. (2019), "Measuring Calibration in Deep Learning". On finitely many users
-        it is above 0 even for true probabilities.
+        Naeini et al. (2015), "Obtaining Well Calibrated Probabilities Using Bayesian Binning", with bins of
+        equal numbers of users as in Nixon et al. (2019), "Measuring Calibration in Deep Learning". On
+        finitely many users it is above 0 even for true probabilities.
 
         Reference:
             https://doi.org/10.1609/aaai.v29i1.9602, https://arxiv.org/abs/1904.01685
@@ -72,7 +72,8 @@ def rank(labels: Integers, scores: Floats) -> Ranking:
     """Order users by falling score.
 
     Raises:
-        ValueError: the labels are of one kind only, or the scores are not finite, or fewer or more than labels.
+        ValueError: the labels are of one kind only, or the scores are not finite, or fewer or more than
+        labels.
     """
     check_labels(labels)
     if labels.shape != scores.shape or not np.isfinite(scores).all():
@@ -86,9 +87,9 @@ def rank(labels: Integers, scores: Floats) -> Ranking:
 def cut_into_groups(ranking: Ranking, weights: Integers) -> Groups:
     """Cut ranked users into ten groups of equal size, or into fewer if there are fewer users.
 
-    `weights` are whole numbers in the order of the ranking: the number of times that each user counts. If a cut
-    divides users of equal scores, both sides get the same bad rate, so the input order has no effect. Group sizes
-    differ by at most one user.
+    `weights` are whole numbers in the order of the ranking: the number of times that each user counts. If a
+    cut divides users of equal scores, both sides get the same bad rate, so the input order has no effect.
+    Group sizes differ by at most one user.
     """
     users = ranking.cumulate(weights)
     groups = min(DECILES, len(weights))

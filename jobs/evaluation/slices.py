@@ -34,8 +34,8 @@ def slice_metrics(
 ) -> pd.DataFrame:
     """Measure users by sequence length, by share of unknown apps (0 to 1) and by calendar month of the label.
 
-    Lengths and shares have the same rows for any data, even for slices without users; months are those that occur.
-    AUC and its bounds are NaN, pandas' None, in slices of one label or of fewer than 30 users.
+    Lengths and shares have the same rows for any data, even for slices without users; months are those that
+    occur. AUC and its bounds are NaN, pandas' None, in slices of one label or of fewer than 30 users.
 
     Raises:
         ValueError: a length is below 1, or a share outside 0 to 1.

@@ -1,6 +1,6 @@
 """Read landed Parquet files, whose columns may have several types, into the rows of text of `rows.py`.
 
-In   user_id "u1", app_id "maps", event_time 2026-01-31 10:00:00 UTC (timestamp, text, or milliseconds), battery 71
+In   user_id "u1", app_id "maps", event_time 2026-01-31 10:00:00 UTC (timestamp, text or milliseconds)
 Out  file "hdfs://…/part-2.parquet", raw '{"user_id":"u1",…,"battery":71}', readable true,
      user_id "u1", app_id "maps", event_time "2026-01-31T10:00:00.000000Z"
 """

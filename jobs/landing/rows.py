@@ -1,7 +1,8 @@
 """Read landed files of every format into rows of text, so that one set of rules judges them all.
 
-In   {"user_id": "u1", "app_id": "maps", "event_time": 1769853600000, "battery": 71}       a line of part-0.jsonl.gz
-Out  file "hdfs://…/part-0.jsonl.gz", raw "{…}", readable true, user_id "u1", app_id "maps", event_time "1769853600000"
+In   {"user_id": "u1", "app_id": "maps", "event_time": 1769853600000, "battery": 71}   in part-0.jsonl.gz
+Out  file "hdfs://…/part-0.jsonl.gz", raw "{…}", readable true,
+     user_id "u1", app_id "maps", event_time "1769853600000"
 
 There is one row for each line that is neither blank nor a CSV header, and for each row of Parquet. `raw` is
 the line as landed, or the Parquet row as JSON. A line is not `readable` if it is not a JSON object, has

@@ -40,7 +40,7 @@ def log_split(split: Split) -> None:
 
 
 def log_intervals(prefix: str, measured: Mapping[str, Interval]) -> None:
-    """Record figures and bounds as `<prefix>auc`, `<prefix>auc_low`, `_high`; differences also `_share_better`."""
+    """Record `<prefix>auc`, `<prefix>auc_low`, `<prefix>auc_high`; of differences also `_share_better`."""
     figures: dict[str, float] = {}
     for name, interval in measured.items():
         metric = f"{prefix}{name}"

@@ -107,11 +107,11 @@ def score_by_encoders(
 ) -> tuple[list[keras.Model], Logits]:
     """Train each fold's encoders, and average their logits of its held-out users.
 
-    An encoder that was stopped while its learning rate was high differs from the final encoder, whose schedule
-    runs to its end. Its logits are all shifted to one side, and it was chosen as the best of many on these very
-    users. Stacking weights learned from its logits would not fit the final encoder. So the encoders that score a
-    fold are trained as the final ones will be, including the bias of the head. Their number is also the same,
-    since an average of several has less noise than one.
+    An encoder that was stopped while its learning rate was high differs from the final encoder, whose
+    schedule runs to its end. Its logits are all shifted to one side, and it was chosen as the best of many on
+    these very users. Stacking weights learned from its logits would not fit the final encoder. So the
+    encoders that score a fold are trained as the final ones will be, including the bias of the head. Their
+    number is also the same, since an average of several has less noise than one.
 
     Returns:
         The first encoder of each fold, and the logits of all held-out users in the order of the folds.
@@ -130,7 +130,7 @@ def score_by_encoders(
 
 
 def choose_linear_members(best: Mapping[int, BestPenalty]) -> dict[str, int]:
-    """Longest n-gram of each linear member; of several orders the one that ranks best, or the shorter of equals."""
+    """Longest n-gram of each linear member: the order that ranks best, the shorter of equals."""
     return {BAG_OF_APPS: BAG_ORDER, NGRAMS: max(NGRAM_ORDERS, key=lambda order: best[order].auc)}
 
 

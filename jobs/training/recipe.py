@@ -4,11 +4,12 @@ In   training examples and settings
 Out  one Keras model, token ids -> calibrated logit, and its members, each to be measured alone
 
 1. Build the vocabulary, and app embeddings from co-occurrence, from all training users.
-2. For each fold, fit every member on the other folds and score this one. AUC on this fold gives the encoder's best
-   number of steps, and the penalties and longest n-gram of the linear models. The encoder that scores the fold is
-   then trained anew for that number of steps, as in 4.
-3. Fit weights of at least 0 for the members' logits, by the log loss of the held-out users. This also calibrates.
-   The encoder gets a weight only if that raises the held-out likelihood enough (Schwarz criterion).
+2. For each fold, fit every member on the other folds and score this one. AUC on this fold gives the encoder's
+   best number of steps, and the penalties and longest n-gram of the linear models. The encoder that scores
+   the fold is then trained anew for that number of steps, as in 4.
+3. Fit weights of at least 0 for the members' logits, by the log loss of the held-out users. This also
+   calibrates. The encoder gets a weight only if that raises the held-out likelihood enough (Schwarz
+   criterion).
 4. Fit every member on all training users. The encoder trains for the best number of steps of the folds, on a
    schedule that ends with the last of them. As in the folds, the bias of its head is fitted last.
 """

@@ -43,9 +43,9 @@ class Stack:
 def fit_stack(logits: Mapping[str, Floats], labels: NDArray[np.int8]) -> Stack:
     """Minimise the log loss over weights of at least 0 and an intercept.
 
-    Weights below 0 would let models correct each other's noise (Breiman, 1996, "Stacked regressions"). With one
-    model it is Platt scaling: the result is calibrated on the given users. A penalty of half the squared weights
-    keeps them finite when a model separates the labels.
+    Weights below 0 would let models correct each other's noise (Breiman, 1996, "Stacked regressions"). With
+    one model it is Platt scaling: the result is calibrated on the given users. A penalty of half the squared
+    weights keeps them finite when a model separates the labels.
     """
     columns = np.stack([np.asarray(column, dtype=np.float64) for column in logits.values()], axis=1)
     signs = np.where(labels == 1, 1.0, -1.0)
@@ -72,8 +72,8 @@ def fit_stacks(logits: Mapping[str, Floats], labels: NDArray[np.int8], doubtful:
     """Fit two stacks: of all models, and of all but the doubtful one.
 
     In the first, the doubtful model gets a weight only if that raises the log-likelihood by `ln(users) / 2`
-    (Schwarz, 1978, "Estimating the dimension of a model"). A model chosen as the best of many epochs on these very
-    users looks good by chance. Where no other model separates the labels, it would get all the weight.
+    (Schwarz, 1978, "Estimating the dimension of a model"). A model chosen as the best of many epochs on these
+    very users looks good by chance. Where no other model separates the labels, it would get all the weight.
     """
     others = {name: column for name, column in logits.items() if name != doubtful}
     stack, without = fit_stack(logits, labels), fit_stack(others, labels)

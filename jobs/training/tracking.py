@@ -3,9 +3,10 @@
 In   the active run, and the parts of one training
 Out  parameters, data set, metrics, charts and models of that run
 
-    metrics    training_loss, validation_loss, validation_auc (by epoch: "fold_1_of_2_…", "fold_1_again_…" and so on)
-               test_auc, test_auc_low, test_auc_high, … of the model, and the same after baseline_, ngram_baseline_,
-               encoder_alone_ and without_encoder_; ahead_of_…_auc with _low, _high and _share_better
+    metrics    training_loss, validation_loss, validation_auc (by epoch: "fold_1_of_2_…", …)
+               test_auc, test_auc_low, test_auc_high, … of the model, and the same after baseline_,
+               ngram_baseline_, encoder_alone_ and without_encoder_; ahead_of_…_auc with _low, _high and
+               _share_better
     artifacts  model.keras  model.onnx  saved_model/  model_card.md  pictures/*.png  tables/*.csv
                encoders/all_users.keras  encoders/fold_1.keras  …  encoders/trained_on.parquet
 """

@@ -13,8 +13,8 @@ from jobs.training_set.examples import Examples
 from jobs.training_set.splits import SplitError, assign_users
 
 FOLDS = 4
-# Held-out users choose only a few numbers, which need no more examples. With many users, one fold has this many,
-# and the trainings of the other folds are saved.
+# Held-out users choose only a few numbers, which need no more examples. With many users, one fold has this
+# many, and the trainings of the other folds are saved.
 ENOUGH_HELD_OUT = 1_200
 
 

@@ -1,8 +1,8 @@
 """Read and check the files of a training set.
 
-In   folder of Parquet files       user_id string, label int, as_of timestamp (UTC), app_ids array<string>, and
-                                   event_times array<timestamp> if times are known
-     _training_set.json beside     {"table": "risk.install_sessions", "snapshot_id": "812…", "training_date": "2026-01-31", …}
+In   folder of Parquet files       user_id string, label int, as_of timestamp (UTC), app_ids array<string>,
+                                   and event_times array<timestamp> if times are known
+     _training_set.json beside     {"table": "risk.install_sessions", "snapshot_id": "812…", …}
 Out  examples, ordered by user and as_of, and the facts
 
 Files are streamed: installs are written to a file of integers, and memory holds only ids, labels and times of

@@ -77,9 +77,9 @@ def split_by_time(examples: Examples, test_from: date) -> Split:
 def assign_users(examples: Examples, shares: Sequence[float]) -> NDArray[np.int64]:
     """Assign each example to a part, `(examples,)`, so that all examples of a user are in one.
 
-    Users are divided into those who ever had label 1 and the others. Each group is ordered by a hash of the user id
-    and cut. So the assignment depends on users and labels alone: runs with other seeds or sizes are measured on the
-    same users, and even a small set has both labels in each part.
+    Users are divided into those who ever had label 1 and the others. Each group is ordered by a hash of the
+    user id and cut. So the assignment depends on users and labels alone: runs with other seeds or sizes are
+    measured on the same users, and even a small set has both labels in each part.
 
     Args:
         shares: of the users that each part gets, adding up to 1.

@@ -1,8 +1,8 @@
 """The training users of a version, so that none of them tests it or a version that starts from it.
 
 In   the training users and their folds
-Out  trained_on.parquet, a row per user     user_hash uint64, held_out_in int8: the fold whose encoder has not seen
-                                            the user, counted from 1; 0 if the encoder of every fold has
+Out  trained_on.parquet, a row per user     user_hash uint64, held_out_in int8: the fold whose encoder has not
+                                            seen the user, counted from 1; 0 if the encoder of every fold has
 
 The training users of an earlier version also count for a version that starts from it.
 """

@@ -21,11 +21,11 @@ class WeightedSample:
 
 
 def draw_weighted_sample(labels: NDArray[np.int8]) -> WeightedSample:
-    """Draw all users, or 50,000 of them: up to half from the rarer label, the rest from the other, evenly spaced.
+    """All users, or 50,000: up to half from the rarer label, the rest from the other, evenly spaced.
 
-    A uniform sample of 1,000,000 users, 1% of them bad, would hold only 500 of the 10,000 bad ones, and a regression
-    learns most from the rarer label. Weights restore the shares of both labels (King and Zeng, 2001, "Logistic
-    Regression in Rare Events Data", §4.2).
+    A uniform sample of 1,000,000 users, 1% of them bad, would hold only 500 of the 10,000 bad ones, and a
+    regression learns most from the rarer label. Weights restore the shares of both labels (King and Zeng,
+    2001, "Logistic Regression in Rare Events Data", §4.2).
     """
     if len(labels) <= LARGEST_SAMPLE:
         return WeightedSample(np.arange(len(labels)), np.ones(len(labels)))

@@ -1,4 +1,4 @@
-"""One real cluster for all cluster tests: HDFS, YARN, MLflow and Airflow below `.cluster/test`, on ports of its own."""
+"""One real cluster for all cluster tests, below `.cluster/test` and on ports of its own."""
 
 import os
 import shutil
@@ -145,7 +145,7 @@ def published(
     landed: list[date],
     champion: PinnedModel,
 ) -> list[date]:
-    """The last three landed days, scored: two by one backfill through Airflow, the earliest by the jobs' `main`.
+    """The last three landed days, scored: two by a backfill through Airflow, the first by the jobs' `main`.
 
     A submitted job costs 30 s of processor time, most of it for the start of its two JVMs.
     """

@@ -98,7 +98,7 @@ def training_batches(
 
 
 def stream(batches: Callable[[], Iterator[Any]], signature: Any) -> tf.data.Dataset:
-    """Prefetch two of the batches. One signature covers all lengths, so that TensorFlow traces a step once."""
+    """Prefetch two batches. One signature covers all lengths, so that TensorFlow traces a step once."""
     options = tf.data.Options()
     # The tuner's thread sleeps 10 ms, 20 ms, 40 ms … up to a minute, and dropping the data set waits until it
     # wakes: `fit` returned after 5.1 s from steps of 3.4 s.

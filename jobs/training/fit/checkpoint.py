@@ -3,8 +3,8 @@
 In   model, optimizer and callbacks after an evaluation
 Out  checkpoint.npz; the same training, started again, resumes from it and ends with bit-identical weights
 
-Keras' BackupAndRestore keeps weights, optimizer and epoch. It lacks the states of dropout's random generators,
-and the best weights and patience of early stopping. It also overwrites its file in place.
+Keras' BackupAndRestore keeps weights, optimizer and epoch. It lacks the states of dropout's random
+generators, and the best weights and patience of early stopping. It also overwrites its file in place.
 """
 
 import hashlib

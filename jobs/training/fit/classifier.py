@@ -72,8 +72,8 @@ class StartingPoint:
 
     weights: NamedWeights = field(default_factory=dict)  # all others start at random
     build: BuildModel = build_classifier  # the untrained model, token ids (batch, sequence) to logit (batch,)
-    # Folder for the state after each evaluation. A training that finds its own state there resumes from it, or
-    # returns at once if it had finished. Evaluations that were reported before are not reported again.
+    # Folder for the state after each evaluation. A training that finds its own state there resumes from it,
+    # or returns at once if it had finished. Evaluations that were reported before are not reported again.
     checkpoint_folder: Path | None = None
 
 

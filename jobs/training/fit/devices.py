@@ -1,7 +1,7 @@
 """Backend, precision, devices and determinism of a training on this machine.
 
-The environment variable KERAS_BACKEND names the backend: tensorflow (the default), jax or torch. TensorFlow feeds
-the batches to all of them.
+The environment variable KERAS_BACKEND names the backend: tensorflow (the default), jax or torch. TensorFlow
+feeds the batches to all of them.
 """
 
 import math
@@ -19,7 +19,7 @@ if keras.backend.backend() != "tensorflow":
 
 
 def compiles_each_shape() -> bool:
-    """Whether the backend compiles each shape of batch anew, as JAX does: uncompiled it is many times slower."""
+    """Whether the backend compiles each shape of batch anew, as JAX does; uncompiled it is far slower."""
     return bool(keras.backend.backend() == "jax")
 
 
@@ -84,9 +84,9 @@ def training_precision() -> Iterator[None]:
 def training_strategy() -> tf.distribute.Strategy:
     """Data-parallel strategy over all GPUs, or over all logical CPUs if there is no GPU.
 
-    One device needs no copies of the model. A CPU is one logical device unless TensorFlow was configured for more.
-    Other backends train on their first device: TensorFlow sees no GPU then, and its default strategy does not
-    affect them.
+    One device needs no copies of the model. A CPU is one logical device unless TensorFlow was configured for
+    more. Other backends train on their first device: TensorFlow sees no GPU then, and its default strategy
+    does not affect them.
     """
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if len(devices) == 1:

@@ -17,11 +17,12 @@ from jobs.training_set.weighted_sample import draw_weighted_sample
 def fit_head_bias(classifier: keras.Model, train: LabelledSequences) -> None:
     """Set the bias of the layer `head` to the one of least log loss, on at most 50,000 users.
 
-    A fitted intercept makes the mean probability equal to the bad rate ("calibration in the large": Van Calster et
-    al., 2019, "Calibration: the Achilles heel of predictive analytics"). After a few hundred steps of noisy batches
-    an encoder's bias is off by up to 0.8, in a direction that differs from training to training. So the stack's
-    weights and intercept, learned from a fold's encoder, would not fit the final one. Refitting leaves the ranking
-    as it is, and removes the effect of class weights on the mean probability.
+    A fitted intercept makes the mean probability equal to the bad rate ("calibration in the large": Van
+    Calster et al., 2019, "Calibration: the Achilles heel of predictive analytics"). After a few hundred steps
+    of noisy batches an encoder's bias is off by up to 0.8, in a direction that differs from training to
+    training. So the stack's weights and intercept, learned from a fold's encoder, would not fit the final
+    one. Refitting leaves the ranking as it is, and removes the effect of class weights on the mean
+    probability.
 
     Raises:
         ValueError: all users have the same label, or the training diverged.

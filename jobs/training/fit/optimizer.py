@@ -55,8 +55,9 @@ def log_loss(labels: Tensor, logits: Tensor) -> Tensor:
 def app_rates(installs: NDArray[np.int64]) -> NDArray[np.float32]:
     """Learning rate of each token's embedding relative to other weights: `n / (n + 30000)` for `n` installs.
 
-    Adam normalises gradients, so the embedding of an app of five users would move as far per step as one of five
-    thousand, and memorise its few users. Embeddings can afford low rates: they start from the co-occurrence of apps.
+    Adam normalises gradients, so the embedding of an app of five users would move as far per step as one of
+    five thousand, and memorise its few users. Embeddings can afford low rates: they start from the
+    co-occurrence of apps.
     """
     rates = installs / (installs + APP_INSTALLS)
     rates[:FIRST_APP_TOKEN_ID] = 1.0  # dropout and masking add special tokens that were not counted
@@ -108,12 +109,13 @@ def make_optimizer(
 class RowAdam(keras.optimizers.Adam):
     """Adam for embeddings: one gradient per row and step, and optionally a learning rate per row.
 
-    TensorFlow, alone among the backends, gives an embedding's gradient as one row for each install. Keras 3.15 squares
-    the rows of one app separately, as if they were of several apps, both in Adam's second moment and in the norm
-    that is clipped. Here they are summed over the batch first.
+    TensorFlow, alone among the backends, gives an embedding's gradient as one row for each install. Keras
+    3.15 squares the rows of one app separately, as if they were of several apps, both in Adam's second moment
+    and in the norm that is clipped. Here they are summed over the batch first.
 
     Args:
-        row_rates: by path of a weight, `(rows,)`, a factor on the learning rate of each row. They belong to one
+        row_rates: by path of a weight, `(rows,)`, a factor on the learning rate of each row. They belong to
+        one
             training and are not part of the config.
     """
 

@@ -67,8 +67,8 @@ def find_learning_rate(
 ) -> RateSearch:
     """Train one model for some steps, each at a higher rate, until the loss explodes.
 
-    `options.learning_rate` and the schedule are not read. Optimizer, batches, class weights and starting weights
-    are those of the training.
+    `options.learning_rate` and the schedule are not read. Optimizer, batches, class weights and starting
+    weights are those of the training.
     """
     repeat_to_the_last_bit(options.seed)
     with training_precision():
@@ -103,7 +103,7 @@ def suggest_rate(rates: NDArray[np.float64], losses: NDArray[np.float64]) -> flo
 
 
 class _SmoothedLosses(keras.callbacks.Callback):
-    """Running mean of the batches' losses, corrected for its start at 0 as Adam's are; stops at an explosion."""
+    """Running mean of the batches' losses, corrected for its start at 0; stops at an explosion."""
 
     def __init__(self) -> None:
         super().__init__()

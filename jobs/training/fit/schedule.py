@@ -4,7 +4,7 @@ In   options, steps in an epoch, steps of the whole training
 Out  a schedule: 0-based step -> learning rate
 
     inverse_square_root   linear warm-up, then falls with the square root of the step; has no end
-    one_cycle             linear rise over 30% of the steps from a 25th of the highest rate, then a half cosine to 0
+    one_cycle             linear rise over 30% of the steps from a 25th of the rate, then a half cosine to 0
     linear                linear warm-up, then linear to 0
     cosine                linear warm-up, then a half cosine to 0
 """

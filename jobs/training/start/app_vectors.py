@@ -4,9 +4,9 @@ In   token sequences of training users, labelled or not
 Out  float32 (vocabulary_size, hidden_dim): apps that are installed near each other have similar directions
 
 Regularised correspondence analysis of how often apps occur within a few installs of each other: their counts,
-relative to those expected by chance from both frequencies, reduced by a singular value decomposition (Greenacre,
-1984, "Theory and Applications of Correspondence Analysis"; Amini et al., 2013, "Pseudo-likelihood methods for
-community detection in large sparse networks"). It takes seconds and is deterministic.
+relative to those expected by chance from both frequencies, reduced by a singular value decomposition
+(Greenacre, 1984, "Theory and Applications of Correspondence Analysis"; Amini et al., 2013, "Pseudo-likelihood
+methods for community detection in large sparse networks"). It takes seconds and is deterministic.
 """
 
 import math
@@ -40,10 +40,12 @@ def fit_app_vectors(
     left -= np.outer(by_chance, by_chance @ left)
     # Noise gives all coordinates about the same length, and the last one holds little else. Shortened by that
     # length, coordinates of noise nearly vanish (soft thresholding: Cai, Candes and Shen, 2010,
-    # https://arxiv.org/abs/0810.3286). Otherwise an encoder would tell apps apart by noise, and memorise users.
+    # https://arxiv.org/abs/0810.3286). Otherwise an encoder would tell apps apart by noise, and memorise
+    # users.
     vectors[:, :components] = left * (singular_values - singular_values[-1])
-    # A few coordinates hold nearly everything, so dropout could remove the whole difference between two kinds of
-    # apps. A random rotation spreads the information over all coordinates: 0.001 to 0.015 AUC for the encoder alone.
+    # A few coordinates hold nearly everything, so dropout could remove the whole difference between two kinds
+    # of apps. A random rotation spreads the information over all coordinates: 0.001 to 0.015 AUC for the
+    # encoder alone.
     vectors @= ortho_group.rvs(hidden_dim, random_state=seed).astype(np.float32)
     vectors[:FIRST_APP_TOKEN_ID] = 0.0
     counts = tokens.count(vocabulary_size)
@@ -75,10 +77,10 @@ def count_neighbours(tokens: TokenSequences, vocabulary_size: int) -> csr_matrix
 def associate(neighbours: csr_matrix) -> tuple[csr_matrix, NDArray[np.float64]]:
     """Association `n_ab / sqrt((n_a + m) (n_b + m))` of apps, and its direction under independence.
 
-    `n_a` is the sum of `n_ab` over `b`, and `m` the mean of these sums. Without `m`, two rare apps that only occur
-    together, by chance, would be as close as possible and fill a coordinate. It is at least 1, for users of one
-    install each. If apps were independent, `n_ab` would be `n_a n_b / n`: all singular values but one would be 0.
-    The vector of that one, of length 1, is the direction.
+    `n_a` is the sum of `n_ab` over `b`, and `m` the mean of these sums. Without `m`, two rare apps that only
+    occur together, by chance, would be as close as possible and fill a coordinate. It is at least 1, for
+    users of one install each. If apps were independent, `n_ab` would be `n_a n_b / n`: all singular values
+    but one would be 0. The vector of that one, of length 1, is the direction.
     """
     frequency = np.asarray(neighbours.sum(axis=1)).ravel()
     scale = 1.0 / np.sqrt(frequency + max(frequency.mean(), 1.0))

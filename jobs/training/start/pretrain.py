@@ -88,7 +88,7 @@ def pretrain_encoder(
 
 
 def build_pretraining_model(encoder: keras.layers.Layer) -> keras.Model:
-    """Build token ids `(batch, sequence)`, positions `(batch, hidden)` -> logits `(batch, hidden, vocabulary)`."""
+    """Build the model: token ids and positions to logits `(batch, hidden, vocabulary)`."""
     token_ids = keras.Input(shape=(None,), dtype="int32", name="token_ids")
     positions = keras.Input(shape=(None,), dtype="int32", name="positions")
     head = MaskedInstallHead(encoder.token_embedding, dtype=encoder.dtype_policy, name="masked_install_head")
@@ -96,7 +96,7 @@ def build_pretraining_model(encoder: keras.layers.Layer) -> keras.Model:
 
 
 def masked_batches(tokens: TokenSequences, vocabulary_size: int, options: TrainingOptions) -> tf.data.Dataset:
-    """Endless shuffled batches of (tokens, positions), targets, weights; other installs are hidden each epoch."""
+    """Endless shuffled batches of (tokens, positions), targets, weights; each epoch hides other installs."""
 
     def batches() -> Iterator[tuple[tuple[NDArray[np.int32], ...], NDArray[np.int32], NDArray[np.float32]]]:
         for batch, random in shuffled_batches(tokens.lengths, options):

@@ -30,7 +30,7 @@ def choose_starting_weights(
     earlier: Earlier | None,
     on_epoch: Callable[[PretrainingEpoch], None],
 ) -> StartingWeights:
-    """App embeddings from co-occurrence, or an earlier version's weights; both pretrained if the options say so.
+    """App embeddings from co-occurrence, or an earlier version's weights; pretrained if the options say so.
 
     Raises:
         WarmStartError: the earlier version has other sizes; names the setting.

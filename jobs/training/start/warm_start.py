@@ -3,8 +3,9 @@
 In   the earlier classifier and its apps in token order, the apps of the new vocabulary, the new sizes
 Out  initial weights: the earlier embedding of each app; a new app gets that of the unknown app
 
-A version keeps the encoder of each fold beside the one of all users. A fold's training starts from the earlier
-fold encoder of the same number, which has not seen the users held out. The one of all users knows their labels.
+A version keeps the encoder of each fold beside the one of all users. A fold's training starts from the
+earlier fold encoder of the same number, which has not seen the users held out. The one of all users knows
+their labels.
 """
 
 from collections.abc import Sequence

@@ -167,7 +167,7 @@ def compare(bench):
 
 @pytest.fixture(scope="module")
 def better(bench, compare):
-    """A champion that knows some of the risky apps, a challenger that knows all: its number, run and result."""
+    """A champion that knows some risky apps, a challenger that knows all: its number, run and result."""
     champion, challenger = bench.add_version("better", risky_apps=3), bench.add_version("better")
     bench.tracking("better").mark_champion(champion)
     return challenger, *compare("better", challenger)

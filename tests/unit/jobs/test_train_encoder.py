@@ -266,7 +266,7 @@ def test_an_encoder_that_is_good_by_chance_gets_no_weight(monkeypatch):
 
 
 def test_features_of_a_training_work_together_by_their_settings(result, tracking_uri, tmp_path):
-    """Warm start from a registered version that lacks an app, pretraining, two encoders, checkpoints, an out-of-time test."""
+    """Warm start from a version that lacks an app, pretraining, two encoders, checkpoints, a test by time."""
     client = mlflow.MlflowClient()
     client.create_registered_model("small")
     client.create_model_version("small", f"runs:/{result['run_id']}/saved_model", result["run_id"])

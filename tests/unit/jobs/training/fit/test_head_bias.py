@@ -56,7 +56,8 @@ def test_all_logits_move_by_the_same():
 def test_of_very_many_users_a_weighted_sample_is_enough(monkeypatch):
     monkeypatch.setattr("jobs.training_set.weighted_sample.LARGEST_SAMPLE", 100)
     classifier = build_off(0.7)
-    # It knows what makes labels, or users of both labels would have the same logits and no weight would matter.
+    # It knows what makes labels, or users of both labels would have the same logits and no weight would
+    # matter.
     is_risky = (np.arange(SMALL.vocabulary_size) >= 3) & (np.arange(SMALL.vocabulary_size) < 3 + RISKY_TOKENS)
     classifier.get_layer("embedding").embeddings.assign(np.tile(10.0 * is_risky[:, None], 4))
     classifier.get_layer("head").kernel.assign(np.ones((4, 1)))

@@ -24,7 +24,7 @@ POPULARITY_LOSS = np.log(APPS)  # of one who knows only that all apps are equall
 
 
 def cyclic_sequences(users: int) -> TokenSequences:
-    """Each user installs the apps in one circle, from any start: both neighbours tell the app between them."""
+    """Each user installs the apps in one circle, from any start: neighbours tell the app between them."""
     random = np.random.default_rng(0)
     lengths = random.integers(8, 21, users)  # 1 to 3 hidden installs
     starts = random.integers(0, APPS, users)
