@@ -32,12 +32,12 @@ from model_registry.hashing import folder_sha256
 from model_registry.tracking.model_tracking import ModelTracking
 from tests.made_up.examples import APPS, FACTS, RISKY_APPS, made_up_examples, write_training_set
 
-# Of the users' own logits, about: a model that is as sure as the users are.
+# About the standard deviation of the users' own logits.
 SHARPNESS = 8.0
 
 
 def true_risk(app_ids: list[str]) -> float:
-    """What synthetic.py makes labels from."""
+    """Logits that the made-up labels are drawn from."""
     weights = np.linspace(0.0, 2.0, len(app_ids))
     return float((weights * [APPS.index(app) < RISKY_APPS for app in app_ids]).mean())
 
@@ -178,7 +178,7 @@ def page():
     return lambda run: run.data.tags["mlflow.note.content"]
 
 
-def test_the_same_model_twice_differs_by_nothing_and_may_be_promoted(bench, compare):
+def test_a_copy_of_the_champion_is_undecided_and_may_be_promoted(bench, compare):
     champion, challenger = bench.add_version("twice"), bench.add_version("twice")
     tracking = bench.tracking("twice")
     tracking.mark_champion(champion)
@@ -206,7 +206,7 @@ def test_a_worse_challenger_is_refused_with_the_figures(bench, compare, page):
     assert result["run_id"] in str(refused.value)
 
 
-def test_a_better_challenger_is_told_so_and_may_be_promoted(bench, better):
+def test_a_better_challenger_gets_this_verdict_and_may_be_promoted(bench, better):
     challenger, run, result = better
     assert result["verdict"] == run.data.tags["verdict"] == "better"
     assert run.data.metrics["auc_difference_low"] > 0.0
@@ -215,10 +215,10 @@ def test_a_better_challenger_is_told_so_and_may_be_promoted(bench, better):
     assert check_promotion(bench.tracking("better"), challenger) == []
 
 
-def test_the_page_names_the_users_for_whom_the_challenger_is_worse(bench, compare, page):
+def test_the_page_names_the_slices_in_which_the_challenger_is_worse(bench, compare, page):
     champion, challenger = bench.add_version("slices"), bench.add_version("slices", upside_down_above=30)
     run, result = compare("slices", challenger, champion)
-    assert "It is worse for users of sequence length 31-100" in result["sentence"]
+    assert "It is surely worse in the slices sequence length 31-100" in result["sentence"]
     # All users are of one month and have no unknown app: in these slices, too, but less.
     assert result["worse_for"][0] == "sequence length 31-100"
     assert set(result["worse_for"][1:]) == {"unknown apps none", "label month 2026-01"}
@@ -253,7 +253,7 @@ def test_the_run_holds_pictures_and_the_page_shows_them(bench, better, page):
         assert f"get-artifact?path=pictures%2F{name}&run_uuid={run.info.run_id}" in page(run)
 
 
-def test_further_versions_and_the_baseline_are_measured_beside(bench, compare, page):
+def test_further_versions_and_the_baseline_are_measured_too(bench, compare, page):
     numbers = [bench.add_version("many"), bench.add_version("many", risky_apps=3), bench.add_version("many")]
     run, result = compare("many", numbers[2], numbers[1], numbers[0], baseline=True)
     assert (result["champion"], result["verdict"]) == (numbers[1], "better")
@@ -274,7 +274,7 @@ def test_without_a_champion_a_version_is_compared_with_the_baseline(bench, compa
 
 
 def test_without_a_champion_and_without_the_baseline_there_is_nothing_to_compare(bench):
-    with pytest.raises(WrongArgumentsError, match="nobody is champion yet"):
+    with pytest.raises(WrongArgumentsError, match="there is no champion yet"):
         main(bench.arguments("second", bench.add_version("second")))
 
 
@@ -288,17 +288,17 @@ def test_the_champion_is_not_compared_with_itself(bench, capsys):
 
 
 def test_test_users_that_a_version_was_trained_on_are_left_out(bench, compare, page):
-    # Of half the users the cut by rank lies at another hash.
+    # With half of the users, the cut by rank is at another hash.
     earlier = bench.examples.take(np.arange(3_000, 6_000))
     seen = set(split_by_user(bench.examples).test.user_ids) & set(split_by_user(earlier).train.user_ids)
     assert seen
     champion = bench.add_version("leak", earlier)
     run, _ = compare("leak", bench.add_version("leak"), champion)
     assert run.data.params["left_out_users"] == str(len(seen))
-    assert f"{len(seen)} test users are left out, since version {champion}, or a version" in page(run)
+    assert f"{len(seen)} test users are left out: version {champion}, or a version" in page(run)
 
 
-def test_a_version_that_does_not_say_whom_it_was_trained_on_is_noted_and_not_promoted(bench, compare, page):
+def test_a_version_without_recorded_training_users_is_noted_and_not_promoted(bench, compare, page):
     champion, challenger = bench.add_version("silent"), bench.add_version("silent", says_whom=False)
     tracking = bench.tracking("silent")
     tracking.mark_champion(champion)
@@ -317,7 +317,7 @@ def test_another_training_date_or_table_is_noted(bench, compare, page):
 
 
 def test_versions_trained_by_user_are_compared_out_of_time_on_users_of_their_test(bench, compare):
-    """Otherwise four fifths of the later labels would be of users that both have learned by heart."""
+    """Otherwise both versions would have memorised the users of four fifths of the later labels."""
     champion, challenger = bench.add_version("time"), bench.add_version("time", risky_apps=3)
     as_of = bench.examples.as_of.copy()
     as_of[3_000:] = np.datetime64("2026-02-15T00:00:00", "us")
@@ -331,20 +331,20 @@ def test_versions_trained_by_user_are_compared_out_of_time_on_users_of_their_tes
 def test_a_holdout_of_known_users_only_is_refused(bench):
     few = split_by_user(bench.examples).train
     folder = bench.folder / "known"
-    # Everybody here is a training user of both versions.
+    # All of these are training users of both versions.
     write_training_set(few, folder)
     numbers = [bench.add_version("known"), bench.add_version("known")]
     with pytest.raises(HoldoutError, match="in no version's training"):
         main(bench.arguments("known", *numbers, training_set=str(folder)))
 
 
-def test_of_too_few_users_nobody_says_for_whom_it_is_worse(bench, compare, page):
+def test_with_too_few_users_worse_slices_are_not_known(bench, compare, page):
     few = bench.examples.take(np.arange(100))
     write_training_set(few, bench.folder / "few")
     numbers = [bench.add_version("few", few), bench.add_version("few", few, risky_apps=3)]
     run, result = compare("few", *numbers, training_set=str(bench.folder / "few"))
-    assert "no slice has 30 users" in result["sentence"]
-    assert "In none of" not in page(run)
+    assert "No slice has 30 users" in result["sentence"]
+    assert "in none of" not in page(run)
 
 
 def test_artifacts_that_changed_since_registration_are_not_compared(bench):

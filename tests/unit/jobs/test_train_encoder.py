@@ -90,7 +90,8 @@ def test_the_encoders_own_lift_is_printed_with_its_interval_beside_the_total(pri
     (total_line,) = [line for line in printed if line.startswith("ahead of the best baseline")]
     (lift_line,) = [line for line in printed if line.startswith("of that by the encoder")]
     for line, difference in ((total_line, ahead), (lift_line, lift)):
-        assert f"{difference['value']:+.4f} AUC (95% {difference['low']:+.4f}" in line
+        assert f"{difference['value']:+.4f} ({difference['low']:+.4f} to " in line
+        assert line.endswith(" AUC, 95% interval")
 
 
 def test_each_members_weight_is_printed_or_that_it_was_left_out(printed, run):
@@ -120,7 +121,7 @@ def test_the_last_line_holds_the_runs_metrics_on_held_out_users(result, run):
             assert f"{prefix}_{metric}_high" in metrics
 
 
-def test_the_run_holds_settings_and_what_the_folds_found(run):
+def test_the_run_holds_settings_and_results_of_the_folds(run):
     assert (
         run.data.params.items()
         >= {
@@ -133,7 +134,7 @@ def test_the_run_holds_settings_and_what_the_folds_found(run):
     assert {"weight_encoder", "weight_bag_of_apps", "weight_n_grams"} <= set(run.data.metrics)
 
 
-def test_the_run_says_which_data_it_is_from(run):
+def test_the_run_names_its_data(run):
     (logged,) = run.inputs.dataset_inputs
     assert logged.dataset.name == "risk.install_sessions"
     assert json.loads(logged.dataset.source)["tags"].items() >= FACTS.items()
@@ -200,7 +201,7 @@ def test_every_setting_is_an_option():
 
 @pytest.fixture(scope="module")
 def ordered() -> Examples:
-    """Users whose label hangs on which of two apps comes first, among others that say nothing."""
+    """Users whose label depends on the order of two apps, among uninformative others."""
     random = np.random.default_rng(0)
     labels = (random.random(600) < 0.5).astype(np.int8)
     rows = []
@@ -243,10 +244,10 @@ def test_the_mean_probability_of_the_encoders_training_users_is_their_bad_rate(o
 def test_an_encoder_that_is_good_by_chance_gets_no_weight(monkeypatch):
     def score_by_chance(*arguments: Any) -> HeldOut:
         """The held-out users, with an encoder that is the luckiest of five who know nothing."""
-        found = score_held_out(*arguments)
-        noise = np.random.default_rng(0).normal(0.0, 0.25, (5, len(found.labels)))
-        luckiest = max(noise, key=lambda logits: np.corrcoef(logits, found.labels)[0, 1])
-        return replace(found, logits={**found.logits, "encoder": luckiest})
+        held_out = score_held_out(*arguments)
+        noise = np.random.default_rng(0).normal(0.0, 0.25, (5, len(held_out.labels)))
+        luckiest = max(noise, key=lambda logits: np.corrcoef(logits, held_out.labels)[0, 1])
+        return replace(held_out, logits={**held_out.logits, "encoder": luckiest})
 
     monkeypatch.setattr("jobs.training.recipe.score_held_out", score_by_chance)
     users = made_up_examples(200)
@@ -322,7 +323,7 @@ def test_the_rate_finder_stores_its_picture_and_suggests_a_rate(tracking_uri, tm
                 **SMALL,
             )
         )
-    found = json.loads(output.getvalue().splitlines()[-1])
-    assert 0 < found["suggested_learning_rate"] < 1
-    pictures = mlflow.artifacts.list_artifacts(run_id=found["run_id"], artifact_path="pictures")
+    result = json.loads(output.getvalue().splitlines()[-1])
+    assert 0 < result["suggested_learning_rate"] < 1
+    pictures = mlflow.artifacts.list_artifacts(run_id=result["run_id"], artifact_path="pictures")
     assert [picture.path for picture in pictures] == ["pictures/learning_rates.png"]

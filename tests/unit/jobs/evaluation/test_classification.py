@@ -1,4 +1,4 @@
-"""Thresholds, and what they make of scores."""
+"""Thresholds, and the classification by them."""
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +12,12 @@ def test_the_threshold_is_the_score_where_the_distance_is_largest():
     labels = np.array([0, 0, 1, 0, 1, 1], np.int8)
     scores = np.array([0.1, 0.2, 0.3, 0.05, 0.5, 0.6])
     assert choose_threshold(labels, scores) == 0.3
-    assert np.isfinite(choose_threshold(labels, -scores))  # even where nobody is best taken for bad
+    assert np.isfinite(
+        choose_threshold(labels, -scores)
+    )  # even if the best threshold classifies no user as bad
 
 
-def test_users_at_the_threshold_or_above_are_taken_for_bad():
+def test_users_at_the_threshold_or_above_are_classified_as_bad():
     labels = np.array([0, 0, 0, 1, 1], np.int8)
     scores = np.array([0.1, 0.2, 0.5, 0.5, 0.4])
     result = classify(labels, scores, threshold=0.5)
@@ -27,7 +29,7 @@ def test_users_at_the_threshold_or_above_are_taken_for_bad():
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_threshold_that_nobody_reaches_still_has_a_report():
+def test_a_threshold_above_all_scores_still_has_a_report():
     result = classify(np.array([0, 1], np.int8), np.array([0.1, 0.2]), threshold=0.9)
     assert result.confusion.tolist() == [[1, 0], [1, 0]]
     assert result.report["bad"]["precision"] == 0.0

@@ -25,7 +25,7 @@ def scored_users(users: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarra
 
 @settings(deadline=None)
 @given(USERS)
-def test_weighted_metrics_are_those_of_rows_repeated_as_often(users):
+def test_weighted_metrics_are_those_of_repeated_rows(users):
     labels, quarters, weights = np.array([(0, 2, 1), (1, 2, 1), *users]).T
     scores = quarters / 4
     weighted = measure_weighted(rank(labels, scores), weights)
@@ -37,7 +37,7 @@ def test_weighted_metrics_are_those_of_rows_repeated_as_often(users):
 
 @settings(deadline=None)
 @given(USERS)
-def test_weighted_deciles_are_those_of_rows_repeated_as_often(users):
+def test_weighted_deciles_are_those_of_repeated_rows(users):
     labels, quarters, weights = np.array([(0, 2, 5), (1, 2, 5), *users]).T
     ranking = rank(labels, quarters / 4)
     groups = cut_into_groups(ranking, weights[ranking.order])
@@ -67,7 +67,7 @@ def test_every_metric_has_an_interval_around_its_value():
     assert all(type(figure) is float for figure in astuple(measured["auc"]))  # JSON takes no numpy numbers
 
 
-def test_the_interval_of_a_mean_is_as_wide_as_statistics_says():
+def test_the_interval_of_a_mean_has_the_width_of_its_normal_approximation():
     labels, scores = scored_users(2000)
     brier = Bootstrap(labels).metrics(scores)["brier"]
     half_width = 1.96 * ((scores - labels) ** 2).std() / np.sqrt(2000)
@@ -84,7 +84,7 @@ def test_more_users_make_intervals_narrower():
     assert widths[0] / widths[1] == pytest.approx(4, rel=0.3)  # by the root of 16 times the users
 
 
-def test_examples_of_one_user_add_nothing_to_what_is_known():
+def test_more_examples_of_one_user_do_not_make_intervals_narrower():
     labels, scores = scored_users(200)
     user_ids = np.array([f"u{i:03d}" for i in range(200)], object)
     once = Bootstrap(labels, user_ids, 50).metrics(scores)
@@ -96,12 +96,12 @@ def test_examples_of_one_user_add_nothing_to_what_is_known():
         for times in (1, 3)
     ]
     np.testing.assert_allclose(*(each.drop(columns="users") for each in deciles), atol=1e-12)
-    # Taken for users of their own, they would make the interval narrower.
+    # Counted as separate users, they would make the interval narrower.
     rows = Bootstrap(np.tile(labels, 3), resamples=50).metrics(np.tile(scores, 3))["auc"]
     assert rows.high - rows.low < 0.75 * (once["auc"].high - once["auc"].low)
 
 
-def test_all_examples_of_a_user_are_drawn_together_and_as_many_users_as_there_are():
+def test_a_resample_draws_all_examples_of_a_user_together_and_keeps_the_number_of_users():
     user_ids = np.array(["b", "a", "b", "c", "c", "b"], object)
     labels = np.array([0, 1, 1, 0, 1, 0], np.int8)
     for weights in Bootstrap(labels, user_ids, resamples=50).weights():
@@ -119,13 +119,13 @@ def test_resamples_hold_both_labels_and_follow_the_seed():
     assert not np.array_equal(drawn, list(Bootstrap(labels, resamples=100, seed=2).weights()))
 
 
-def test_labels_of_one_kind_are_refused_and_not_drawn_for_ever():
+def test_labels_of_one_kind_are_refused_before_any_draw():
     with pytest.raises(ValueError, match="need labels 0 and 1, both"):
         Bootstrap(np.zeros(5, np.int8))
 
 
 def test_figures_of_one_seed_stay_what_they_were():
-    # Printed by the functions that drew anew for every figure, before one value drew for all.
+    # Printed by an earlier version, which drew anew for every figure.
     labels, scores = scored_users(300, seed=4)
     bootstrap = Bootstrap(
         labels, np.array([f"u{i % 200}" for i in range(300)], object), resamples=200, seed=7
@@ -146,7 +146,7 @@ def test_figures_of_one_seed_stay_what_they_were():
     assert astuple(every_third) == (0.8769100169779286, 0.8047771487856505, 0.9347771139705882)
 
 
-def test_too_many_weights_to_keep_are_drawn_again_and_are_the_same(monkeypatch):
+def test_weights_too_large_to_keep_are_drawn_again_with_the_same_result(monkeypatch):
     labels, _ = scored_users(50)
     kept = list(Bootstrap(labels, resamples=20, seed=3).weights())
     monkeypatch.setattr(intervals, "KEPT_WEIGHTS", 999)
@@ -156,7 +156,7 @@ def test_too_many_weights_to_keep_are_drawn_again_and_are_the_same(monkeypatch):
     assert "_kept" not in vars(fresh)
 
 
-def test_decile_bounds_surround_the_table_and_the_bads_that_lift_is_of():
+def test_decile_bounds_surround_the_bad_rates_and_lifts_of_the_table():
     labels, scores = scored_users(1000)
     deciles = Bootstrap(labels, resamples=200).deciles(scores)
     assert deciles[list(decile_table(labels, scores))].equals(decile_table(labels, scores))
@@ -185,7 +185,7 @@ def test_a_model_does_not_differ_from_itself():
         assert not difference.is_sure
 
 
-def test_a_better_challenger_gains_auc_and_loses_loss():
+def test_a_better_challenger_has_higher_auc_and_lower_losses():
     labels, scores = scored_users(1000)
     worse = to_noisy(scores)
     differences = Bootstrap(labels, resamples=200).difference(scores, worse)
@@ -204,7 +204,7 @@ def test_a_better_challenger_gains_auc_and_loses_loss():
     assert {each.share_better for each in reversed_.values()} == {0.0}
 
 
-def test_the_same_users_for_both_models_make_a_difference_sharper():
+def test_resampling_the_same_users_for_both_models_makes_a_difference_sharper():
     labels, scores = scored_users(1000)
     similar = to_noisy(scores, deviation=0.2)
     difference = Bootstrap(labels, resamples=300).difference(scores, similar)["auc"]

@@ -61,7 +61,7 @@ def test_labels_of_one_kind_are_refused(function, labels):
 
 
 @pytest.mark.parametrize("scores", [[0.1, np.nan], [0.1, 0.2, 0.3], [0.1, 1.2]])
-def test_what_is_not_a_probability_of_each_user_is_refused(scores):
+def test_scores_that_are_not_one_probability_per_user_are_refused(scores):
     with pytest.raises(ValueError, match=r"finite score|y_prob"):
         measure(np.array([0, 1], np.int8), np.array(scores))
 

@@ -1,4 +1,4 @@
-"""The model card holds what it was given, and no figure of its own."""
+"""The model card holds the figures of its report, and no others."""
 
 import re
 from dataclasses import replace
@@ -66,7 +66,7 @@ def card(subject: CardSubject = SUBJECT, report: Report = REPORT) -> str:
 
 
 def section(text: str, title: str) -> str:
-    """What stands below a heading, up to the next."""
+    """Text below a heading, up to the next one."""
     return re.split(r"\n##+ ", text.split(f"# {title}\n\n", 1)[1])[0]
 
 
@@ -91,16 +91,16 @@ def test_models_stand_side_by_side_with_their_intervals():
     assert table[3] == "| brier |  | 0.1310 (0.1210 to 0.1410) |"
 
 
-def test_a_difference_whose_interval_holds_zero_may_be_luck():
+def test_a_difference_whose_interval_holds_zero_may_be_chance():
     table = section(card(), "Model minus baseline").splitlines()
     assert table[2] == (
-        "| bag of apps | auc | 0.0212 (0.0102 to 0.0322) | 0.0055 | more than luck: the interval leaves 0 out |"
+        "| bag of apps | auc | 0.0212 (0.0102 to 0.0322) | 0.0055 | beyond chance: the interval excludes 0 |"
     )
-    assert "| -0.0013 (-0.0040 to 0.0011) | 0.0014 | may be luck" in table[3]
-    assert "more than luck" in table[4]
+    assert "| -0.0013 (-0.0040 to 0.0011) | 0.0014 | may be chance" in table[3]
+    assert "beyond chance" in table[4]
 
 
-def test_deciles_and_slices_are_tables_with_dashes_where_nothing_is_known():
+def test_deciles_and_slices_are_tables_with_dashes_for_missing_figures():
     text = card()
     assert len(section(text, "Calibration and deciles").splitlines()) == 2 + 2 + 10
     slices = section(text, "Slices").splitlines()
@@ -109,7 +109,7 @@ def test_deciles_and_slices_are_tables_with_dashes_where_nothing_is_known():
     assert "nan" not in text
 
 
-def test_the_threshold_and_what_it_makes_of_users_are_there():
+def test_the_threshold_and_its_confusion_matrix_are_there():
     text = card()
     assert "Threshold: users at or above 0.4321 are classified as bad." in text
     assert re.search(r"\| is bad \| \d+ \| \d+ \|\n", section(text, "At the threshold"))
@@ -119,19 +119,19 @@ def test_without_baselines_there_is_no_comparison():
     assert "Model minus baseline" not in card(report=replace(REPORT, differences={}))
 
 
-def test_limits_and_licence_are_said():
+def test_limits_and_licence_are_there():
     text = card()
     for words in (
         "Trained on installs only",
-        "Labels are taken as given",
-        "a decision by itself",
+        "Labels are used as given",
+        "as the only input of a decision",
         "Scores drift",
     ):
         assert words in text
     assert "Code: Apache-2.0. The model inherits the terms of the data it was trained on." in text
 
 
-def test_no_figure_is_the_cards_own():
+def test_all_figures_come_from_the_report():
     rates = {"precision": 7.0, "recall": 7.0, "f1-score": 7.0}
     sevens = Classification(7.0, np.full((2, 2), 7), {"good": rates, "bad": rates}, "")
     deciles, slices = (pd.DataFrame(columns=columns) for columns in (["decile"], ["slicing"]))

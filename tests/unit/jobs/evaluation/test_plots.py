@@ -1,4 +1,4 @@
-"""Pictures of figures: each shows what it was given, and can be saved."""
+"""Charts: each shows the figures it was given, and can be saved."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ SCORES = np.clip(0.3 + 0.3 * LABELS + np.linspace(-0.25, 0.25, 120), 0, 1)
 
 
 def texts(figure: Figure) -> list[str]:
-    """All that is written beside the axes' lines and in legends, once the picture can be saved."""
+    """All texts of axes and legends, after saving the chart."""
     figure.savefig(BytesIO(), format="png")
     axes = figure.axes[0]
     legends = [*figure.legends, *filter(None, [axes.get_legend()])]
@@ -66,7 +66,7 @@ def test_the_confusion_matrix_names_classes_and_counts_users():
     written = texts(plots.draw_confusion_matrix(result.confusion, result.threshold))
     assert written[:4] == ["good", "bad", "good", "bad"]
     assert [int(text) for text in written[4:8]] == result.confusion.flatten().tolist()
-    assert written[8] == "Users at or above 0.500 taken for bad"
+    assert written[8] == "Users at or above 0.500 classified as bad"
 
 
 @pytest.mark.filterwarnings("error")

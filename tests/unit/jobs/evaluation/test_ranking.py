@@ -18,7 +18,7 @@ def test_deciles_count_users_bads_and_lift_from_the_riskiest_on():
     assert deciles["cumulative_bad_share"].tolist() == pytest.approx([0.5, *[0.75] * 8, 1.0])
 
 
-def test_deciles_differ_by_one_user_at_most_and_few_users_are_fewer_groups():
+def test_decile_sizes_differ_by_one_user_at_most_and_few_users_make_fewer_groups():
     labels = np.tile([0, 1], 20).astype(np.int8)
     scores = np.linspace(0, 1, 40)
     assert sorted(decile_table(labels[:17], scores[:17])["users"]) == [1, 1, 1, *[2] * 7]

@@ -71,13 +71,13 @@ def test_examples_of_one_user_count_once():
     assert table["auc"].isna().all()
 
 
-def test_a_slice_without_users_is_there_and_says_so():
+def test_a_slice_without_users_has_a_row_with_zero_users():
     empty = slices_of([0, 1]).loc[("sequence length", "101+")]
     assert empty["users"] == 0
     assert empty[["bad_rate", "mean_score", "auc"]].isna().all()
 
 
-def test_lengths_and_shares_that_cannot_be_are_refused():
+def test_impossible_lengths_and_shares_are_refused():
     with pytest.raises(ValueError, match="found a length of 0"):
         slices_of([0, 1], lengths=[0, 3])
     for share in (np.nan, 1.1, -0.1):

@@ -62,7 +62,7 @@ def test_the_mean_probability_of_the_users_a_folds_encoder_was_fitted_on_is_thei
     assert probabilities.mean() == pytest.approx(fitted.labels.mean(), abs=1e-5)
 
 
-def test_a_fold_is_scored_by_the_average_of_as_many_encoders_as_there_will_be():
+def test_a_fold_is_scored_by_the_average_of_all_its_encoders():
     seeds = [OVERFITTING.model_copy(update={"seed": seed, "max_epochs": 1}) for seed in (3, 4)]
     _, found = score(*seeds)
     fitted, held_out = (DATA.take(indices) for indices in (FOLDS[0].fitted, FOLDS[0].held_out))

@@ -27,7 +27,7 @@ def made_up_rows(users: int) -> tuple[list[list[int]], np.ndarray]:
 
 @settings(max_examples=50, deadline=None)
 @given(rows=ROWS)
-def test_as_many_ngrams_are_counted_as_there_are(rows):
+def test_every_ngram_is_counted(rows):
     counts = count_ngrams(sequences_of(rows), VOCABULARY_SIZE, 3)
     expected = [sum(max(len(row) - order + 1, 0) for order in (1, 2, 3)) for row in rows]
     np.testing.assert_array_equal(np.asarray(counts.sum(axis=1)).ravel(), expected)
@@ -76,7 +76,7 @@ def test_a_stronger_penalty_keeps_coefficients_smaller():
     assert np.abs(strong.coefficients).sum() < np.abs(weak.coefficients).sum()
 
 
-def test_what_one_user_alone_has_is_ignored():
+def test_ngrams_of_one_user_alone_are_ignored():
     rows = [[3, 4], [3, 5], [3, 4], [3, 6]]
     model = fit_linear(sequences_of(rows), np.array([0, 1, 0, 1], np.int8), VOCABULARY_SIZE, 1, 1.0)
     assert (model.idf[[5, 6]] == 0).all()

@@ -23,7 +23,7 @@ def test_noise_gets_no_weight():
     assert stack.weights["good"] > 0.9
 
 
-def test_a_model_that_is_wrong_falls_to_zero_and_not_below():
+def test_a_model_that_ranks_the_wrong_way_gets_weight_zero():
     stack = fit_stack({"good": TRUE_LOGITS + NOISE, "upside down": -TRUE_LOGITS}, LABELS)
     assert stack.weights["upside down"] == 0.0
 
@@ -57,13 +57,13 @@ def test_a_doubtful_model_that_looks_good_by_chance_gets_no_weight():
     seeds = [random.normal(0, 1.0, 1_200) for _ in range(20)]
     best_by_chance = max(seeds, key=lambda noise: np.corrcoef(noise, labels)[0, 1])
     logits = {"bag": nothing, "encoder": best_by_chance}
-    assert fit_stack(logits, labels).weights["encoder"] > 0.05  # it would have been believed
+    assert fit_stack(logits, labels).weights["encoder"] > 0.05  # without the criterion it gets a weight
     stack, without = fit_stacks(logits, labels, doubtful="encoder")
     assert stack.weights == {"bag": without.weights["bag"], "encoder": 0.0}
     assert stack.intercept == without.intercept
 
 
-def test_a_doubtful_model_that_tells_more_is_weighed_as_any_other():
+def test_a_doubtful_model_with_enough_evidence_is_weighted_like_any_other():
     logits = {"bag": TRUE_LOGITS + 2.0 * NOISE, "encoder": TRUE_LOGITS - NOISE}
     stack, without = fit_stacks(logits, LABELS, doubtful="encoder")
     assert stack == fit_stack(logits, LABELS)

@@ -1,4 +1,4 @@
-"""Folds: nobody is scored by a model that has seen them."""
+"""Folds: no user is scored by a model that was trained on them."""
 
 import numpy as np
 import pytest
@@ -8,14 +8,14 @@ from jobs.training_set.splits import SplitError
 from tests.made_up.examples import made_up_examples
 
 
-def test_no_user_is_fitted_on_and_held_out():
+def test_no_user_is_both_fitted_and_held_out():
     examples = made_up_examples(80)
     for fold in make_folds(examples, folds=4, enough=1_000):
         assert not set(examples.user_ids[fold.fitted]) & set(examples.user_ids[fold.held_out])
         assert len(fold.fitted) + len(fold.held_out) == 80
 
 
-def test_all_folds_together_hold_out_everybody_once():
+def test_all_folds_together_hold_out_every_user_once():
     folds = make_folds(made_up_examples(80), folds=4, enough=1_000)
     assert len(folds) == 4
     np.testing.assert_array_equal(np.sort(np.concatenate([fold.held_out for fold in folds])), np.arange(80))

@@ -1,4 +1,4 @@
-"""Whom a version has been trained on."""
+"""The training users of a version."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from tests.made_up.examples import made_up_examples
 
 EXAMPLES = made_up_examples(100)
 TRAIN = EXAMPLES.take(np.arange(80))
-FOLDS = make_folds(TRAIN, folds=4, enough=30)  # two of four: half of the users are in none
+FOLDS = make_folds(TRAIN, folds=4, enough=30)  # two of four: half of the users are in no fold
 
 
 def some(*users: int) -> Examples:
@@ -22,11 +22,11 @@ def trained_on() -> TrainedOn:
     return TrainedOn.of_folds(TRAIN, FOLDS)
 
 
-def test_it_holds_the_training_users_and_nobody_else(trained_on):
+def test_it_holds_the_training_users_and_no_others(trained_on):
     np.testing.assert_array_equal(trained_on.holds(EXAMPLES), np.arange(100) < 80)
 
 
-def test_a_user_is_held_however_often_and_whatever_was_installed_since(trained_on):
+def test_later_installs_and_repeated_examples_do_not_hide_a_user(trained_on):
     later = made_up_examples(100, seed=5).take(np.array([3, 3, 90]))
     assert trained_on.holds(later).tolist() == [True, True, False]
 
@@ -46,7 +46,7 @@ def test_a_file_gives_back_what_was_written_without_any_id(trained_on, tmp_path)
     assert b"u79" not in (tmp_path / TRAINED_ON_FILE).read_bytes()
 
 
-def test_what_starts_from_an_earlier_version_has_seen_its_users_too():
+def test_a_version_has_seen_the_users_of_the_version_it_started_from():
     earlier = TrainedOn.of_folds(some(0, 1, 2, 3), [Fold(np.array([2, 3]), np.array([0, 1]))])
     later = TrainedOn.of_folds(some(1, 2, 4, 5), [Fold(np.array([1, 3]), np.array([0, 2]))])
     both = later.after(earlier)
@@ -55,6 +55,6 @@ def test_what_starts_from_an_earlier_version_has_seen_its_users_too():
     assert both.fold_has_seen(1, some(0, 1, 2, 3, 4, 5)).tolist() == [False, False, True, True, False, True]
 
 
-def test_of_nobody_nobody_is_held():
+def test_a_version_without_training_users_holds_no_example():
     nobody = TrainedOn.of_folds(EXAMPLES.take(np.array([], np.int64)), [])
     assert not nobody.holds(EXAMPLES).any()

@@ -68,7 +68,7 @@ def test_of_very_many_users_a_weighted_sample_is_enough(monkeypatch):
     assert np.average(probabilities, weights=chosen.weights) == pytest.approx(BAD_RATE, abs=1e-5)
 
 
-def test_a_training_that_diverged_is_told():
+def test_a_diverged_training_is_refused():
     with pytest.raises(ValueError, match=r"diverged. Lower training.learning_rate"):
         fit_head_bias(build_off(float("nan")), USERS)
 

@@ -33,7 +33,7 @@ def test_an_option_that_cannot_work_is_named(setting, value):
         TrainingOptions(**{setting: value})
 
 
-def test_a_plateau_that_training_would_not_live_to_see_is_refused():
+def test_a_plateau_patience_that_is_not_below_the_stopping_patience_is_refused():
     with pytest.raises(ValidationError, match="must be below patience, which ends training, got 3 and 3"):
         TrainingOptions(patience=3, reduce_on_plateau_patience=3)
     assert TrainingOptions(patience=3, reduce_on_plateau_patience=2).reduce_on_plateau_patience == 2
@@ -49,7 +49,7 @@ def test_options_do_not_change_after_they_were_checked():
         TrainingOptions().batch_size = 0
 
 
-def test_each_setting_says_what_it_means():
+def test_each_setting_has_a_description():
     assert all(field.description for field in TrainingOptions.model_fields.values())
 
 

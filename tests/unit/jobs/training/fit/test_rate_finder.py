@@ -15,7 +15,7 @@ TRAIN = made_up_users(100, seed=1)
 
 
 def build_unstable(config: EncoderConfig) -> keras.Model:
-    """A classifier that a high rate drives far off: Adam's steps are multiplied by 1000."""
+    """A classifier that diverges at high rates: Adam's steps are multiplied by 1000."""
     token_ids = keras.Input((None,), dtype="int32")
     embedded = keras.layers.Embedding(config.vocabulary_size, 4)(token_ids)
     logit = keras.layers.Dense(1)(keras.ops.mean(embedded, axis=1) * 1000.0)
@@ -71,7 +71,7 @@ def test_the_steepest_descent_is_measured_by_the_logarithm_of_the_rate():
     assert suggest_rate(rates, np.array([0.7, 0.7, 0.6, 0.3, 0.2, 0.9])) == pytest.approx(1e-3)
 
 
-def test_a_loss_that_explodes_at_once_is_told():
+def test_a_loss_that_explodes_at_once_is_refused():
     with pytest.raises(ValueError, match=r"exploded after 1 steps, start at a lower rate than 0\.5"):
         suggest_rate(np.array([0.5]), np.array([0.7]))
 

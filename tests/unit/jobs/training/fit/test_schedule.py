@@ -68,7 +68,7 @@ def test_a_schedule_survives_its_configuration(schedule):
     assert float(keras.saving.deserialize_keras_object(config)(20)) == float(schedule(20))
 
 
-def test_the_rate_is_halved_each_time_auc_has_not_risen_for_as_long_as_patience():
+def test_the_rate_is_halved_after_each_patience_without_a_better_auc():
     schedule = ScaledSchedule(WarmUpInverseSquareRoot(0.4, 10))
     plateau = HalveOnPlateau(schedule, patience=2)
     rates = []

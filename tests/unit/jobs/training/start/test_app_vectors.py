@@ -1,4 +1,4 @@
-"""Vectors of apps from the company they keep."""
+"""App embeddings from co-occurrence."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from tests.made_up.ragged import sequences_of
 
 
 def two_topics(users: int = 200) -> TokenSequences:
-    """Tokens 3 to 7 keep each other company, and so do 8 to 12."""
+    """Users who install either tokens 3 to 7 or tokens 8 to 12."""
     random = np.random.default_rng(3)
     topics = random.integers(0, 2, users)
     return sequences_of([random.integers(3 + 5 * topic, 8 + 5 * topic, 8).tolist() for topic in topics])
@@ -60,19 +60,19 @@ def test_nearer_neighbours_count_more_and_no_pair_reaches_across_users():
     assert counts[6].sum() == 0
 
 
-def test_two_topics_take_one_direction_and_chance_takes_little_of_the_others():
+def test_two_topics_fill_one_direction_and_noise_adds_little():
     vectors = fit_app_vectors(two_topics(), vocabulary_size=13, hidden_dim=8, seed=1)
     energy = np.square(np.linalg.svd(vectors, compute_uv=False))
-    assert energy[0] > 0.99 * energy.sum()  # 0.989 with the coordinates of chance as long as they come
+    assert energy[0] > 0.99 * energy.sum()  # 0.989 without shortening the coordinates of noise
 
 
-def test_no_coordinate_holds_all_that_tells_two_topics_apart():
+def test_the_difference_between_two_topics_is_spread_over_coordinates():
     vectors = fit_app_vectors(two_topics(), vocabulary_size=13, hidden_dim=32, seed=1)
     energy = np.square(vectors).sum(axis=0)
     assert energy.max() < 0.25 * energy.sum()  # 0.50 in the coordinates of the singular value decomposition
 
 
-def test_two_rare_apps_that_only_occur_together_are_not_as_close_as_can_be():
+def test_two_rare_apps_that_only_occur_together_are_not_as_close_as_possible():
     neighbours = count_neighbours(sequences_of([[3, 4]] * 50 + [[5, 6]]), vocabulary_size=7)
     association = associate(neighbours)[0].toarray()
     assert association[5, 6] < 0.1 < 0.7 < association[3, 4]

@@ -1,4 +1,4 @@
-"""What the encoder's trainings start from."""
+"""Starting weights of the encoder's trainings."""
 
 from dataclasses import replace
 
@@ -41,18 +41,18 @@ def start(options: TrainingOptions = OPTIONS, earlier: Earlier | None = None) ->
     return choose_starting_weights(prepared(SMALL), options, 2, earlier, lambda _: None)
 
 
-def test_all_start_from_the_company_that_apps_keep():
-    found = start()
+def test_all_trainings_start_from_the_same_app_embeddings():
+    starting = start()
     vectors = fit_app_vectors(TOKENS, SMALL.vocabulary_size, SMALL.hidden_dim, OPTIONS.seed)
-    for weights in (*found.folds, found.all_users):
+    for weights in (*starting.folds, starting.all_users):
         assert list(weights) == [EMBEDDINGS]
         np.testing.assert_array_equal(weights[EMBEDDINGS], vectors)
 
 
 def test_each_fold_starts_from_the_earlier_encoder_of_its_own(earlier):
-    found = start(earlier=earlier)
+    starting = start(earlier=earlier)
     for weights, model in zip(
-        (*found.folds, found.all_users), (*earlier.fold_encoders, earlier.encoder), strict=True
+        (*starting.folds, starting.all_users), (*earlier.fold_encoders, earlier.encoder), strict=True
     ):
         expected = read_weights(model)
         np.testing.assert_array_equal(weights["head/kernel"], expected["head/kernel"])
@@ -60,13 +60,13 @@ def test_each_fold_starts_from_the_earlier_encoder_of_its_own(earlier):
 
 
 def test_pretraining_moves_the_encoder_and_leaves_the_earlier_head(earlier):
-    told = []
+    epochs = []
     options = OPTIONS.model_copy(update={"pretraining_epochs": 1})
-    found = choose_starting_weights(prepared(SMALL), options, 2, earlier, told.append)
-    assert len(told) == 3
+    starting = choose_starting_weights(prepared(SMALL), options, 2, earlier, epochs.append)
+    assert len(epochs) == 3
     expected = read_weights(earlier.encoder)
-    np.testing.assert_array_equal(found.all_users["head/kernel"], expected["head/kernel"])
-    assert np.abs(found.all_users[EMBEDDINGS][3:] - expected[EMBEDDINGS][:2:-1]).max() > 1e-4
+    np.testing.assert_array_equal(starting.all_users["head/kernel"], expected["head/kernel"])
+    assert np.abs(starting.all_users[EMBEDDINGS][3:] - expected[EMBEDDINGS][:2:-1]).max() > 1e-4
 
 
 def test_another_size_is_refused_by_its_name(earlier):

@@ -44,7 +44,7 @@ def weights(earlier: keras.Model) -> NamedWeights:
     return warm_start(earlier, EARLIER_APPS, APPS, replace(SMALL, vocabulary_size=6))
 
 
-def test_each_app_keeps_its_embedding_wherever_its_token_went(weights, earlier):
+def test_each_app_keeps_its_embedding_under_its_new_token(weights, earlier):
     old, new = read_weights(earlier)[EMBEDDINGS], weights[EMBEDDINGS]
     assert new.shape == (6, 8)
     np.testing.assert_array_equal(new[:3], old[:3])  # padding, unknown, mask
@@ -107,7 +107,7 @@ LEARNS_BY_HEART = TrainingSettings.model_validate(
             "intermediate_dim": 16,
             "dropout": 0.0,
         },
-        # One evaluation, at the end: with several, luck would choose the best.
+        # One evaluation, at the end: of several, the best would be chosen by chance.
         "training": {
             "max_steps": 300,
             "max_epochs": 60,
@@ -122,7 +122,7 @@ LEARNS_BY_HEART = TrainingSettings.model_validate(
 
 @pytest.fixture(scope="module")
 def noise() -> Examples:
-    """Users whose labels nobody can foretell, but whoever has seen them can know by heart."""
+    """Users with random labels, which a model cannot predict but can memorise."""
     examples = made_up_examples(160, mean_length=20.0)
     labels = np.random.default_rng(1).permutation(np.arange(160) % 2).astype(np.int8)
     return replace(examples, labels=labels)
@@ -145,14 +145,14 @@ def train_on(earlier: Earlier, examples: Examples) -> Trained:
     return train(examples, LEARNS_BY_HEART.model_copy(update={"training": hardly}), lambda *_: None, earlier)
 
 
-def test_what_an_earlier_version_knows_by_heart_is_no_merit_on_held_out_users(noise, by_heart):
+def test_users_memorised_by_an_earlier_version_do_not_raise_held_out_auc(noise, by_heart):
     assert train_on(by_heart, noise).held_out_auc["encoder"] < 0.65
     leaking = replace(by_heart, fold_encoders=[by_heart.encoder] * len(by_heart.fold_encoders))
     assert train_on(leaking, noise).held_out_auc["encoder"] > 0.85
 
 
 def test_held_out_users_that_the_earlier_folds_encoder_has_seen_are_left_out(noise, by_heart):
-    # With half of those gone whom the fold held out, its cut moves to users whom it was fitted on.
+    # Without half of the fold's held-out users, its cut moves to users that it was fitted on.
     is_gone = ~by_heart.trained_on.fold_has_seen(1, noise) & (np.arange(160) % 4 < 2)
     others = noise.take(np.flatnonzero(~is_gone))
     moved = train_on(by_heart, others)
@@ -160,11 +160,11 @@ def test_held_out_users_that_the_earlier_folds_encoder_has_seen_are_left_out(noi
     seen = by_heart.trained_on.fold_has_seen(1, others.take(fold.held_out)).sum()
     assert 10 < seen < len(fold.held_out) - 10
     assert len(moved.held_out.labels) == len(fold.held_out) - seen
-    # What starts from this version in turn knows them all.
+    # A version that starts from this one has seen them all.
     assert moved.trained_on.holds(noise).all()
 
 
-def test_users_who_are_all_known_are_refused(noise, by_heart):
+def test_a_fold_with_seen_users_only_is_refused(noise, by_heart):
     nowhere_held_out = TrainedOn(by_heart.trained_on.user_hashes, np.zeros(160, np.int8))
     with pytest.raises(WarmStartError, match=r"have seen 80 of 80 users that fold 1 holds out"):
         train_on(replace(by_heart, trained_on=nowhere_held_out), noise)
