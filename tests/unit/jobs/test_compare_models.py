@@ -32,12 +32,12 @@ from model_registry.hashing import folder_sha256
 from model_registry.tracking.model_tracking import ModelTracking
 from tests.made_up.examples import APPS, FACTS, RISKY_APPS, made_up_examples, write_training_set
 
-# About the standard deviation of the users' own logits.
+# Factor from risk to logit: about that of the made-up users, so that the model is as sure as they are.
 SHARPNESS = 8.0
 
 
 def true_risk(app_ids: list[str]) -> float:
-    """Logits that the made-up labels are drawn from."""
+    """Share of risky apps, later ones with more weight, as made_up_examples draws labels from it."""
     weights = np.linspace(0.0, 2.0, len(app_ids))
     return float((weights * [APPS.index(app) < RISKY_APPS for app in app_ids]).mean())
 
