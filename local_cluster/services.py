@@ -70,9 +70,9 @@ def hadoop_services(layout: Layout) -> list[Service]:
             "nodemanager",
             hadoop_command(layout, NODEMANAGER, 192),
             lambda: _has_active_node(ports.resourcemanager_web),
-            # It kills its containers at once and then waits for applications that have ended already, 18 s in
-            # all (its threads stand in ContainerManagerImpl.cleanUpApplicationsOnNMShutDown). No start needs
-            # what it holds.
+            # It kills its containers at once. Then it waits 18 s in all: for finished applications, which
+            # stay on its list as long as their logs (3 h), and for the deletion of those logs. No start
+            # needs what it holds.
             stop_seconds=5,
         ),
     ]
