@@ -58,11 +58,11 @@ demo: install ## the whole pipeline; on your own files: make demo INSTALLS=DIR L
 test: check test-unit test-cluster ## format and lint checks, types, unit tests, cluster tests
 
 test-quick: check ## what has to be green before a commit: checks, types, unit tests that take no seconds
-	@$(BIN)/pytest tests/unit -m "not slow" --numprocesses auto --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/pytest tests/unit -m "not slow" --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 test-unit: install ## unit tests; no cluster
-	@# In the groups and the order that tests/unit/conftest.py gives them.
-	@$(BIN)/pytest tests/unit --numprocesses auto --dist loadgroup --no-loadscope-reorder
+	@# Files in the order that tests/unit/conftest.py gives them; those that need Spark in one process.
+	@$(BIN)/pytest tests/unit --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 test-cluster: install ## tests on real HDFS, YARN, Spark, Iceberg, MLflow and Airflow, on their own cluster
 	@$(BIN)/pytest tests/cluster

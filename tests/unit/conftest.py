@@ -1,18 +1,45 @@
 """Which unit tests are slow, which of them stay together, and their order."""
 
+import re
+from functools import cache
+from typing import Any
+
 import pytest
+from xdist.scheduler import LoadFileScheduling
+
+from settings import REPOSITORY
+
+TAKES_SPARK = re.compile(r"def \w+\([^)]*\bspark\b")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest deselects by marker, and xdist reads the groups
+@cache
+def needs_spark(file: str) -> bool:
+    """Whether a test or a fixture of the file, named from the repository's root, takes the Spark session."""
+    return TAKES_SPARK.search((REPOSITORY / file).read_text()) is not None
+
+
+def is_slow(item: pytest.Item) -> bool:
+    return item.get_closest_marker("slow") is not None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group tests that share fixtures which cost seconds: a file's, and those of all files that need Spark.
-
-    Groups start in this order, the slow ones first, so that all processes end at about the same time.
-    """
-    with_spark = {item.path for item in items if "spark" in getattr(item, "fixturenames", ())}
+    """Put Spark's files first, then other slow ones, so that all processes end at about the same time."""
     for item in items:
-        if item.path in with_spark:
+        if needs_spark(item.nodeid.split("::")[0]):
             item.add_marker(pytest.mark.slow)
-        group = "spark" if item.path in with_spark else item.nodeid.split("::")[0].removesuffix(".py")
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: (item.path not in with_spark, item.get_closest_marker("slow") is None))
+    items.sort(key=lambda item: (not needs_spark(item.nodeid.split("::")[0]), not is_slow(item)))
+
+
+class OneSpark(LoadFileScheduling):
+    """Files stay together, since their tests share fixtures; those that need Spark share one session.
+
+    `--dist loadgroup` is meant for this, but xdist 3.8 loses the groups under pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "spark" if needs_spark(file) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneSpark:
+    return OneSpark(config, log)
