@@ -24,9 +24,8 @@ class Findings:
     title: str  # of the champion in a sentence: "the champion, version 3"
     probabilities: dict[str, NDArray[np.float64]]  # by model, challenger first, champion second
     metrics: dict[str, dict[str, Interval]]  # by model, then metric
-    differences: dict[
-        str, dict[str, Difference]
-    ]  # challenger minus each other model, by metric; champion first
+    # Challenger minus each other model, by metric; the champion first.
+    differences: dict[str, dict[str, Difference]]
     slices: list[SliceDifference]  # challenger minus champion
     ece_by_chance: float  # of the challenger
     resamples: int
