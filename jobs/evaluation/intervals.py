@@ -166,7 +166,7 @@ class Bootstrap:
         user_of_row: NDArray[np.intp] = np.unique(self.user_ids.astype(str), return_inverse=True)[1]
         return user_of_row
 
-    @property
+    @cached_property
     def _users(self) -> int:
         return int(self._user_of_row.max()) + 1
 
