@@ -16,7 +16,7 @@ export PYTHONWARNINGS ?= ignore::FutureWarning,ignore::DeprecationWarning
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
-install: $(VENV)/installed $(JARS)/installed $(JARS)/spark-classes.jsa ## Python environment and jars; the other verbs call it
+install: $(VENV)/installed $(JARS)/installed $(JARS)/postgres $(JARS)/spark-classes.jsa ## Python environment and jars; the other verbs call it
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	@sh local_cluster/install/check_prerequisites.sh $(PYTHON)
@@ -35,6 +35,9 @@ $(JARS)/installed: local_cluster/install/pom.xml
 	@output=$$(mvn --batch-mode --quiet --file local_cluster/install/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(JARS) 2>&1) \
 		|| { echo "$$output"; exit 1; }
 	@touch $@
+
+$(JARS)/postgres: $(VENV)/installed $(JARS)/installed
+	@$(BIN)/python -m local_cluster.install.postgres
 
 $(JARS)/spark-classes.jsa: $(VENV)/installed $(JARS)/installed
 	@echo "archive Spark's classes, so that jobs start faster …"

@@ -9,6 +9,7 @@ import getpass
 import os
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -40,6 +41,7 @@ class Ports(BaseModel):
     nodemanager: int = 8041
     nodemanager_localizer: int = 8040
     nodemanager_web: int = 8042
+    postgres: int = 5432
     mlflow: int = 5000
     airflow: int = 8080
     airflow_task_logs: int = 8793
@@ -74,6 +76,7 @@ class Settings(BaseSettings):
     mlflow_uri: str = ""
 
     # Spark
+    catalog: Literal["jdbc", "hadoop"] = "jdbc"
     spark_master: str = "yarn"
     spark_deploy_mode: str = Field(default="client", pattern="^(client|cluster)$")
     spark_archives: str = ""

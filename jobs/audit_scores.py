@@ -2,16 +2,18 @@
 
 In   risk.risk_scores/ds=…     staged by score_users under a write-audit-publish id
      risk.user_sequences/ds=…  the users that must have a score
-Out  the same rows, now visible; or, refused, the snapshot as it was: staged, invisible, named in the error
+Out  the same rows, now visible; or, refused, the branch as it was: staged, invisible, named in the error
 
-    AuditRefusedError       a gate failed; the message names every failed gate, with figures
-    NotStagedError          no snapshot carries the id
-    AmbiguousWapIdError     several snapshots carry the id, so it does not name one of them
-    DuplicatePublishError   these scores are already published
-    StalePublishError       another run replaced the day's published scores after these were staged
+    AuditRefusedError   a gate failed; the message names every failed gate, with figures
+    UnusualVolumeError  far fewer or far more users than in the last seven nights, and nobody released them
+    NotStagedError      no branch carries the id
+    StalePublishError   another run replaced the day's published scores after these were staged
+
+Audited again after they were published, as after a lost answer, scores stay as they are: exit 0.
 """
 
 import logging
+import math
 from typing import Annotated
 
 import typer
@@ -21,11 +23,13 @@ from jobs.command import run_job
 from jobs.errors import DataError
 from jobs.lake.staging import (
     count_written_rows,
+    find_published_wap_id,
     find_staged_snapshot,
     publish,
     read_staged,
 )
-from jobs.lake.tables import TablePartition
+from jobs.lake.tables import TablePartition, ensure_tables
+from jobs.lake.volume import Release, Volume, VolumeLimits, check_volume, rows_before
 from jobs.scoring.gates import ScoreCounts, count_scores, failed_gates
 from model_registry.versions import PinnedModel
 
@@ -37,14 +41,18 @@ class AuditRefusedError(DataError):
 
 
 def audit(
-    spark: SparkSession, sequences: TablePartition, scores: TablePartition, model: PinnedModel, wap_id: str
+    spark: SparkSession,
+    sequences: TablePartition,
+    scores: TablePartition,
+    model: PinnedModel,
+    wap_id: str,
+    snapshot_id: int,
 ) -> ScoreCounts:
-    """Check the scores staged under `wap_id` against every gate.
+    """Check the scores staged under `wap_id` as `snapshot_id` against every gate.
 
     Raises:
         AuditRefusedError: a gate failed; the scores stay staged.
     """
-    snapshot_id = find_staged_snapshot(spark, scores.table, wap_id)
     counts = count_scores(sequences.read(spark), read_staged(spark, scores, snapshot_id), model)
     failed = failed_gates(counts, model, count_written_rows(spark, scores.table, snapshot_id), scores.ds)
     if failed:
@@ -66,15 +74,31 @@ def main(
     publish_scores: Annotated[
         bool, typer.Option("--publish/--no-publish", help="publish scores that pass, or only check them")
     ] = True,
+    lowest_volume: Annotated[
+        float, typer.Option(min=0, help="fewest users, as a share of the median of the last seven nights")
+    ] = 0.0,
+    highest_volume: Annotated[
+        float, typer.Option(min=0, help="most users, as a share of the median of the last seven nights")
+    ] = math.inf,
+    released_by: Annotated[str, typer.Option(help="who publishes an unusual number of users")] = "",
+    release_reason: Annotated[str, typer.Option(help="why that number is right")] = "",
 ) -> None:
     """Audit one day's staged scores against its sequences and the pinned model, then publish them."""
     expected, target = TablePartition.parse(sequences), TablePartition.parse(scores)
-    pinned = PinnedModel.from_json(model)
+    pinned, release = PinnedModel.from_json(model), Release.of(released_by, release_reason)
     spark = SparkSession.builder.appName(f"audit_scores {target}").getOrCreate()
-    counts = audit(spark, expected, target, pinned, wap_id)
+    ensure_tables(spark)
+    if find_published_wap_id(spark, target) == wap_id:
+        target.open(spark).drop(wap_id)
+        logger.info("%s is published already under wap id %s: nothing to do", target, wap_id)
+        return
+    snapshot_id = find_staged_snapshot(spark, target, wap_id)
+    counts = audit(spark, expected, target, pinned, wap_id, snapshot_id)
+    users = Volume("users", counts.scored, rows_before(spark, target))
+    check_volume(spark, target.ds, users, VolumeLimits(lowest_volume, highest_volume), release)
     if publish_scores:
-        snapshot_id = publish(spark, target, wap_id)
-        logger.info("published %s as snapshot %d: %d rows", target, snapshot_id, counts.scored)
+        publish(spark, target, wap_id, snapshot_id)
+        logger.info("published %s, wap id %s: %d rows", target, wap_id, counts.scored)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from jobs.command import run_job
 from jobs.lake.hadoop_files import HadoopFiles
 from jobs.lake.receipts import DayRange, require_receipts
-from jobs.lake.tables import CATALOG, TablePartition, ensure_tables
+from jobs.lake.tables import CATALOG, TablePartition, ensure_tables, snapshot_now
 from jobs.lake.user_sequences import (
     LOOKBACK_DAYS,
     MAX_SEQUENCE_LENGTH,
@@ -57,10 +57,13 @@ def main(
     window = DayRange(sequences.ds - timedelta(days=lookback_days - 1), sequences.ds)
     spark = SparkSession.builder.appName(f"build_sequences {sequences.ds}").getOrCreate()
     ensure_tables(spark)
-    # Receipts are checked before sessions are read: a receipt is written after its sessions.
+    begun = snapshot_now(spark, sequences.table)
+    # Receipts are checked before sessions are read: a receipt is written after its sessions. The catalog may
+    # still hold the table as it was before the check.
     require_receipts(HadoopFiles(spark), landing_root, receipts_root, window)
+    spark.catalog.refreshTable(f"{CATALOG}.{sessions}")
     built = build_sequences(spark.table(f"{CATALOG}.{sessions}"), window, max_sequence_length)
-    sequences.overwrite_with(built)
+    sequences.overwrite_with(built, since=begun)
     logger.info("%s: sequences from the landing days %s", sequences, window)
 
 

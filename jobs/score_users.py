@@ -6,7 +6,8 @@ Out  risk.risk_scores/ds=â€¦     u1, 0.031, -3.44, 2, 0, risk_encoder, 3, ab12â€
                                --reasons-above the installs that raised the score of the riskiest users most
                                (jobs/scoring/reasons.py)
 
-The rows make one Iceberg snapshot that carries the write-audit-publish id; `audit_scores` publishes it.
+The rows make one Iceberg snapshot on a branch named by the write-audit-publish id; `audit_scores` publishes
+it.
 """
 
 import logging
@@ -24,8 +25,8 @@ from pyspark.sql import functions as F
 
 from jobs.command import run_job
 from jobs.errors import DataError
-from jobs.lake.staging import check_can_stage, staging_as
-from jobs.lake.tables import ADDED_COLUMNS, CATALOG, TablePartition, ensure_tables
+from jobs.lake.staging import check_wap_id, stage_rows
+from jobs.lake.tables import ADDED_COLUMNS, TablePartition, ensure_tables
 from jobs.scoring.engine import load_once
 from jobs.scoring.reasons import ReasonsOptions
 from jobs.scoring.stream import score_stream
@@ -92,10 +93,12 @@ def score_users(
 
 
 def spread_over(sequences: DataFrame, num_tasks: int) -> DataFrame:
-    """Make `num_tasks` partitions, unless the table's files already give that number or more."""
-    if sequences.rdd.getNumPartitions() >= num_tasks:
-        return sequences
-    return sequences.repartition(num_tasks)
+    """Make `num_tasks` partitions by hash of the user, each in order of users.
+
+    So the same users meet in the same batches of every run, and a rerun gives the same scores to the last
+    bit: float32 results depend on the shapes of a batch.
+    """
+    return sequences.repartition(num_tasks, "user_id").sortWithinPartitions("user_id")
 
 
 def count_users(sequences: DataFrame, partition: TablePartition) -> int:
@@ -121,17 +124,13 @@ def count_users(sequences: DataFrame, partition: TablePartition) -> int:
 
 
 def stage(frame: DataFrame, scores: TablePartition, wap_id: str) -> None:
-    """Write the day's scores as a hidden snapshot, which replaces the day once it is published.
+    """Write the day's scores to a branch, which replaces the day once it is published.
 
     Raises:
         WorkerRefusedError, WorkerFailedError: scoring failed on an executor; nothing is staged.
     """
     try:
-        with staging_as(frame.sparkSession, wap_id):
-            # Iceberg publishes only appends and dynamic overwrites after other dates have been published.
-            frame.withColumn("ds", F.lit(scores.ds)).writeTo(
-                f"{CATALOG}.{scores.table}"
-            ).overwritePartitions()
+        stage_rows(frame, scores, wap_id)
     except PythonException as error:
         raise named_worker_error(str(error)) from error
 
@@ -155,7 +154,7 @@ def main(
     pinned = PinnedModel.from_json(model)
     spark = SparkSession.builder.appName(f"score_users {target}").getOrCreate()
     ensure_tables(spark)
-    check_can_stage(spark, target, wap_id)
+    check_wap_id(spark, target, wap_id)
     rows = source.read(spark)
     users = count_users(rows, source)
     num_tasks = math.ceil(users / USERS_PER_TASK)

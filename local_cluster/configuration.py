@@ -3,6 +3,7 @@
 from pathlib import Path
 from xml.etree import ElementTree
 
+from local_cluster import postgres
 from local_cluster.environment import OWNER
 from local_cluster.install.class_archive import class_path, jvm_options
 from local_cluster.layout import Layout
@@ -93,7 +94,7 @@ def spark_defaults(layout: Layout) -> dict[str, str]:
     """Spark defaults of every job; jobs themselves set none of these."""
     python = str(layout.python_bin / "python")
     hdfs = layout.settings.hdfs_url
-    return {
+    return catalog(layout) | {
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.memory": "768m",
@@ -125,9 +126,30 @@ def spark_defaults(layout: Layout) -> dict[str, str]:
         "spark.sql.shuffle.partitions": "8",
         "spark.sql.warehouse.dir": f"{hdfs}/warehouse",
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
-        "spark.sql.catalog.lake": "org.apache.iceberg.spark.SparkCatalog",
-        "spark.sql.catalog.lake.type": "hadoop",
-        "spark.sql.catalog.lake.warehouse": f"{hdfs}/lake",
+        # The driver alone asks the catalog; in cluster mode it runs in YARN's container.
+        "spark.yarn.appMasterEnv.PGPASSFILE": str(layout.pgpass),
+    }
+
+
+def catalog(layout: Layout) -> dict[str, str]:
+    """Iceberg's catalog `lake`: tables' current metadata in PostgreSQL, or in files on HDFS."""
+    kinds = {
+        "jdbc": {
+            "type": "jdbc",
+            "uri": postgres.url(layout, "lake", "jdbc:postgresql"),
+            "jdbc.user": postgres.USER,
+            "jdbc.schema-version": "V1",
+        },
+        "hadoop": {"type": "hadoop"},
+    }
+    options = {
+        **kinds[layout.settings.catalog],
+        "warehouse": f"{layout.settings.hdfs_url}/lake",
+        # A cached table hides for 30 s what another job has just written.
+        "cache-enabled": "false",
+    }
+    return {"spark.sql.catalog.lake": "org.apache.iceberg.spark.SparkCatalog"} | {
+        f"spark.sql.catalog.lake.{name}": value for name, value in options.items()
     }
 
 

@@ -5,6 +5,7 @@ import os
 import secrets
 from pathlib import Path
 
+from local_cluster import postgres
 from local_cluster.layout import Layout
 
 # Marks every process of one cluster, so that `make down` after a crash finds those and no others.
@@ -23,6 +24,7 @@ def client_environment(layout: Layout) -> dict[str, str]:
         # pyspark's own Python files are on every node already: nothing to upload.
         "PYSPARK_ARCHIVES_PATH": ",".join(f"local:{path}" for path in _python_archives(layout)),
         "PYSPARK_PYTHON": str(layout.python_bin / "python"),
+        "PGPASSFILE": str(layout.pgpass),
         "MLFLOW_TRACKING_URI": layout.settings.mlflow_tracking_uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "TF_CPP_MIN_LOG_LEVEL": "2",
@@ -70,7 +72,7 @@ def airflow_environment(layout: Layout) -> dict[str, str]:
         "AIRFLOW__API__BASE_URL": settings.airflow_url,
         "AIRFLOW__API__SECRET_KEY": _secret(layout, "airflow-api-key"),
         "AIRFLOW__API_AUTH__JWT_SECRET": _secret(layout, "airflow-jwt"),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.url(layout, "airflow", "postgresql+psycopg2"),
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(layout.logs / "airflow-tasks"),
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(ports.airflow_task_logs),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(ports.airflow_trigger_logs),

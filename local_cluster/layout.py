@@ -49,6 +49,16 @@ class Layout:
         return self.home / "tmp"
 
     @property
+    def pgpass(self) -> Path:
+        """File with PostgreSQL's password, named by PGPASSFILE."""
+        return self.data / "pgpass"
+
+    @property
+    def postgres_home(self) -> Path:
+        """PostgreSQL's programs, which `make install` unpacked."""
+        return self.settings.jars_dir / "postgres"
+
+    @property
     def airflow_home(self) -> Path:
         return self.data / "airflow"
 

@@ -26,6 +26,7 @@ class Service:
     is_ready: Callable[[], bool]
     environment: dict[str, str] = field(default_factory=dict)
     stop_seconds: int = 30  # then it is killed
+    stop_signal: str = "TERM"
 
 
 def hadoop_class_path(layout: Layout) -> str:
@@ -94,14 +95,14 @@ def datanode(layout: Layout, name: str, data_port: int, ipc_port: int, web_port:
     )
 
 
-def mlflow_service(layout: Layout) -> Service:
+def mlflow_service(layout: Layout, backend_store_uri: str) -> Service:
     port = layout.settings.ports.mlflow
     data = layout.data / "mlflow"
     command = [
         str(layout.python_bin / "mlflow"),
         "server",
         *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", f"sqlite:///{data}/mlflow.db"),
+        *("--backend-store-uri", backend_store_uri),
         *("--artifacts-destination", str(data / "artifacts")),
     ]
     # MLflow's job queue would start further processes, 0.5 GB in all, for features that nothing here uses.

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 
+from local_cluster import postgres
 from local_cluster.airflow_api import AirflowApi
 from local_cluster.configuration import write_configuration
 from local_cluster.environment import service_environment
@@ -46,7 +47,12 @@ def start(layout: Layout) -> None:
     Raises:
         ClusterError: a port is taken, or a service does not come up.
     """
-    services = [*hadoop_services(layout), mlflow_service(layout), *airflow_services(layout)]
+    services = [
+        postgres.postgres_service(layout),
+        *hadoop_services(layout),
+        mlflow_service(layout, postgres.url(layout, "mlflow", "postgresql+psycopg2")),
+        *airflow_services(layout),
+    ]
     layout.make_folders()
     if supervisor_process(layout) is None:
         refuse_taken_ports(layout)
@@ -58,24 +64,35 @@ def start(layout: Layout) -> None:
 
 
 def bring_up(layout: Layout, services: list[Service]) -> None:
-    """Start all services that do not run; Airflow's database is made while the others start."""
+    """Start all services that do not run; databases are made while HDFS and YARN start."""
     stopped = {name for name, state in states(layout).items() if state != "RUNNING"}
     waiting = [service for service in services if service.name in stopped]
-    airflow = [service for service in waiting if service.name.startswith("airflow")]
+    on_databases = [service for service in waiting if service.name.startswith(("airflow", "mlflow"))]
+    database = [service for service in waiting if service.name == "postgres"]
     with ThreadPoolExecutor(max_workers=1) as beside:
-        migrated = beside.submit(migrate_airflow, layout) if airflow else None
+        prepared = beside.submit(prepare_databases, layout, database) if database or on_databases else None
         format_namenode(layout)
-        start_services(layout, [service for service in waiting if service not in airflow])
-        if migrated:
-            with step("create Airflow's database"):
-                migrated.result()
-    start_services(layout, airflow)
+        start_services(layout, [service for service in waiting if service not in [*database, *on_databases]])
+        if prepared:
+            with step("start postgres and create databases"):
+                prepared.result()
+    start_services(layout, on_databases)
     for service in services:
         with step(f"start {service.name}"):
             await_ready(layout, service)
     with step("create folders on HDFS and pools in Airflow"):
         make_hdfs_folders(layout)
         make_airflow_pools(layout)
+
+
+def prepare_databases(layout: Layout, database: list[Service]) -> None:
+    """Start PostgreSQL if it does not run, and make the databases and Airflow's tables."""
+    postgres.initialise(layout)
+    start_services(layout, database)
+    for service in database:
+        await_ready(layout, service)
+    postgres.create_databases(layout)
+    migrate_airflow(layout)
 
 
 def refuse_taken_ports(layout: Layout) -> None:

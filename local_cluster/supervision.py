@@ -50,6 +50,7 @@ def _program(layout: Layout, service: Service, place: int) -> dict[str, str]:
         # The last one stops first: a NodeManager that outlives its ResourceManager does not stop by itself.
         "priority": str(place),
         "startsecs": "1",
+        "stopsignal": service.stop_signal,
         "stopwaitsecs": str(service.stop_seconds),
         "stopasgroup": "true",
         "killasgroup": "true",

@@ -1,6 +1,9 @@
 """Fixtures that every test may use."""
 
 import os
+import signal
+import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +11,14 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-ICEBERG_JARS = Path(__file__).parent.parent / ".cluster" / "jars"
+from local_cluster import postgres
+from local_cluster.configuration import catalog
+from local_cluster.layout import Layout
+from local_cluster.supervision import wait_until
+from settings import Ports, Settings
+from tests.made_up.lake_sessions import session_on
+
+JARS = Path(__file__).parent.parent / ".cluster" / "jars"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,13 +29,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """One local session in UTC with an Iceberg catalog `lake` in a temporary folder."""
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    (iceberg_jar,) = ICEBERG_JARS.glob("iceberg-spark-runtime-*.jar")
+    jars = [jar for name in ("iceberg-spark-runtime-*", "postgresql-*") for jar in JARS.glob(f"{name}.jar")]
     session = (
         SparkSession.builder.master("local[2]")
         .appName("unit-tests")
         .config("spark.driver.bindAddress", "127.0.0.1")
         .config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.extraClassPath", str(iceberg_jar))
+        .config("spark.driver.extraClassPath", ":".join(map(str, jars)))
         .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
         .config("spark.ui.enabled", "false")
         .config("spark.sql.shuffle.partitions", "2")
@@ -38,3 +48,41 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     )
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
+    """A PostgreSQL of its own, as the one-machine cluster starts it."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        ports = Ports(postgres=free.getsockname()[1])
+    layout = Layout(Settings(cluster_home=tmp_path_factory.mktemp("postgres"), RISK_PORTS=ports))
+    layout.make_folders()
+    postgres.initialise(layout)
+    service = postgres.postgres_service(layout)
+    with subprocess.Popen(service.command, stderr=subprocess.DEVNULL) as server:
+        wait_until(service.is_ready, "PostgreSQL does not answer", timeout_seconds=60)
+        postgres.create_databases(layout)
+        yield layout
+        server.send_signal(signal.SIGINT)  # SIGTERM would wait for its clients
+
+
+@pytest.fixture(params=["hadoop", "jdbc"])
+def either_catalog(request: pytest.FixtureRequest, spark: SparkSession) -> Iterator[SparkSession]:
+    """A session whose catalog `lake` commits by renames of files, and one whose catalog is in PostgreSQL."""
+    if request.param == "hadoop":
+        yield spark
+    else:
+        yield request.getfixturevalue("in_postgres")
+
+
+@pytest.fixture
+def in_postgres(spark: SparkSession, database: Layout) -> Iterator[SparkSession]:
+    """A session whose catalog `lake` is in PostgreSQL."""
+    with session_on(spark, jdbc_catalog(spark, database)) as session:
+        yield session
+
+
+def jdbc_catalog(spark: SparkSession, database: Layout) -> dict[str, str]:
+    """Settings of the catalog `lake` as on the one-machine cluster, with its files in a temporary folder."""
+    spark._jvm.System.setProperty("org.postgresql.pgpassfile", str(database.pgpass))
+    return catalog(database) | {"spark.sql.catalog.lake.warehouse": (database.tmp / "lake").as_uri()}

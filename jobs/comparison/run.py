@@ -77,7 +77,8 @@ def log_findings(findings: Findings, holdout: Holdout, place: str) -> None:
                 {
                     "all": findings.difference,
                     **{each.name: each.auc for each in findings.slices},
-                }
+                },
+                "Differences in AUC by slice",
             ),
         }
     )

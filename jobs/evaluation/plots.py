@@ -112,9 +112,9 @@ def draw_slices(slices: pd.DataFrame, overall_auc: float | None = None) -> Figur
     return figure
 
 
-def draw_differences(differences: Mapping[str, Interval], metric: str = "AUC") -> Figure:
-    """Draw a forest plot of differences in one metric; an interval that holds 0 may be chance."""
-    figure, axes = _new_interval_figure(f"Differences in {metric}", metric, list(differences))
+def draw_differences(differences: Mapping[str, Interval], title: str = "Differences in AUC") -> Figure:
+    """Draw a forest plot of differences in AUC; an interval that holds 0 may be chance."""
+    figure, axes = _new_interval_figure(title, "AUC", list(differences))
     table = pd.DataFrame([(interval.value, interval.low, interval.high) for interval in differences.values()])
     _draw_intervals(axes, table[0], table[1], table[2])
     axes.axvline(0.0, color="grey", linestyle=":", label="no difference")

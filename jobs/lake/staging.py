@@ -1,115 +1,89 @@
-"""Write, audit, publish: stage scores where no reader sees them, then make them visible in one step.
+"""Write, audit, publish: stage scores on a branch that no reader sees, then make them visible in one step.
 
 In   risk.risk_scores/ds=2026-01-31, its rows, and a write-audit-publish id: nightly-2026-01-31-1
-Out  one staged snapshot that carries the id, 2819138466029160431, and after `publish` the table's current
-     snapshot
+Out  a branch of the table, named by the id, with one snapshot 2819138466029160431; after `publish` its rows
+     are the day's rows on `main`, which readers see, and the branch is gone
 
-    WapIdTakenError         scores are already staged under the id
-    StagingOffError         the table would show the scores to readers at once
-    NotStagedError          no snapshot carries the id
-    AmbiguousWapIdError     several snapshots carry the id, so it does not name one of them
-    DuplicatePublishError   these scores are already published
-    StalePublishError       another run replaced the day's published scores after these were staged
+    WapIdTakenError    scores are already staged under the id
+    NotStagedError     no branch carries the id
+    StalePublishError  another run replaced the day's published scores after these were staged
+
+Source: https://iceberg.apache.org/docs/latest/branching/
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 
-from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.errors import DataError
+from jobs.lake.branches import PartitionChangedError
 from jobs.lake.tables import CATALOG, TablePartition
 
-WAP_ID_SETTING = "spark.wap.id"
+# A property of the staged snapshot, and of the one that publishes it.
+WAP_ID_PROPERTY = "wap.id"
 
 
 class WapIdTakenError(DataError):
-    """Scores are already staged under this id: a second snapshot would make the id ambiguous."""
-
-
-class StagingOffError(DataError):
-    """The table would show the scores to readers at once."""
+    """Scores are already staged under this id: a second snapshot would replace what is being audited."""
 
 
 class NotStagedError(DataError):
-    """No snapshot of the table carries the write-audit-publish id."""
-
-
-class AmbiguousWapIdError(DataError):
-    """More than one snapshot of the table carries the write-audit-publish id."""
-
-
-class DuplicatePublishError(DataError):
-    """The scores staged under the id were published before."""
+    """No branch of the table carries the write-audit-publish id."""
 
 
 class StalePublishError(DataError):
     """The published scores of the day changed after these were staged."""
 
 
-def snapshots_with_wap_id(spark: SparkSession, table: str, wap_id: str) -> list[int]:
-    """List the snapshots staged under `wap_id`, oldest first; published ones keep their id and count too."""
-    rows = spark.sql(
-        f"SELECT snapshot_id FROM {CATALOG}.{table}.snapshots "
-        "WHERE summary['wap.id'] = :wap_id ORDER BY committed_at",
-        args={"wap_id": wap_id},
-    ).collect()
-    return [row.snapshot_id for row in rows]
-
-
-def check_can_stage(spark: SparkSession, scores: TablePartition, wap_id: str) -> None:
-    """Check that the next write stays hidden, and that its id names no other snapshot.
+def check_wap_id(spark: SparkSession, scores: TablePartition, wap_id: str) -> None:
+    """Check that the id names no other scores.
 
     Raises:
-        StagingOffError: without the table property, Iceberg ignores the id and publishes at once.
-        WapIdTakenError: Iceberg would stage a second snapshot under the id, and then publish neither.
+        WapIdTakenError: there is a branch of that name.
     """
-    properties = spark.sql(f"SHOW TBLPROPERTIES {CATALOG}.{scores.table}").collect()
-    if ("write.wap.enabled", "true") not in [(row.key, row.value) for row in properties]:
-        raise StagingOffError(
-            f"{scores.table} needs the table property write.wap.enabled=true, without which readers see "
-            "scores before their audit: set it first"
-        )
-    staged = snapshots_with_wap_id(spark, scores.table, wap_id)
-    if staged:
+    staged = scores.open(spark).head(wap_id)
+    if staged is not None:
         raise WapIdTakenError(
-            f"scores are already staged in {scores.table} under wap id {wap_id!r} (snapshot {staged[0]}): "
+            f"scores are already staged in {scores.table} under wap id {wap_id!r} (snapshot {staged}): "
             "give every attempt its own id, such as run id and try number"
         )
 
 
-@contextmanager
-def staging_as(spark: SparkSession, wap_id: str) -> Iterator[None]:
-    """Stage every write of this session to a write-audit-publish table under `wap_id`."""
-    spark.conf.set(WAP_ID_SETTING, wap_id)
-    try:
-        yield
-    finally:
-        spark.conf.unset(WAP_ID_SETTING)
+def stage_rows(frame: DataFrame, scores: TablePartition, wap_id: str) -> int:
+    """Write the day's scores to a branch named `wap_id`, and return its snapshot."""
+    return scores.open(frame.sparkSession).write(frame, scores.ds, wap_id, {WAP_ID_PROPERTY: wap_id})
 
 
-def find_staged_snapshot(spark: SparkSession, table: str, wap_id: str) -> int:
-    """Find the one snapshot staged under `wap_id`.
+def find_staged_snapshot(spark: SparkSession, scores: TablePartition, wap_id: str) -> int:
+    """Find the snapshot staged under `wap_id`.
 
     Raises:
-        NotStagedError: no snapshot carries the id.
-        AmbiguousWapIdError: several do.
+        NotStagedError: no branch carries the id.
     """
-    snapshot_ids = snapshots_with_wap_id(spark, table, wap_id)
-    if not snapshot_ids:
+    staged = scores.open(spark).head(wap_id)
+    if staged is None:
         raise NotStagedError(
-            f"no snapshot of {table} carries wap id {wap_id!r}: score_users did not finish under that id, "
-            "or the snapshot has expired; score the day again"
+            f"no branch of {scores.table} is named {wap_id!r}: score_users did not finish under that wap id, "
+            "or its branch was dropped; score the day again"
         )
-    if len(snapshot_ids) > 1:
-        raise AmbiguousWapIdError(
-            f"expected one snapshot of {table} with wap id {wap_id!r}, found {snapshot_ids}: "
-            "score the day again under a new id"
-        )
-    return snapshot_ids[0]
+    return staged
+
+
+def find_published_wap_id(spark: SparkSession, scores: TablePartition) -> str | None:
+    """Find the wap id under which the day's visible scores were staged.
+
+    Returns:
+        None if the day has no scores, or the snapshot that published them has expired.
+    """
+    spark.catalog.refreshTable(scores.name)
+    row = spark.sql(
+        f"SELECT s.summary['{WAP_ID_PROPERTY}'] AS wap_id "
+        f"FROM {scores.name}.entries e JOIN {scores.name}.snapshots s "
+        "ON e.snapshot_id = s.snapshot_id WHERE e.status < 2 AND e.data_file.partition.ds = :ds",
+        args={"ds": scores.ds},
+    ).first()
+    return None if row is None else row.wap_id
 
 
 def count_written_rows(spark: SparkSession, table: str, snapshot_id: int) -> dict[date, int]:
@@ -124,42 +98,35 @@ def count_written_rows(spark: SparkSession, table: str, snapshot_id: int) -> dic
 
 def read_staged(spark: SparkSession, scores: TablePartition, snapshot_id: int) -> DataFrame:
     """Read the day as readers will see it after the snapshot is published."""
-    version = spark.sql(f"SELECT * FROM {CATALOG}.{scores.table} VERSION AS OF {snapshot_id}")
+    version = spark.sql(f"SELECT * FROM {scores.name} VERSION AS OF {snapshot_id}")
     return version.where(F.col("ds") == F.lit(scores.ds))
 
 
-def publish(spark: SparkSession, scores: TablePartition, wap_id: str) -> int:
-    """Make the scores staged under `wap_id` visible and return the table's current snapshot.
+def publish(spark: SparkSession, scores: TablePartition, wap_id: str, snapshot_id: int) -> None:
+    """Make the audited snapshot of the branch `wap_id` visible, and drop the branch.
 
-    If other days are published at the same moment, Iceberg checks again and commits on top of them.
+    Other days may be published at the same moment.
 
     Raises:
-        DuplicatePublishError, StalePublishError: nothing changes for readers.
+        StalePublishError: nothing changes for readers, and the branch stays.
     """
+    table = scores.open(spark)
+    staged = table.head(wap_id)
+    if staged is None and find_published_wap_id(spark, scores) == wap_id:
+        return
+    if staged != snapshot_id:
+        raise StalePublishError(
+            f"expected snapshot {snapshot_id} of {scores.table} on the branch {wap_id!r}, found {staged}: it "
+            "was staged again or dropped after its audit; score the day again"
+        )
+    staged_on = table.parent(snapshot_id)
     try:
-        (published,) = spark.sql(
-            f"CALL {CATALOG}.system.publish_changes(table => '{scores.table}', wap_id => :wap_id)",
-            args={"wap_id": wap_id},
-        ).collect()
-    except Py4JJavaError as error:
-        named = named_publish_error(error, scores, wap_id)
-        if named is None:
-            raise
-        raise named from error
-    return int(published.current_snapshot_id)
-
-
-def named_publish_error(error: Py4JJavaError, scores: TablePartition, wap_id: str) -> DataError | None:
-    """Choose the error for what Iceberg threw; None if it has no name here, such as HDFS being down."""
-    thrown = error.java_exception.getClass().getSimpleName()
-    message = str(error.java_exception.getMessage())
-    if thrown in ("DuplicateWAPCommitException", "CherrypickAncestorCommitException"):
-        return DuplicatePublishError(
-            f"wap id {wap_id!r} of {scores} is already published: nothing to do ({message})"
-        )
-    if thrown == "ValidationException" and ("cherry-pick" in message or "Missing required files" in message):
-        return StalePublishError(
-            f"another run replaced {scores} after wap id {wap_id!r} was staged; the staged scores stay "
-            f"unpublished, score the day again if they are the right ones ({message})"
-        )
-    return None
+        if staged_on is not None and not table.knows(staged_on):
+            raise PartitionChangedError(f"snapshot {staged_on}, on which it was staged, has expired")
+        table.move_main(scores.ds, wap_id, staged_on, {WAP_ID_PROPERTY: wap_id})
+    except PartitionChangedError as error:
+        raise StalePublishError(
+            f"conflict: {scores} was replaced after wap id {wap_id!r} was staged, and readers see the scores "
+            f"of wap id {find_published_wap_id(spark, scores)!r}; these stay on their branch, score the day "
+            f"again if they are the right ones ({error})"
+        ) from error

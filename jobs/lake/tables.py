@@ -9,6 +9,7 @@ Every table is partitioned by `ds`, the UTC day on which the data landed. Timest
 import re
 from dataclasses import dataclass
 from datetime import date
+from uuid import uuid4
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -16,6 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.errors import DataError
+from jobs.lake.branches import BRANCHING, MAIN, LakeTable, PartitionChangedError
 
 CATALOG = "lake"
 NAMESPACE = "risk"
@@ -34,6 +36,9 @@ COLUMNS = {
     "risk_scores": """
         user_id STRING, risk_score DOUBLE, logit DOUBLE, sequence_length INT, unknown_apps INT,
         model_name STRING, model_version INT, model_sha256 STRING, run_id STRING, ds DATE""",
+    "volume_releases": """
+        what STRING, found BIGINT, expected DOUBLE, released_by STRING, reason STRING,
+        released_at TIMESTAMP, ds DATE""",
 }
 # Columns that later versions added, at the end. Existing tables get them, with null in their earlier rows.
 ADDED_COLUMNS = {
@@ -44,9 +49,12 @@ EVERY_TABLE = {
     "write.distribution-mode": "none",
     # Several dates commit to one table at once; the later commit retries on the newer metadata.
     "commit.retry.num-retries": "20",
+    # Every write goes to a branch first: branches.py.
+    BRANCHING[0]: BRANCHING[1],
 }
-# Scores are staged, audited and then published (https://iceberg.apache.org/docs/latest/branching/).
-PROPERTIES = {"risk_scores": {"write.wap.enabled": "true"}}
+
+
+NEVER_WRITTEN = 0  # in place of a snapshot's id
 
 
 class PartitionNameError(DataError):
@@ -86,29 +94,69 @@ class TablePartition:
 
     def read(self, spark: SparkSession) -> DataFrame:
         """Read the partition's rows, `ds` included."""
-        return spark.table(f"{CATALOG}.{self.table}").where(F.col("ds") == F.lit(self.ds))
+        return spark.table(self.name).where(F.col("ds") == F.lit(self.ds))
 
-    def overwrite_with(self, frame: DataFrame) -> None:
-        """Replace the partition's rows by `frame`, with or without a column `ds`, in one atomic commit."""
-        # A static filter, since a dynamic overwrite by an empty frame would leave the old rows in place.
-        frame.withColumn("ds", F.lit(self.ds)).writeTo(f"{CATALOG}.{self.table}").overwrite(
-            F.col("ds") == F.lit(self.ds)
-        )
+    def overwrite_with(self, frame: DataFrame, since: int | None = None) -> None:
+        """Replace the partition's rows by `frame`, with or without a column `ds`, in one atomic step.
+
+        Args:
+            since: what `snapshot_now` gave before the job read its input; by default, when this call begins.
+
+        Raises:
+            PartitionChangedError: another job wrote the partition since then; nothing is replaced.
+        """
+        spark = frame.sparkSession
+        if since is None:
+            since = snapshot_now(spark, self.table)
+        table, branch = self.open(spark), f"write-{uuid4().hex}"
+        table.write(frame, self.ds, branch, {})
+        try:
+            table.move_main(self.ds, branch, None if since == NEVER_WRITTEN else since, {})
+        except PartitionChangedError:
+            table.drop(branch)
+            raise
+
+    def open(self, spark: SparkSession) -> LakeTable:
+        """Open the partition's table as it is now."""
+        return LakeTable(spark, self.name)
+
+    @property
+    def name(self) -> str:
+        """The table with its catalog: `lake.risk.user_sequences`."""
+        return f"{CATALOG}.{self.table}"
 
 
 def ensure_tables(spark: SparkSession) -> None:
     """Create the tables and columns that are missing; safe when several dates start at once."""
-    spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {CATALOG}.{NAMESPACE}")
+    create_namespace(spark)
+    listed = ", ".join(f"'{key}' = '{value}'" for key, value in EVERY_TABLE.items())
     for table, columns in COLUMNS.items():
-        properties = EVERY_TABLE | PROPERTIES.get(table, {})
-        listed = ", ".join(f"'{key}' = '{value}'" for key, value in properties.items())
         spark.sql(
             f"CREATE TABLE IF NOT EXISTS {CATALOG}.{NAMESPACE}.{table} ({columns}) "
             f"USING iceberg PARTITIONED BY (ds) TBLPROPERTIES ({listed})"
         )
+        add_branching(spark, f"{CATALOG}.{NAMESPACE}.{table}")
     for table, added in ADDED_COLUMNS.items():
         for column, column_type in added.items():
             add_column(spark, f"{CATALOG}.{NAMESPACE}.{table}", column, column_type)
+
+
+def create_namespace(spark: SparkSession) -> None:
+    """Create the namespace of all tables if it is missing."""
+    try:
+        spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {CATALOG}.{NAMESPACE}")
+    except (PySparkException, Py4JJavaError):
+        # In PostgreSQL the second of two that create it at once fails.
+        if spark.sql(f"SHOW NAMESPACES IN {CATALOG} LIKE '{NAMESPACE}'").isEmpty():
+            raise
+
+
+def add_branching(spark: SparkSession, table: str) -> None:
+    """Let writes go to branches; tables of earlier versions did without."""
+    name, value = BRANCHING
+    if not spark.sql(f"SHOW TBLPROPERTIES {table} ('{name}')").where(f"value = '{value}'").isEmpty():
+        return
+    spark.sql(f"ALTER TABLE {table} SET TBLPROPERTIES ('{name}' = '{value}')")
 
 
 def add_column(spark: SparkSession, table: str, column: str, column_type: str) -> None:
@@ -123,15 +171,22 @@ def add_column(spark: SparkSession, table: str, column: str, column_type: str) -
             raise
 
 
+def snapshot_now(spark: SparkSession, table: str) -> int:
+    """Read the id of the snapshot that readers see at this moment, or `NEVER_WRITTEN`."""
+    opened = LakeTable(spark, f"{CATALOG}.{table}")
+    opened.refresh()  # the catalog may keep a table for 30 s, also if others write to it
+    return opened.head(MAIN) or NEVER_WRITTEN
+
+
 def current_snapshot(spark: SparkSession, table: str) -> str:
     """Read the id of the table's current snapshot.
 
     Raises:
         NeverWrittenError: nothing was ever written to the table.
     """
-    main_branch = spark.sql(f"SELECT snapshot_id FROM {CATALOG}.{table}.refs WHERE name = 'main'").first()
-    if main_branch is None:
+    snapshot_id = snapshot_now(spark, table)
+    if snapshot_id == NEVER_WRITTEN:
         raise NeverWrittenError(
             f"{table} was never written to: run extract_sessions for the landed days first"
         )
-    return str(main_branch.snapshot_id)
+    return str(snapshot_id)

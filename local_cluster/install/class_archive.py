@@ -30,7 +30,8 @@ def class_path(layout: Layout) -> str:
 
     Folders, such as the configuration's, cannot be archived and come after them.
     """
-    return ":".join(map(str, [layout.iceberg_jar, *sorted((layout.spark_home / "jars").glob("*.jar"))]))
+    added = [layout.iceberg_jar, layout.jar("postgresql-*")]
+    return ":".join(map(str, [*added, *sorted((layout.spark_home / "jars").glob("*.jar"))]))
 
 
 def archive(layout: Layout) -> Path:

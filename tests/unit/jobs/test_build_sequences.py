@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.build_sequences import build_sequences, main
+from jobs.lake.branches import PartitionChangedError
 from jobs.lake.receipts import DayRange, MissingExtractionError
 from jobs.lake.tables import TablePartition, ensure_tables
 from tests.made_up.landing_day import land, uri
@@ -110,3 +111,32 @@ def test_the_job_looks_back_over_extracted_days_only_and_names_the_others(spark,
     # With two days back, the 12th included, the window is the 11th and the 12th; the 10th is not read.
     main("risk.install_sessions", sequences, *roots, lookback_days=2)
     assert sorted(row.user_id for row in sequences.read(spark).collect()) == ["u11", "u12"]
+
+
+def write_when_receipts_are_checked(monkeypatch, write):
+    """Let another job write at the moment at which this one looks at the receipts."""
+    monkeypatch.setattr("jobs.build_sequences.require_receipts", lambda *_: write())
+
+
+def test_what_is_extracted_until_the_check_of_the_receipts_is_read(spark, tmp_path, monkeypatch):
+    ensure_tables(spark)
+    extraction = spark.newSession()  # each session has a catalog and so a cache of its own
+    day = TablePartition("risk.install_sessions", date(2026, 2, 1))
+    rows = extraction.createDataFrame([session("late", 1, (1, "a"))], SESSIONS)
+    write_when_receipts_are_checked(monkeypatch, lambda: day.overwrite_with(rows))
+    sequences = TablePartition("risk.user_sequences", day.ds)
+    main("risk.install_sessions", sequences, uri(tmp_path), uri(tmp_path), lookback_days=1)
+    assert [row.user_id for row in sequences.read(spark).collect()] == ["late"]
+
+
+def test_a_frozen_job_does_not_replace_what_a_later_one_has_written(spark, tmp_path, monkeypatch):
+    ensure_tables(spark)
+    later = spark.newSession()
+    sequences = TablePartition("risk.user_sequences", date(2026, 2, 2))
+    columns = "user_id STRING, app_ids ARRAY<STRING>, event_times ARRAY<TIMESTAMP>, sequence_length INT"
+    newer = later.createDataFrame([("newer", ["a"], [], 1)], columns)
+    write_when_receipts_are_checked(monkeypatch, lambda: sequences.overwrite_with(newer))
+    with pytest.raises(PartitionChangedError, match=r"user_sequences/ds=2026-02-02 was written by another"):
+        main("risk.install_sessions", sequences, uri(tmp_path), uri(tmp_path), lookback_days=1)
+    spark.catalog.refreshTable("lake.risk.user_sequences")
+    assert [row.user_id for row in sequences.read(spark).collect()] == ["newer"]

@@ -4,7 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobs.lake.staging import StagingOffError, WapIdTakenError, check_can_stage, snapshots_with_wap_id
+from jobs.lake.staging import (
+    WapIdTakenError,
+    check_wap_id,
+    find_staged_snapshot,
+)
 from jobs.lake.tables import TablePartition, ensure_tables
 from jobs.score_users import EmptySequencesError, NoUsersError, count_users, score_users, spread_over, stage
 from jobs.scoring.reasons import ReasonsOptions
@@ -75,7 +79,7 @@ def test_reasons_are_staged_with_the_scores_of_the_riskiest_users(lake, pinned):
     options = ReasonsOptions(above=sigmoid(plain_logit(TOKENS["u4"])) - 1e-6, top=1)  # u1 and u2 score lower
     scores = score_users(sequence_rows(lake, USERS), pinned, "night", 1, 8, options)
     stage(scores, SCORES, "try-1")
-    (snapshot_id,) = snapshots_with_wap_id(lake, SCORES.table, "try-1")
+    snapshot_id = find_staged_snapshot(lake, SCORES, "try-1")
     staged = lake.sql(f"SELECT user_id, reasons FROM lake.risk.risk_scores VERSION AS OF {snapshot_id}")
     reasons = {row.user_id: row.reasons for row in staged.collect()}
     assert reasons == {
@@ -103,11 +107,10 @@ def test_scores_have_the_tables_columns_and_types(lake, pinned):
 
 def test_staged_rows_carry_the_day_and_wait_under_the_id(lake):
     stage(score_rows(lake, "u1", "u2"), SCORES, "try-1")
-    (snapshot_id,) = snapshots_with_wap_id(lake, SCORES.table, "try-1")
+    snapshot_id = find_staged_snapshot(lake, SCORES, "try-1")
     staged = lake.sql(f"SELECT user_id, ds FROM lake.risk.risk_scores VERSION AS OF {snapshot_id}")
     assert sorted(staged.collect()) == [("u1", SCORES.ds), ("u2", SCORES.ds)]
     assert SCORES.read(lake).count() == 0
-    assert lake.conf.get("spark.wap.id", None) is None  # later writes of the session are not staged
 
 
 def test_a_model_with_other_bytes_fails_the_job_and_stages_nothing(lake, tmp_path):
@@ -120,22 +123,15 @@ def test_a_model_with_other_bytes_fails_the_job_and_stages_nothing(lake, tmp_pat
         WorkerRefusedError, match=rf"HashMismatchError: expected SHA-256 {other.sha256} .* found \w+"
     ):
         stage(scores, SCORES, "try-1")
-    assert snapshots_with_wap_id(lake, SCORES.table, "try-1") == []
-    assert lake.conf.get("spark.wap.id", None) is None
+    assert SCORES.open(lake).head("try-1") is None
 
 
 def test_an_id_can_be_used_for_staging_only_once(lake):
-    check_can_stage(lake, SCORES, "try-1")
+    check_wap_id(lake, SCORES, "try-1")
     stage(score_rows(lake, "u1"), SCORES, "try-1")
     with pytest.raises(WapIdTakenError, match="'try-1'"):
-        check_can_stage(lake, SCORES, "try-1")
-    check_can_stage(lake, SCORES, "try-2")
-
-
-def test_a_table_that_would_show_scores_at_once_is_refused(lake):
-    lake.sql("ALTER TABLE lake.risk.risk_scores SET TBLPROPERTIES ('write.wap.enabled' = 'false')")
-    with pytest.raises(StagingOffError, match=r"write\.wap\.enabled=true"):
-        check_can_stage(lake, SCORES, "try-1")
+        check_wap_id(lake, SCORES, "try-1")
+    check_wap_id(lake, SCORES, "try-2")
 
 
 def test_a_day_without_sequences_is_an_error(lake):

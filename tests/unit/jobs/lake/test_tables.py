@@ -5,13 +5,35 @@ from datetime import date
 
 import pytest
 
-from jobs.lake.tables import COLUMNS, PartitionNameError, TablePartition, ensure_tables
+from jobs.lake.branches import BranchingOffError, PartitionChangedError
+from jobs.lake.tables import (
+    COLUMNS,
+    PartitionNameError,
+    TablePartition,
+    ensure_tables,
+    snapshot_now,
+)
 
 SCHEMA = "file STRING, raw STRING, reason STRING"
 
 
+def sessions_like(spark, number):
+    sessions = [spark.newSession() for _ in range(number)]
+    for session in sessions:
+        for name, value in spark.conf.getAll.items():
+            if name.startswith("spark.sql.catalog.lake"):
+                session.conf.set(name, value)
+    return sessions
+
+
 def reasons(spark, partition):
+    spark.catalog.refreshTable(partition.name)
     return sorted(row.reason for row in partition.read(spark).collect())
+
+
+@pytest.fixture
+def spark(either_catalog):
+    return either_catalog
 
 
 @pytest.fixture
@@ -58,10 +80,58 @@ def test_overwriting_with_nothing_leaves_nothing(spark, rejected):
     assert reasons(spark, rejected) == []
 
 
+@pytest.mark.parametrize("later_rows", [[("f", "r", "newer")], []])
+def test_a_job_that_was_frozen_cannot_replace_what_was_written_meanwhile(spark, rejected, later_rows):
+    old = spark.createDataFrame([("f", "r", "older")], SCHEMA)
+    rejected.overwrite_with(old)
+    begun = snapshot_now(spark, rejected.table)
+    rejected.overwrite_with(spark.createDataFrame(later_rows, SCHEMA))
+    with pytest.raises(PartitionChangedError, match=r"rejected_events/ds=1999-01-01 was written by another"):
+        rejected.overwrite_with(old, since=begun)
+    assert reasons(spark, rejected) == [reason for *_, reason in later_rows]
+
+
+def test_a_job_that_began_before_the_first_write_of_a_table_cannot_replace_it(spark):
+    spark.sql("DROP TABLE IF EXISTS lake.risk.rejected_events")
+    ensure_tables(spark)
+    partition = TablePartition("risk.rejected_events", date(1999, 1, 1))
+    begun = snapshot_now(spark, partition.table)
+    rows = spark.createDataFrame([("f", "r", "x")], SCHEMA)
+    partition.overwrite_with(rows)
+    with pytest.raises(PartitionChangedError):
+        partition.overwrite_with(rows, since=begun)
+
+
+def test_a_write_of_another_day_is_no_conflict(spark, rejected):
+    begun = snapshot_now(spark, rejected.table)
+    frame = spark.createDataFrame([("f", "r", "x")], SCHEMA)
+    TablePartition(rejected.table, date(1999, 1, 2)).overwrite_with(frame)
+    rejected.overwrite_with(frame, since=begun)
+    assert reasons(spark, rejected) == ["x"]
+
+
 def test_a_frame_of_another_day_is_written_to_the_partition_it_was_given_to(spark, rejected):
     frame = spark.createDataFrame([("f", "r", "x", date(1999, 1, 9))], SCHEMA + ", ds DATE")
     rejected.overwrite_with(frame)
     assert [row.ds for row in rejected.read(spark).collect()] == [rejected.ds]
+
+
+def test_a_write_that_would_be_visible_before_it_is_whole_is_refused(spark, rejected):
+    spark.sql(f"ALTER TABLE lake.{rejected.table} SET TBLPROPERTIES ('write.wap.enabled' = 'false')")
+    with pytest.raises(BranchingOffError, match=r"write\.wap\.enabled=true"):
+        rejected.overwrite_with(spark.createDataFrame([("f", "r", "x")], SCHEMA))
+    ensure_tables(spark)  # as the next job does
+    rejected.overwrite_with(spark.createDataFrame([("f", "r", "x")], SCHEMA))
+
+
+def test_a_write_leaves_no_branch_behind(spark, rejected):
+    frame = spark.createDataFrame([("f", "r", "x")], SCHEMA)
+    begun = snapshot_now(spark, rejected.table)
+    rejected.overwrite_with(frame)
+    with pytest.raises(PartitionChangedError):
+        rejected.overwrite_with(frame, since=begun)
+    names = [row.name for row in spark.sql(f"SELECT name FROM lake.{rejected.table}.refs").collect()]
+    assert names == ["main"]
 
 
 def test_tables_may_be_created_by_several_dates_at_once(spark):
@@ -74,7 +144,8 @@ def test_tables_may_be_created_by_several_dates_at_once(spark):
 
 def test_several_days_may_be_overwritten_at_once(spark, rejected):
     days = [TablePartition(rejected.table, date(1999, 2, day)) for day in range(1, 5)]
-    frame = spark.createDataFrame([("f", "r", "x")], SCHEMA)
+    # A session each, as jobs have: the branch that is written to is a setting of the session.
+    frames = [session.createDataFrame([("f", "r", "x")], SCHEMA) for session in sessions_like(spark, 4)]
     with ThreadPoolExecutor(4) as dates:
-        list(dates.map(lambda day: day.overwrite_with(frame), days))
+        list(dates.map(lambda day, frame: day.overwrite_with(frame), days, frames))
     assert [reasons(spark, day) for day in days] == [["x"]] * 4

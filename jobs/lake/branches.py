@@ -1,0 +1,226 @@
+"""Write a day's rows to a branch of an Iceberg table, and move `main` to them in one step.
+
+In   risk.user_sequences/ds=2026-01-31, its rows, the snapshot that the job saw when it began
+Out  the rows are the day's rows on `main`, or nothing has changed for readers:
+
+    BranchingOffError      the table would show rows to readers at once
+    PartitionChangedError  another job wrote the day meanwhile
+
+`main` is moved by a change of references alone, never by a commit of rows. If the answer to a commit of rows
+is lost, Iceberg 1.12 commits again (`SnapshotProducer.commit`). It then moves the branch back to this
+snapshot, whatever was committed in between. Or, where a check fails now because of the job's own rows, it
+deletes the files of the snapshot that it has committed, and the table cannot be read any more. On a branch of
+its own the first is harmless, and there are no checks. A change of references writes no files and is not
+repeated.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+from uuid import uuid4
+
+from py4j.protocol import Py4JJavaError
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from jobs.errors import DataError
+
+BRANCH_SETTING = "spark.wap.branch"
+BRANCHING = ("write.wap.enabled", "true")
+MAIN = "main"
+# Several dates move `main` at once; a move takes a tenth of a second.
+MOST_MOVES = 60
+
+
+class BranchingOffError(DataError):
+    """The table would show rows to readers at once."""
+
+
+class PartitionChangedError(Exception):
+    """Another job wrote the partition meanwhile; a retry reads what is there now."""
+
+
+class MovedMeanwhileError(Exception):
+    """Another job moved `main` first; to be tried again on top of it."""
+
+
+def is_lost_race(error: BaseException) -> bool:
+    """Return whether another job has changed the table first, or the answer to this job's change was lost."""
+    if isinstance(error, Py4JJavaError):
+        thrown = error.java_exception
+        return thrown.getClass().getSimpleName() == "CommitFailedException" or (
+            "Cannot fast-forward" in str(thrown.getMessage())
+        )
+    return isinstance(error, MovedMeanwhileError)
+
+
+until_it_wins = retry(
+    retry=retry_if_exception(is_lost_race),
+    wait=wait_random_exponential(multiplier=0.1, max=2),
+    stop=stop_after_attempt(MOST_MOVES),
+    reraise=True,
+)
+
+
+class LakeTable:
+    """An Iceberg table, through Iceberg's own classes in Spark's JVM.
+
+    Source: https://iceberg.apache.org/docs/latest/java-api-quickstart/
+    """
+
+    def __init__(self, spark: SparkSession, name: str) -> None:
+        self._spark = spark
+        jvm: Any = spark._jvm
+        self._iceberg = jvm.org.apache.iceberg
+        self.name = name
+        # Iceberg looks the catalog up in the session of the thread, which a new thread has not.
+        jvm.SparkSession.setActiveSession(spark._jsparkSession)
+        self._table: Any = self._iceberg.spark.Spark3Util.loadIcebergTable(spark._jsparkSession, name)
+
+    def refresh(self) -> None:
+        self._table.refresh()
+
+    def head(self, branch: str) -> int | None:
+        """Id of the snapshot that a branch points to; None if there is none."""
+        reference = self._table.refs().get(branch)
+        return None if reference is None else int(reference.snapshotId())
+
+    def parent(self, snapshot_id: int) -> int | None:
+        parent = self._table.snapshot(snapshot_id).parentId()
+        return None if parent is None else int(parent)
+
+    def knows(self, snapshot_id: int) -> bool:
+        """Whether the snapshot has not expired."""
+        return self._table.snapshot(snapshot_id) is not None
+
+    def files(self, ds: date, snapshot_id: int | None) -> frozenset[str]:
+        """Paths of a day's data files in a snapshot; none where there is no snapshot."""
+        if snapshot_id is None:
+            return frozenset()
+        scan = self._table.newScan().useSnapshot(snapshot_id).filter(self._day(ds))
+        tasks = scan.planFiles()
+        try:
+            return frozenset(str(task.file().location()) for task in each(tasks))
+        finally:
+            tasks.close()
+
+    def check_branching(self) -> None:
+        """Check that Spark writes to branches.
+
+        Raises:
+            BranchingOffError: without the table property, Spark ignores the branch and writes to `main`.
+        """
+        name, value = BRANCHING
+        if self._table.properties().get(name) != value:
+            raise BranchingOffError(
+                f"{self.name} needs the table property {name}={value}, without which readers see rows before "
+                "their audit: set it first"
+            )
+
+    def write(self, frame: DataFrame, ds: date, branch: str, properties: dict[str, str]) -> int:
+        """Replace a day's rows on a branch, which is made from `main`; return the branch's snapshot.
+
+        Args:
+            properties: of the snapshot, such as the id under which it is staged.
+
+        Raises:
+            BranchingOffError: nothing is written.
+        """
+        self.check_branching()
+        with writing_to_branch(self._spark, branch):
+            writer = frame.withColumn("ds", F.lit(ds)).writeTo(self.name)
+            for name, value in properties.items():
+                writer = writer.option(f"snapshot-property.{name}", value)
+            # A static filter: a dynamic overwrite by an empty frame would leave the old rows in place.
+            writer.overwrite(F.col("ds") == F.lit(ds))
+        self.refresh()
+        written = self.head(branch)
+        if written is None:
+            raise BranchingOffError(f"{self.name}: the rows of {ds} were written past the branch {branch!r}")
+        return written
+
+    @until_it_wins
+    def move_main(self, ds: date, branch: str, since: int | None, properties: dict[str, str]) -> None:
+        """Make the branch's rows of the day the day's rows on `main`, and drop the branch.
+
+        Args:
+            since: the snapshot from which on nobody else may have written the day.
+
+        Raises:
+            PartitionChangedError: somebody has; `main` and the branch stay as they are.
+        """
+        self.refresh()
+        main, staged = self.head(MAIN), self.head(branch)
+        if staged is None:
+            return  # an earlier try has moved `main` and dropped the branch, and its answer was lost
+        now = self.files(ds, main)
+        if now != self.files(ds, staged):
+            if now != self.files(ds, since):
+                raise PartitionChangedError(
+                    f"{self.name}/ds={ds} was written by another job after this one had begun with snapshot "
+                    f"{since}: nothing is replaced; run this job again"
+                )
+            if self.parent(staged) == main:
+                self._move(branch, [branch])
+            else:
+                self._move(self._copy_onto_main(ds, staged, main, properties), [branch])
+        else:
+            self.drop(branch)
+
+    def _copy_onto_main(self, ds: date, staged: int, main: int | None, properties: dict[str, str]) -> str:
+        """Commit the day's files of a snapshot again, on a new branch from `main`; return its name."""
+        copy = f"copy-of-{staged}-{uuid4().hex}"
+        overwrite = self._table.newOverwrite().overwriteByRowFilter(self._day(ds)).toBranch(copy)
+        for file in each(self._table.snapshot(staged).addedDataFiles(self._table.io())):
+            overwrite.addFile(file)
+        for name, value in properties.items():
+            overwrite.set(name, value)
+        overwrite.commit()
+        self.refresh()
+        committed = self.head(copy)
+        if committed is None or self.parent(committed) != main:
+            self.drop(copy)
+            raise MovedMeanwhileError(self.name)
+        return copy
+
+    def _move(self, target: str, done_with: list[str]) -> None:
+        """Move `main` forward to the head of `target` and drop the branches, in one change."""
+        change = self._table.manageSnapshots().fastForwardBranch(MAIN, target)
+        for branch in {target, *done_with}:
+            change = change.removeBranch(branch)
+        try:
+            change.commit()
+        except Py4JJavaError:
+            if target not in done_with:
+                self.drop(target)
+            raise
+
+    @until_it_wins
+    def drop(self, branch: str) -> None:
+        """Drop a branch; no error if there is none."""
+        self.refresh()
+        if self.head(branch) is not None:
+            self._table.manageSnapshots().removeBranch(branch).commit()
+
+    def _day(self, ds: date) -> Any:
+        return self._iceberg.expressions.Expressions.equal("ds", ds.isoformat())
+
+
+@contextmanager
+def writing_to_branch(spark: SparkSession, branch: str) -> Iterator[None]:
+    """Send every write of this session to a table with branching to `branch`."""
+    # Iceberg 1.12 has no such option of a single write.
+    spark.conf.set(BRANCH_SETTING, branch)
+    try:
+        yield
+    finally:
+        spark.conf.unset(BRANCH_SETTING)
+
+
+def each(iterable: Any) -> Iterator[Any]:
+    """Go through a Java Iterable, which py4j does not make one of Python's."""
+    entries = iterable.iterator()
+    while entries.hasNext():
+        yield entries.next()
