@@ -32,6 +32,8 @@ from jobs.landing.unreadable import naming_unreadable_files
 logger = logging.getLogger("extract_sessions")
 
 SESSION_GAP_SECONDS = 30 * 60
+# A session is one array in memory. Only programs install an app a minute for a day; their sessions are cut.
+LONGEST_SESSION = 2_048  # installs
 MAX_BAD_SHARE = 0.05
 EXAMPLE_LENGTH = 200  # characters of a bad row that an error shows
 
@@ -99,20 +101,30 @@ def keep_installs(events: DataFrame) -> DataFrame:
     return events.where(F.col("event_type") == INSTALL).select("user_id", "app_id", "event_time")
 
 
-def assign_sessions(installs: DataFrame, gap_seconds: int = SESSION_GAP_SECONDS) -> DataFrame:
-    """Add 0-based `session_index`, raised when a user is idle for `gap_seconds` or longer."""
+def assign_sessions(
+    installs: DataFrame, gap_seconds: int = SESSION_GAP_SECONDS, longest_session: int = LONGEST_SESSION
+) -> DataFrame:
+    """Add 0-based `session_index`, raised when a user is idle for `gap_seconds` or longer.
+
+    It is also raised after `longest_session` installs.
+    """
     # app_id breaks ties, so a rerun cuts the same sessions.
     by_user = Window.partitionBy("user_id").orderBy("event_time", "app_id")
     up_to_here = by_user.rowsBetween(Window.unboundedPreceding, Window.currentRow)
 
     microseconds = F.unix_micros("event_time")
     idle_microseconds = microseconds - F.lag(microseconds).over(by_user)  # null on a user's first install
-    starts_session = F.coalesce(idle_microseconds >= gap_seconds * 1_000_000, F.lit(False))
+    was_idle = F.coalesce(idle_microseconds >= gap_seconds * 1_000_000, F.lit(True))
+    position = F.row_number().over(by_user)
 
-    # Spark rejects a window inside a window, hence two steps.
-    marked = installs.withColumn("starts_session", starts_session.cast("int"))
-    session_index = F.sum("starts_session").over(up_to_here).cast("int")
-    return marked.withColumn("session_index", session_index).drop("starts_session")
+    # Spark rejects a window inside a window, hence three steps. They share one order, hence one sort.
+    marked = installs.withColumn("position", position).withColumn(
+        "began_at", F.when(was_idle, F.col("position"))
+    )
+    since_idle = F.col("position") - F.max("began_at").over(up_to_here)
+    marked = marked.withColumn("starts_session", (since_idle % longest_session == 0).cast("int"))
+    session_index = F.sum("starts_session").over(up_to_here).cast("int") - 1
+    return marked.withColumn("session_index", session_index).drop("position", "began_at", "starts_session")
 
 
 def collect_sessions(installs: DataFrame) -> DataFrame:
@@ -179,6 +191,14 @@ def check_bad_share(rejected: DataFrame, landed: int, max_bad_share: float) -> N
     )
 
 
+def parse_share(text: str) -> float:
+    """Read a share; "nan" is none, since every comparison with it is false."""
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise typer.BadParameter(f"expected a number from 0 to 1, got {text}")
+    return share
+
+
 def extract_day(
     spark: SparkSession, places: Places, ds: date, max_bad_share: float, session_gap_seconds: int
 ) -> Counts:
@@ -190,24 +210,23 @@ def extract_day(
             no receipt.
     """
     files, receipt = HadoopFiles(spark), f"{places.receipts_root}/ds={ds}.json"
-    files.delete(receipt)
     landed_files = list_complete_day(files, f"{places.landing_root}/ds={ds}")
+    files.delete(receipt)
 
+    # Every landed file is read here and nowhere below: what fails later is not the fault of a file.
     with naming_unreadable_files(landed_files):
         judged = judge_events(read_rows(spark, landed_files, FIELDS), ds).persist()
         landed = judged.count()
-        bad_rows = select_rejected(judged)
-        check_bad_share(bad_rows, landed, max_bad_share)
+    bad_rows = select_rejected(judged)
+    check_bad_share(bad_rows, landed, max_bad_share)
 
-        events = count_copies(judged)
-        user_sessions = collect_sessions(
-            assign_sessions(keep_installs(events), session_gap_seconds)
-        ).persist()
-        counts = count_rows(landed, len(landed_files), bad_rows, events, user_sessions)
-        counts.check()
+    events = count_copies(judged)
+    user_sessions = collect_sessions(assign_sessions(keep_installs(events), session_gap_seconds)).persist()
+    counts = count_rows(landed, len(landed_files), bad_rows, events, user_sessions)
+    counts.check()
 
-        TablePartition(places.rejected, ds).overwrite_with(bad_rows)
-        TablePartition(places.sessions, ds).overwrite_with(user_sessions)
+    TablePartition(places.rejected, ds).overwrite_with(bad_rows)
+    TablePartition(places.sessions, ds).overwrite_with(user_sessions)
     counted = spark.range(1).select(*(F.lit(n).alias(name) for name, n in asdict(counts).items()))
     TablePartition(places.counts, ds).overwrite_with(counted)
     files.write(receipt, json.dumps({"ds": str(ds), **asdict(counts)}))
@@ -231,7 +250,10 @@ def main(
         ),
     ],
     max_bad_share: Annotated[
-        float, typer.Option(min=0, max=1, help="largest share of bad rows in a day's delivery")
+        float,
+        typer.Option(
+            parser=parse_share, metavar="SHARE", help="largest share of bad rows in a day's delivery"
+        ),
     ] = MAX_BAD_SHARE,
     session_gap_seconds: Annotated[
         int, typer.Option(min=1, help="idle time that ends a session")

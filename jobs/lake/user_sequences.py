@@ -6,7 +6,7 @@ Out  one row per user        u1, ["maps", "chat", "bank"], [10:00:00, 10:04:10, 
 Installs are in order of (event_time, app_id). One that was delivered on two landing days counts once.
 """
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.lake.receipts import DayRange
@@ -35,11 +35,13 @@ def collect_sequences(installs: DataFrame, keys: list[str], max_sequence_length:
     Returns:
         `keys`, app_ids and event_times (parallel, first install first), sequence_length (1 to the maximum).
     """
-    # Newest first, so that a slice from the start holds the last installs, however many there are.
-    newest_first = F.sort_array(F.collect_set(F.struct("event_time", "app_id")), asc=False)
-    kept = F.reverse(F.slice("newest_first", 1, max_sequence_length))
-
-    sequences = installs.groupBy(*keys).agg(newest_first.alias("newest_first")).withColumn("kept", kept)
+    # A window spills to disk, an array does not: only the kept installs are collected. Copies share a rank.
+    newest_first = Window.partitionBy(*keys).orderBy(F.desc("event_time"), F.desc("app_id"))
+    newest = installs.withColumn("rank", F.dense_rank().over(newest_first)).where(
+        F.col("rank") <= max_sequence_length
+    )
+    in_order = F.sort_array(F.collect_set(F.struct("event_time", "app_id")))
+    sequences = newest.groupBy(*keys).agg(in_order.alias("kept"))
     return sequences.select(
         *keys,
         F.col("kept.app_id").alias("app_ids"),

@@ -18,13 +18,17 @@ from pyspark.sql import functions as F
 from jobs.landing.event_time import EARLIEST_EVENT, parse_event_time
 from jobs.landing.files import Fields
 
-FIELDS = Fields(required=("user_id", "app_id", "event_time"), optional=("event_type",))
+FIELDS = Fields(
+    required=("user_id", "app_id", "event_time"), optional=("event_type",), ids=("user_id", "app_id")
+)
 INSTALL = "install"
 EVENT_TYPES = (INSTALL, "update", "uninstall")
 LONGEST_USER_ID = 128  # characters
 LONGEST_APP_ID = 255  # characters
-# Line and paragraph separators too: app ids become lines of a model's vocabulary file.
-CONTROL_CHARACTERS = r"[\p{Cc}\p{Zl}\p{Zp}]"
+# Line and paragraph separators too: app ids become lines of a model's vocabulary file. And format characters
+# (zero width, direction of writing): with them, two ids that look the same differ.
+CONTROL_CHARACTERS = r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]"
+NOT_BLANK = r"[^\s\p{Z}]"
 LONGEST_AHEAD = timedelta(hours=24)  # after the landing day's end: the clocks of some phones are ahead
 
 
@@ -75,4 +79,4 @@ def first_flaw(latest: datetime) -> Column:
 
 
 def is_missing(name: str) -> Column:
-    return F.col(name).isNull() | (F.col(name) == "")
+    return F.col(name).isNull() | ~F.col(name).rlike(NOT_BLANK)

@@ -3,9 +3,10 @@
 In   a folder: hdfs://127.0.0.1:8020/landing/installs/ds=2026-01-31
 Out  its data files: part-0.jsonl.gz, part-1.csv, part-2.parquet; or an error that names a file and its fault
 
-Names that start with `_` or `.` are not data, as everywhere in Hadoop.
+Names that start with `_` or `.` are not data, as everywhere in Hadoop. They are logged.
 """
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from pyspark.sql import functions as F
 
 from jobs.errors import DataError
 from jobs.lake.hadoop_files import Entry, HadoopFiles
+
+logger = logging.getLogger(__name__)
 
 SUCCESS = "_SUCCESS"
 DATA_FILE_NAME = re.compile(r".+\.(?P<format>jsonl|csv|parquet)(?P<gzip>\.gz)?")
@@ -36,22 +39,29 @@ class LandedFile:
     uri: str
     format: Literal["jsonl", "csv", "parquet"]
     is_gzip: bool
+    copy: str | None = None  # unpacked, of the same name, if Spark cannot unpack it
+
+    @property
+    def name(self) -> str:
+        return self.uri.rsplit("/", 1)[-1]
 
     @property
     def spark_path(self) -> str:
         """The path for Spark's readers, which treat *, ?, brackets and braces as a pattern: escaped here."""
-        return re.sub(r"([\[\]{}*?\\])", r"\\\1", self.uri)
+        return re.sub(r"([\[\]{}*?\\])", r"\\\1", self.copy or self.uri)
 
 
 @dataclass(frozen=True)
 class Fields:
     """Names of the fields to read.
 
-    A file may have more fields. CSV and Parquet files must have a column for each required one.
+    A file may have more fields. CSV and Parquet files must have a column for each required one. Values of
+    `ids` must be text or whole numbers.
     """
 
     required: tuple[str, ...]
     optional: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -64,10 +74,21 @@ class Fields:
             UnreadableFileError: a required column is missing, or a column occurs twice.
         """
         missing = [name for name in self.required if name not in columns]
-        twice = [name for name in self.names if columns.count(name) > 1]
+        lower = [column.lower() for column in columns]
+        # Upper and lower case count as the same: nobody could say which of userId and userID is meant.
+        twice = [name for name in self.names if lower.count(name) > 1]
         if missing or twice:
             wrong = f"no column {', '.join(missing)}" if missing else f"two columns {', '.join(twice)}"
-            raise UnreadableFileError(f"{file.uri} has {wrong}; found: {', '.join(columns) or 'nothing'}")
+            found = shorten(", ".join(columns)) or "nothing"
+            raise UnreadableFileError(
+                f"{file.uri} has {wrong}; found: {found}; deliver it with each of "
+                f"{', '.join(self.required)} once, in lower case"
+            )
+
+
+def shorten(text: str, longest: int = 300) -> str:
+    """Cut text from a file for an error."""
+    return text if len(text) <= longest else text[:longest] + " …"
 
 
 def list_complete_day(files: HadoopFiles, folder: str) -> list[LandedFile]:
@@ -95,7 +116,13 @@ def list_data_files(files: HadoopFiles, folder: str) -> list[LandedFile]:
         UnreadableFileError: an entry is not named like a data file, or a gzip or Parquet file has zero bytes.
         FileNotFoundError: there is no such folder.
     """
-    return [check_entry(entry) for entry in files.list(folder) if not entry.name.startswith(("_", "."))]
+    landed = []
+    for entry in files.list(folder):
+        if not entry.name.startswith(("_", ".")):
+            landed.append(check_entry(entry))
+        elif entry.name != SUCCESS:
+            logger.info("%s is not read: its name starts with %s", entry.uri, entry.name[0])
+    return landed
 
 
 def check_entry(entry: Entry) -> LandedFile:

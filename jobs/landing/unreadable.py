@@ -13,14 +13,22 @@ from urllib.parse import unquote
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
 
-from jobs.landing.files import LandedFile, UnreadableFileError
+from jobs.landing.files import LandedFile, UnreadableFileError, shorten
 
-# Read failures caused by the cluster and not by the file: a retry may help.
-OUTAGES = re.compile(
-    r"ConnectException|SocketTimeout|SocketException|UnknownHost|NoRouteToHost|BlockMissing|ClosedChannel"
-    r"|StandbyException|SafeMode|InterruptedIO|FileNotFoundException|OutOfMemoryError"
+# A file is damaged if what failed last was a decoder: these packages only turn bytes into rows.
+# Anything else (a lost DataNode, an expired token, no memory) may be gone at the next try.
+DECODERS = (
+    "org.apache.parquet.",
+    "shaded.parquet.",
+    "org.apache.spark.sql.execution.datasources.parquet.",
+    "org.apache.hadoop.io.compress.",
+    "org.xerial.snappy.",
+    "com.github.luben.zstd.",
+    "net.jpountz.",
+    "io.airlift.",
 )
-CAUSE = re.compile(r"^(?:Caused by: |: )?(?:[\w$]+\.)*(?P<error>[\w$]+(?:Exception|Error): .+)", re.MULTILINE)
+CAUSE = re.compile(r"^(?:Caused by: |: )?(?:[\w$]+\.)*(?P<error>[\w$]+(?:Exception|Error)\b.*)", re.MULTILINE)
+FRAME = re.compile(r"^\s+at (?:[\w.@]+/)?(?!(?:java|jdk|sun)\.)(?P<method>[\w.$]+)", re.MULTILINE)
 
 
 @contextmanager
@@ -36,7 +44,7 @@ def naming_unreadable_files(files: Sequence[LandedFile]) -> Iterator[None]:
         text = str(error)
         # The longest name, since a.csv also occurs in a.csv.gz.
         named = max((file.uri for file in files if names_file(text, file.uri)), key=len, default=None)
-        if named is None or OUTAGES.search(text):
+        if named is None or not is_damage(text):
             raise
         raise UnreadableFileError(f"{named} cannot be read: {root_cause(text)}") from error
 
@@ -50,7 +58,16 @@ def names_file(text: str, uri: str) -> bool:
 def root_cause(text: str) -> str:
     """Find the innermost cause in a Java stack trace, without its frames."""
     causes = [match["error"] for match in CAUSE.finditer(text)]
-    return causes[-1] if causes else text.splitlines()[0]
+    return shorten(causes[-1] if causes else text.splitlines()[0])
+
+
+def is_damage(text: str) -> bool:
+    """Return whether the innermost cause in a Java stack trace was raised by a decoder."""
+    causes = list(CAUSE.finditer(text))
+    if not causes or "OutOfMemoryError" in causes[-1]["error"]:
+        return False
+    frame = FRAME.search(text, causes[-1].end())
+    return frame is not None and frame["method"].startswith(DECODERS)
 
 
 @contextmanager
@@ -59,6 +76,6 @@ def naming_file(file: LandedFile) -> Iterator[None]:
     try:
         yield
     except Py4JJavaError as error:
-        if OUTAGES.search(str(error)):
+        if not is_damage(str(error)):
             raise
         raise UnreadableFileError(f"{file.uri} cannot be read: {root_cause(str(error))}") from error

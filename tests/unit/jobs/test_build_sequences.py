@@ -60,6 +60,14 @@ def test_an_install_that_landed_on_two_days_counts_once_before_the_last_are_kept
     assert sequences_of(spark, sessions, max_sequence_length=2) == {"u1": [(1, "a"), (2, "b")]}
 
 
+def test_of_many_sessions_only_the_kept_installs_become_an_array(spark):
+    # Ten days of 2,000 installs each, delivered twice.
+    sessions = [session("bot", day, *[(2000 * day + n, "a") for n in range(2000)]) for day in range(1, 11)]
+    copies = [session("bot", day + 10, *[(2000 * day + n, "a") for n in range(2000)]) for day in range(1, 11)]
+    (kept,) = sequences_of(spark, sessions + copies, max_sequence_length=2500).values()
+    assert kept == [(22_000 - 2500 + n, "a") for n in range(2500)]
+
+
 def test_the_same_app_at_two_times_counts_twice(spark):
     assert sequences_of(spark, [session("u1", 1, (1, "a"), (9, "a"))]) == {"u1": [(1, "a"), (9, "a")]}
 

@@ -4,10 +4,15 @@ import json
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from py4j.protocol import Py4JError
+from pyspark.sql import functions as F
+from typer.testing import CliRunner
 
 from jobs.extract_sessions import (
+    LONGEST_SESSION,
     Counts,
     CountsDisagreeError,
     TooManyBadRowsError,
@@ -55,6 +60,24 @@ def test_the_gap_counts_from_the_last_install_and_not_from_the_first(spark):
     clocks = ["10:00:00", "10:20:00", "10:40:00", "11:10:00"]
     installs = install_log(spark, *(("u1", clock, "maps") for clock in clocks))
     assert session_indexes(assign_sessions(installs, gap_seconds=1800)) == [0, 0, 0, 1]
+
+
+def test_a_session_is_cut_after_its_longest_length(spark):
+    clocks = [f"10:0{minute}:00" for minute in range(7)] + ["11:00:00", "11:01:00"]
+    installs = install_log(spark, *(("u1", clock, "maps") for clock in clocks), ("u2", "10:00:00", "maps"))
+    indexes = session_indexes(assign_sessions(installs, longest_session=3))
+    assert indexes == [0, 0, 0, 1, 1, 1, 2, 3, 3, 0]
+
+
+def test_a_user_of_many_installs_makes_many_bounded_sessions(spark):
+    row = spark.range(10 * LONGEST_SESSION + 1)
+    installs = row.select(
+        F.lit("bot").alias("user_id"),
+        F.lit("maps").alias("app_id"),
+        F.timestamp_seconds("id").alias("event_time"),
+    )
+    sessions = collect_sessions(assign_sessions(installs)).select(F.size("app_ids").alias("length")).collect()
+    assert sorted(row.length for row in sessions) == [1] + [LONGEST_SESSION] * 10
 
 
 def test_every_user_starts_with_session_0(spark):
@@ -265,6 +288,40 @@ def test_a_day_without_success_is_not_extracted(day):
     with pytest.raises(DayNotCompleteError):
         day.extract()
     assert not day.receipt.exists()
+
+
+def test_a_folder_below_a_day_is_refused_before_anything_changes(day):
+    land_complete(day.folder, a__jsonl=jsonl(event()))
+    day.extract()
+    land(day.folder / "hour=12", b__jsonl=jsonl(event(user="u2")))
+    with pytest.raises(UnreadableFileError, match=r"/ds=2026-01-31/hour=12: .*found a folder"):
+        day.extract()
+    assert [row[0] for row in day.rows(day.sessions)] == ["u1"]
+    assert day.receipt.exists()  # it still says what the tables hold
+
+
+def test_a_failed_write_is_not_blamed_on_a_file(day, monkeypatch):
+    land_complete(day.folder, a__jsonl=jsonl(event()))
+
+    def fail(*_):
+        raise Py4JError(
+            f"while reading {day.folder}/a.jsonl\n: x.YException: z\n\tat org.apache.parquet.Z(Z.java:1)"
+        )
+
+    monkeypatch.setattr(TablePartition, "overwrite_with", fail)
+    with pytest.raises(Py4JError):
+        day.extract()
+
+
+@pytest.mark.parametrize("share", ["nan", "-0.1", "1.1"])
+def test_a_share_of_bad_rows_is_a_number_from_0_to_1(share):
+    app = typer.Typer()
+    app.command()(main)
+    names = ("--landing-root", "--receipts-root", "--sessions", "--rejected", "--counts")
+    options = [part for name in names for part in (name, "x")] + ["--day", "2026-01-31"]
+    result = CliRunner().invoke(app, [*options, "--max-bad-share", share])
+    assert result.exit_code == 2
+    assert "from 0 to 1" in result.output
 
 
 def test_a_truncated_file_fails_the_day_with_its_name(day):

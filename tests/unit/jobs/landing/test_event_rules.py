@@ -25,7 +25,10 @@ def test_good_rows_have_no_reason(spark):
         ("u1", "maps", TEN, "update"),
         ("u1", "maps", TEN, "uninstall"),
         ("ü" * 128, "x" * 255, TEN, None),  # characters, not bytes
-        (" ", "a b", "1769853600000", None),
+        (" u1 ", "a b", "1769853600000", None),  # white space in an id is part of it
+        ("../../u1", "a=b", TEN, None),
+        ("\U0001f600", "حاسبة", TEN, None),
+        ("e\u0301", "\u00e9", TEN, None),  # two ways to write é: two ids
         ("u1", "maps", "1971-01-01T00:00:00Z", None),
         ("u1", "maps", "2026-02-02T00:00:00Z", None),  # 24 h after the day's end
     ]
@@ -37,6 +40,9 @@ def test_every_flaw_has_its_reason(spark):
         (("", "maps", TEN, None), "missing_field"),
         (("u1", None, TEN, None), "missing_field"),
         (("u1", "maps", "", None), "missing_field"),
+        (("  ", "maps", TEN, None), "missing_field"),
+        (("u1", "\u3000\t\xa0", TEN, None), "missing_field"),  # white space of other scripts
+        (("u1", "maps", " ", None), "missing_field"),
         (("u" * 129, "maps", TEN, None), "too_long"),
         (("u1", "x" * 256, TEN, None), "too_long"),
         (("u\x00", "maps", TEN, None), "control_characters"),
@@ -44,6 +50,9 @@ def test_every_flaw_has_its_reason(spark):
         (("u1", "maps\x7f", TEN, None), "control_characters"),
         (("u1", "maps\u0085", TEN, None), "control_characters"),
         (("u1", "maps\u2028", TEN, None), "control_characters"),  # a line break to some readers
+        (("\u200bu1", "maps", TEN, None), "control_characters"),  # zero width
+        (("u1", "\u202espam", TEN, None), "control_characters"),  # direction of writing
+        (("u1", "maps\ufeff", TEN, None), "control_characters"),  # byte order mark
         (("u1", "maps", TEN, "Install"), "unknown_event_type"),
         (("u1", "maps", "yesterday", None), "invalid_event_time"),
         (("u1", "maps", "1970-12-31T23:59:59.999Z", None), "time_out_of_range"),
@@ -51,6 +60,14 @@ def test_every_flaw_has_its_reason(spark):
         (("u1", "maps", "1769853600000000", None), "time_out_of_range"),  # microseconds
         (("u1", "maps", "9" * 40, None), "time_out_of_range"),
         (("u1", "maps", "-1", None), "time_out_of_range"),
+        (("u1", "maps", "9223372036854775807", None), "time_out_of_range"),  # largest integer: "never"
+        (("u1", "maps", "-9223372036854775808", None), "time_out_of_range"),
+        (("u1", "maps", "9.223372036854776e+18", None), "time_out_of_range"),
+        (("u1", "maps", "1.7976931348623157E308", None), "time_out_of_range"),
+        (("u1", "maps", "9223372036854775807.0", None), "time_out_of_range"),
+        (("u1", "maps", "9999-12-31T23:59:59Z", None), "time_out_of_range"),
+        (("u1", "maps", "+292278994-08-17T07:12:55.807Z", None), "time_out_of_range"),
+        (("u1", "maps", "NaN", None), "invalid_event_time"),
         (("u1", "maps", "2026-02-02T00:00:00.001Z", None), "time_out_of_range"),
     ]
     assert reasons(spark, *(row for row, _ in cases)) == [reason for _, reason in cases]
@@ -84,6 +101,7 @@ def test_times_are_iso_8601_with_zone_or_epoch_milliseconds(spark):
         "2026-01-31T10:00:00.5Z": ten.replace(microsecond=500_000),
         "2026-01-31T10:00:00.123456789Z": ten.replace(microsecond=123_456),
         "1769853600123": ten.replace(microsecond=123_000),
+        "1769853600000.0": ten,
         "2026-01-31T10:00:00": None,  # no zone
         "2026-01-31": None,
         "2026-01-31T10:00Z": None,  # no seconds

@@ -14,7 +14,7 @@ from jobs.landing.files import (
     list_data_files,
 )
 from jobs.landing.rows import read_rows
-from jobs.landing.unreadable import naming_unreadable_files, root_cause
+from jobs.landing.unreadable import naming_file, naming_unreadable_files, root_cause
 from tests.made_up.landing_day import gz, jsonl, land, land_complete, uri
 
 A_ROW = {"user_id": "u1", "app_id": "maps", "event_time": "2026-01-31T10:00:00Z"}
@@ -43,7 +43,9 @@ def test_the_name_says_format_and_compression(files, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("name", ["part__txt", "part__json", "part__jsonl__bz2", "part__gz"])
+@pytest.mark.parametrize(
+    "name", ["part__txt", "part__json", "part__jsonl__bz2", "part__gz", "part__JSONL", "part__csv__GZ"]
+)
 def test_any_other_extension_is_named_and_refused(files, tmp_path, name):
     folder = land(tmp_path, **{name: "x"})
     with pytest.raises(UnreadableFileError, match=name.replace("__", r"\.") + r": expected a file \*\.jsonl"):
@@ -99,9 +101,13 @@ WHOLE = gz(jsonl(*[{**A_ROW, "user_id": f"u{number}"} for number in range(500)])
         ("cut in the middle.jsonl.gz", WHOLE[: len(WHOLE) // 2], "EOFException"),
         ("cut in its header.csv.gz", WHOLE[:5], "EOFException"),
         ("cut before its checksum.jsonl.gz", WHOLE[:-8], "EOFException"),
+        ("damaged.jsonl.gz", WHOLE[:200] + bytes(300) + WHOLE[500:], "IOException"),
         ("plain text.jsonl.gz", b"no gzip at all\n", "not a gzip file"),
         ("plain text.parquet", b"no parquet at all\n", "not a Parquet file"),
-        ("plain text.parquet.gz", gz("no parquet at all\n"), "Parquet"),
+        ("plain text.parquet.gz", gz("no parquet at all\n"), "expected Parquet within gzip"),
+        ("plain.parquet.gz", b"PAR1 and more", "not a gzip file"),
+        ("cut.parquet.gz", gz(b"PAR1" + bytes(100_000))[:-9], "EOFException"),
+        ("cut in parquet.parquet.gz", gz(b"PAR1" + bytes(100_000)), "not a Parquet file"),
     ],
 )
 def test_a_damaged_file_is_named_with_its_cause(spark, tmp_path, name, content, cause):
@@ -114,22 +120,59 @@ def test_a_damaged_file_is_named_with_its_cause(spark, tmp_path, name, content, 
 
 
 @pytest.mark.parametrize("damage", [damage_pages, lambda content: content[: len(content) // 2]])
-def test_a_damaged_parquet_file_is_named(spark, tmp_path, damage):
-    folder = land(tmp_path / "day", part__parquet=damage(parquet_bytes(tmp_path)))
-    with pytest.raises(UnreadableFileError, match=r"/part\.parquet cannot be read: "):
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_damaged_parquet_file_is_named(spark, tmp_path, damage, packed):
+    damaged = damage(parquet_bytes(tmp_path))
+    name = "part.parquet.gz" if packed else "part.parquet"
+    folder = land(tmp_path / "day", **{name: gz(damaged) if packed else damaged})
+    with pytest.raises(UnreadableFileError, match=rf"/day/{name} cannot be read: "):
         read_all(spark, folder)
 
 
-def test_an_outage_while_reading_is_not_blamed_on_the_file():
-    class Outage(Py4JJavaError):
-        def __init__(self):
-            pass
+READ_FAILED = (
+    "Encountered error while reading file hdfs://h/a.parquet.\n\tat org.apache.spark.sql.X(Y.scala:1)\n"
+)
+OUTAGES = {
+    "refused": "java.net.ConnectException: Connection refused\n\tat java.base/sun.nio.ch.Net.pollConnect(Native Method)\n"
+    "\tat org.apache.hadoop.net.SocketIOWithTimeout.connect(S.java:205)\n",
+    "reset": "java.io.IOException: Connection reset by peer\n"
+    "\tat java.base/sun.nio.ch.FileDispatcherImpl.read0(Native Method)\n"
+    "\tat org.apache.hadoop.net.SocketInputStream$Reader.performIO(SocketInputStream.java:57)\n",
+    # The same class as that of a file that is cut off.
+    "dying NameNode": "java.io.EOFException\n\tat java.base/java.io.DataInputStream.readInt(DataInputStream.java:381)\n"
+    "\tat org.apache.hadoop.ipc.Client$IpcStreams.readResponse(Client.java:1933)\n",
+    "closed filesystem": "java.io.IOException: Filesystem closed\n"
+    "\tat org.apache.hadoop.hdfs.DFSClient.checkOpen(DFSClient.java:500)\n",
+    "still open": "org.apache.hadoop.hdfs.CannotObtainBlockLengthException: Cannot obtain block length\n"
+    "\tat org.apache.hadoop.hdfs.DFSInputStream.readBlockLength(DFSInputStream.java:350)\n",
+    "expired token": "org.apache.hadoop.ipc.RemoteException(org.apache.hadoop.security.token.SecretManager$InvalidToken): "
+    "token is expired\n\tat org.apache.hadoop.ipc.Client.getRpcResponse(Client.java:1584)\n",
+    "no memory": "java.lang.OutOfMemoryError: Java heap space\n"
+    "\tat org.apache.parquet.bytes.HeapByteBufferAllocator.allocate(H.java:32)\n",
+    "a job's own fault": "java.lang.IllegalStateException: no\n\tat org.apache.iceberg.Table.commit(T.java:1)\n",
+}
 
-        def __str__(self):
-            return "Encountered error while reading file hdfs://h/a.csv.\nCaused by: java.net.ConnectException: refused"
 
-    with pytest.raises(Outage), naming_unreadable_files([LandedFile("hdfs://h/a.csv", "csv", False)]):
-        raise Outage
+class JavaError(Py4JJavaError):
+    """An error of the JVM with the given text."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def __str__(self):
+        return self.text
+
+
+@pytest.mark.parametrize("cause", OUTAGES.values(), ids=OUTAGES)
+def test_an_outage_while_reading_is_not_blamed_on_the_file(cause):
+    landed = LandedFile("hdfs://h/a.parquet", "parquet", False)
+    outage = JavaError(
+        f"An error occurred.\n: org.apache.spark.SparkException: {READ_FAILED}Caused by: {cause}\t... 9 more\n"
+    )
+    with pytest.raises(JavaError), naming_unreadable_files([landed]):
+        raise outage
+    with pytest.raises(JavaError), naming_file(landed):
+        raise outage
 
 
 def test_the_root_cause_is_the_innermost_one():

@@ -3,19 +3,14 @@
 Cases share a read, since starting one costs more than a thousand rows.
 """
 
-from datetime import UTC, datetime
-
-import pandas as pd
 import pyarrow as pa
 import pytest
 
 from jobs.lake.hadoop_files import HadoopFiles
 from jobs.landing.event_rules import FIELDS
 from jobs.landing.files import UnreadableFileError, list_data_files
-from jobs.landing.rows import read_rows
+from jobs.landing.rows import LONGEST_LINE, LONGEST_RAW, read_rows
 from tests.made_up.landing_day import gz, jsonl, land, uri
-
-TEN = datetime(2026, 1, 31, 10, tzinfo=UTC)
 
 
 def read(spark, folder):
@@ -44,6 +39,11 @@ def test_a_line_that_is_not_one_json_object_is_unreadable(spark, tmp_path):
         b'{"user_id": "u1"} and more',
         b'{"user_id": "u1"}]',
         b'[{"user_id": "u1"}]',
+        b'{"user_id": "u1"}],[{"user_id": "u2"}',
+        b'{"user_id": "u1"}] junk }',
+        b'{"user_id": "u1"},{"user_id": "u2"}',
+        b'{"user_id": NaN}',  # no JSON
+        b'{"user_id": "u1", "deep": ' + b"[" * 1500 + b"]" * 1500 + b"}",
         b'"u1"',
         b"null",
         b"u1,maps,1769853600000",
@@ -56,8 +56,77 @@ def test_a_line_that_is_not_one_json_object_is_unreadable(spark, tmp_path):
 
 def test_blank_lines_are_not_rows(spark, tmp_path):
     csv = "\nuser_id,app_id,event_time\n\nu2,a,1\n   \n"
-    rows = read(spark, land(tmp_path, a__jsonl='\n{"user_id": "u1"}\n  \n\n', b__csv=csv))
+    rows = read(spark, land(tmp_path, a__jsonl='\n{"user_id": "u1"}\n \t \n\n', b__csv=csv))
     assert sorted(row.user_id for row in rows) == ["u1", "u2"]
+
+
+def test_white_space_that_json_allows_changes_nothing(spark, tmp_path):
+    lines = [
+        ' \t{"user_id": "u0"}\t',
+        '{"user_id": "u1"} ',
+        '{ "user_id"\t:\t"u2" }\t \t',
+        '{"user_id": "u3"}\t\r',
+    ]
+    rows = read(spark, land(tmp_path, a__jsonl="\n".join(lines)))
+    assert sorted((row.user_id, row.readable) for row in rows) == [(f"u{n}", True) for n in range(4)]
+
+
+def test_an_id_in_json_is_a_text_or_a_whole_number(spark, tmp_path):
+    expected = {
+        '{"$oid": "5f"}': None,
+        '["u1"]': None,
+        "true": None,
+        "12.5": None,
+        "1e3": "1000",
+        "12": "12",
+        "-3": "-3",
+        "12.0": "12",  # pandas writes integers with gaps like this
+        "123456789012345678901234567890": "123456789012345678901234567890",
+        '"12.5"': "12.5",
+        '"true"': "true",
+        '"{a"': "{a",
+        '"[1]"': "[1]",
+        "null": "(null)",
+    }
+    lines = [f'{{"user_id": {value}, "app_id": {value}}}' for value in expected]
+    rows = {row.raw: row for row in read(spark, land(tmp_path, a__jsonl="\n".join(lines)))}
+    found = {}
+    for line, value in zip(lines, expected, strict=True):
+        row = rows[line]
+        assert row.user_id == row.app_id
+        found[value] = (row.user_id or "(null)") if row.readable else None
+    assert found == expected
+
+
+def test_a_byte_order_mark_and_every_line_break_are_understood(spark, tmp_path):
+    row = '{"user_id": "u1"}'
+    folder = land(
+        tmp_path,
+        a__jsonl=f"\ufeff{row}\r\n{row}\r{row}\n",
+        b__jsonl__gz=gz(f"\ufeff{row}\n"),
+        c__jsonl__gz=gz(f"{row}\n") + gz(f"{row}\n"),  # two gzip members, as `cat a.gz b.gz` makes them
+        d__csv="user_id,app_id,event_time\ru1,maps,1\r",
+    )
+    rows = read(spark, folder)
+    assert len(rows) == 7
+    assert {(row.user_id, row.readable) for row in rows} == {("u1", True)}
+
+
+def test_of_a_long_row_the_start_is_kept(spark, tmp_path):
+    rows = read(spark, land(tmp_path, a__jsonl="é" * 100_000 + "\n" + '{"user_id": "u1"}\n'))
+    assert sorted(row.raw for row in rows) == ['{"user_id": "u1"}', "é" * LONGEST_RAW]
+
+
+def test_a_line_too_long_for_memory_refuses_its_file_by_name(spark, tmp_path):
+    row = '{"user_id": "u1"}\n'
+    land(tmp_path / "good", a__jsonl=row * 5 + "x" * LONGEST_LINE + "\n" + row)
+    assert len(read(spark, uri(tmp_path / "good"))) == 7
+    content = row * 5 + "x" * (LONGEST_LINE + 1) + "\n" + row
+    land(tmp_path / "plain", a__jsonl=row, b__jsonl=content)
+    land(tmp_path / "packed", a__jsonl=row, b__csv__gz=gz("user_id,app_id,event_time\n" + content))
+    for folder, name in (("plain", "b.jsonl"), ("packed", "b.csv.gz")):
+        with pytest.raises(UnreadableFileError, match=rf"/{name} has a line of more than 4,194,304 bytes"):
+            read(spark, uri(tmp_path / folder))
 
 
 def test_csv_columns_are_found_by_the_header_of_each_file(spark, tmp_path):
@@ -84,9 +153,21 @@ def test_csv_lines_follow_rfc_4180_and_need_every_field(spark, tmp_path):
         "u1,a": ("a", False),
         "u1,a,1,extra": ("a", False),
         'u1,"a,1': ("a,1", False),  # a quote that is never closed
+        'u1,a,"1': ("a", False),
+        'u1,5" screen,1': ('5" screen', True),
+        "u1,a,1" + "," * 30_000: (None, False),
     }
     rows = read(spark, land(tmp_path, a__csv="\n".join(["user_id,app_id,event_time", *expected])))
-    assert {row.raw: (row.app_id, row.readable) for row in rows} == expected
+    assert {row.raw: (row.app_id, row.readable) for row in rows} == {
+        raw[:LONGEST_RAW]: row for raw, row in expected.items()
+    }
+
+
+def test_further_csv_columns_may_have_any_names(spark, tmp_path):
+    header = "user_id,größe,app_id,größe,event_time,".encode("latin-1")
+    row = b"u1,1,maps,2,3,4\n"
+    (found,) = read(spark, land(tmp_path, a__csv=header + b"\n" + row + header + b"\n"))
+    assert (found.user_id, found.app_id, found.event_time, found.readable) == ("u1", "maps", "3", True)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +177,10 @@ def test_csv_lines_follow_rfc_4180_and_need_every_field(spark, tmp_path):
         ("u1,a,1\n", "no column user_id, app_id, event_time; found: u1, a, 1"),  # the header is missing
         ("", "no column user_id, app_id, event_time; found: nothing"),
         ("user_id,app_id,event_time,user_id\n", "two columns user_id; found: "),
+        ("user_id,app_id,event_time,USER_ID\n", "two columns user_id; found: "),
+        ("USER_ID,app_id,event_time\n", "no column user_id; found: USER_ID, app_id, event_time"),
+        ("user_id;app_id;event_time\n", "semicolons between its columns; expected commas"),
+        ("user_id\tapp_id\tevent_time\n", "tabs between its columns; expected commas"),
     ],
 )
 def test_a_csv_header_without_the_columns_is_named_with_what_was_found(spark, tmp_path, text, found):
@@ -103,73 +188,17 @@ def test_a_csv_header_without_the_columns_is_named_with_what_was_found(spark, tm
         read(spark, land(tmp_path, a__csv="user_id,app_id,event_time\n", b__csv=text))
 
 
-EVENT_TIMES = {
-    "microseconds": pa.array([TEN], pa.timestamp("us", "UTC")),
-    "zone of India": pa.array([TEN], pa.timestamp("ms", "Asia/Kolkata")),
-    "nanoseconds": pa.array(pd.to_datetime([TEN])),  # what pandas writes
-    "epoch": pa.array([1769853600000]),
-    "epoch with gaps": pa.array([1769853600000.0, None])[:1],  # pandas stores these as floats
-    "text": pa.array(["2026-01-31T10:00:00Z"]),
-    "dictionary": pa.array(["2026-01-31T10:00:00Z"]).dictionary_encode(),
-}
-
-
-def parquet(event_times, **more):
-    return pa.table({"user_id": ["u1"], "app_id": ["maps"], "event_time": event_times, **more})
-
-
-def test_parquet_may_hold_times_in_several_types(spark, tmp_path):
-    files = {f"{name}.parquet": parquet(event_time) for name, event_time in EVENT_TIMES.items()}
-    rows = read(spark, land(tmp_path, **files))
-    assert {row.file.rsplit("/", 1)[-1].removesuffix(".parquet"): row.event_time for row in rows} == {
-        "microseconds": "2026-01-31T10:00:00.000000Z",
-        "zone of India": "2026-01-31T10:00:00.000000Z",
-        "nanoseconds": "2026-01-31T10:00:00.000000Z",
-        "epoch": "1769853600000",
-        "epoch with gaps": "1769853600000",
-        "text": "2026-01-31T10:00:00Z",
-        "dictionary": "2026-01-31T10:00:00Z",
-    }
-
-
-def test_gzipped_parquet_is_read_like_any_other(spark, tmp_path):
-    land(tmp_path / "plain", **{f"{name}.parquet": parquet(time) for name, time in EVENT_TIMES.items()})
-    for file in (tmp_path / "plain").iterdir():
-        land(tmp_path / "packed", **{f"{file.name}.gz": gz(file.read_bytes())})
-    rows = read(spark, uri(tmp_path / "packed"))
-    assert {row.event_time for row in rows} == {
-        "2026-01-31T10:00:00+00:00",
-        "2026-01-31T15:30:00+05:30",
-        "1769853600000",
-        "2026-01-31T10:00:00Z",
-    }
-    assert {row.user_id for row in rows} == {"u1"}
-    assert len(rows) == len(EVENT_TIMES)
-
-
-def test_a_parquet_row_is_kept_as_json_with_its_further_columns(spark, tmp_path):
-    (row,) = read(spark, land(tmp_path, a__parquet=parquet([1], battery=[71], event_type=[None])))
-    assert row.raw == '{"user_id":"u1","app_id":"maps","event_time":1,"battery":71,"event_type":null}'
-
-
 @pytest.mark.parametrize(
-    ("table", "wrong"),
+    ("header", "wrong"),
     [
-        (
-            pa.table({"user_id": ["u1"], "app": ["maps"]}),
-            "has no column app_id, event_time; found: user_id, app",
-        ),
-        (
-            parquet(pa.array([TEN], pa.timestamp("us"))),
-            r"column event_time is timestamp_ntz .*timestamp with zone",
-        ),
-        (parquet(pa.array([TEN], pa.timestamp("ns"))), r"column event_time is bigint .*timestamp with zone"),
-        (parquet(pa.array([[1]])), r"column event_time is array<bigint>"),
+        ('user_id,app_id,event_time,"no\nte"\n', "expected quotes in pairs in the header"),
+        ("x," * 100_000 + "user_id\n", "expected a header line, found none in 65,536 bytes"),
+        ("x" * 200_000 + ",user_id\n", "expected a header line, found none in 65,536 bytes"),
     ],
 )
-def test_parquet_without_the_columns_or_with_another_type_is_named(spark, tmp_path, table, wrong):
-    with pytest.raises(UnreadableFileError, match=r"/b\.parquet.*" + wrong):
-        read(spark, land(tmp_path, a__parquet=parquet([1]), b__parquet=table))
+def test_a_csv_header_that_is_no_line_is_named(spark, tmp_path, header, wrong):
+    with pytest.raises(UnreadableFileError, match=rf"/a\.csv: {wrong}"):
+        read(spark, land(tmp_path, a__csv=header))
 
 
 def test_a_day_without_files_has_no_rows(spark, tmp_path):
