@@ -63,11 +63,21 @@ def other_text(text: str, fields: Fields) -> str | None:
     if not text.startswith("{"):
         is_header = all(name in re.split(r"[^\w]+", first_line) for name in fields.required)
         return "CSV" if is_header else None
-    try:
-        _, end = json.JSONDecoder().raw_decode(text)
-    except (ValueError, RecursionError):  # cut off, or a bad row
-        return None
-    if end > len(first_line):
+    end = end_of_object(text)
+    if end is not None and end > len(first_line):
         return "JSON objects over several lines"
-    behind = first_line[end:].lstrip(" \t,")
-    return "several JSON objects on one line" if behind.startswith("{") else None
+    objects, rest = 0, first_line
+    while rest.startswith("{") and objects < 3:
+        objects += 1
+        rest = rest[end_of_object(rest) or len(rest) :].lstrip(" \t,")
+    # Two objects before further lines are a lost line break: one bad row.
+    is_alone = not text[len(first_line) :].strip(JSON_SPACE)
+    return "several JSON objects on one line" if objects == 3 or (objects == 2 and is_alone) else None
+
+
+def end_of_object(text: str) -> int | None:
+    """Find the end of the JSON object that `text` begins with; None if it is cut off or damaged."""
+    try:
+        return json.JSONDecoder().raw_decode(text)[1]
+    except (ValueError, RecursionError):
+        return None

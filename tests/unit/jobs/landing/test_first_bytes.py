@@ -49,6 +49,7 @@ def test_bytes_of_another_format_are_named(name, content, found):
         (json.dumps(ROW, indent=2) + "\n" + json.dumps(ROW, indent=2), "JSON objects over several lines"),
         (LINE * 3, "several JSON objects on one line"),
         (f"{LINE}, {LINE}\n", "several JSON objects on one line"),
+        (f"{LINE} {LINE} {LINE}\n{LINE} {LINE} {LINE}\n", "several JSON objects on one line"),
         (f"{LINE} {LINE[:20]}", "several JSON objects on one line"),  # the first bytes end within the second
         (HEADER + "u1,maps,1\n", "CSV"),
     ],
@@ -69,6 +70,8 @@ def test_a_file_that_is_no_json_lines_is_named(content, found):
         "one bad row\n" + LINE,
         f"{LINE}],[{LINE}\n",  # a bad row
         f"{LINE} and more\n{LINE}",
+        f"{LINE} {LINE}\n{LINE}\n",  # a lost line break
+        '{"user_id": "u1"\n' + LINE,
         '{"deep": ' + "[" * 50_000,
     ],
 )

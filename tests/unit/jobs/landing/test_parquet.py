@@ -90,6 +90,10 @@ def test_gzip_is_only_a_wrapping(spark, tmp_path, times):
     assert {row.file for row in packed} == {f"{folder}/{name}.parquet.gz" for name in EVENT_TIMES}
 
 
+def test_a_file_without_rows_has_none(spark, tmp_path):
+    assert read(spark, land(tmp_path, a__parquet=parquet([1]).slice(0, 0))) == []
+
+
 def test_int96_of_old_writers_is_a_time_gzipped_or_not(spark, tmp_path):
     plain = tmp_path / "plain"
     plain.mkdir()
