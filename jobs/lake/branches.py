@@ -26,6 +26,8 @@ from pyspark.sql import functions as F
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from jobs.errors import DataError
+from jobs.lake.clock import check_clock
+from jobs.lake.hadoop_files import HadoopFiles
 
 BRANCH_SETTING = "spark.wap.branch"
 BRANCHING = ("write.wap.enabled", "true")
@@ -126,9 +128,10 @@ class LakeTable:
             properties: of the snapshot, such as the id under which it is staged.
 
         Raises:
-            BranchingOffError: nothing is written.
+            BranchingOffError, ClockSkewError: nothing is written.
         """
         self.check_branching()
+        check_clock(HadoopFiles(self._spark), self._table.location())
         with writing_to_branch(self._spark, branch):
             writer = frame.withColumn("ds", F.lit(ds)).writeTo(self.name)
             for name, value in properties.items():

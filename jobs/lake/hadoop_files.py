@@ -8,6 +8,7 @@ The driver's JVM is already logged in to that filesystem, so this needs no secon
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -172,6 +173,17 @@ class HadoopFiles:
         self._jvm.org.apache.hadoop.fs.FileContext.getFileContext(final.toUri(), self._conf).rename(
             staged, final, overwrite
         )
+
+    def now(self, folder: str) -> datetime:
+        """Ask the filesystem of `folder` for its time, UTC: that of a new file, which is deleted again."""
+        probe = self._path(f"{folder}/.clock-{uuid4().hex}")
+        filesystem = probe.getFileSystem(self._conf)
+        filesystem.create(probe).close()
+        try:
+            milliseconds = int(filesystem.getFileStatus(probe).getModificationTime())
+        finally:
+            filesystem.delete(probe, False)
+        return datetime.fromtimestamp(milliseconds / 1_000, UTC)
 
     def delete(self, uri: str) -> None:
         """Delete a file, or a folder with everything in it; no error if it does not exist."""

@@ -10,7 +10,6 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.audit_scores import AuditRefusedError
-from jobs.lake.staging import DuplicatePublishError
 from jobs.score_users import stage
 from local_cluster.demo.watch import last_events, task_log
 from local_cluster.supervision import wait_until
@@ -47,7 +46,7 @@ def test_every_landed_row_is_accounted_for(spark: SparkSession, published: list[
         assert row.rejected == partition("rejected_events", ds).read(spark).count() > 0
 
 
-def test_a_rerun_gives_the_same_rows(
+def test_a_rerun_gives_the_same_rows_to_the_last_bit(
     cluster: Cluster, spark: SparkSession, published: list[date], champion: PinnedModel
 ) -> None:
     ds = published[-1]
@@ -57,17 +56,7 @@ def test_a_rerun_gives_the_same_rows(
     audit(champion, ds, "rerun-1")
     after = scores(spark, ds)
     assert {row.run_id for row in after.select("run_id").distinct().collect()} == {"rerun-1"}
-    assert_same_scores(before, after.drop("run_id").collect())
-
-
-def assert_same_scores(before: list[Any], after: list[Any]) -> None:
-    """The same rows; a score may differ by the last digits of float32, since users meet in other batches."""
-    old, new = ({row.user_id: row.asDict() for row in rows} for rows in (before, after))
-    assert old.keys() == new.keys()
-    for user, row in old.items():
-        for exact in ("sequence_length", "unknown_apps", "model_sha256", "ds"):
-            assert new[user][exact] == row[exact]
-        assert new[user]["risk_score"] == pytest.approx(row["risk_score"], abs=1e-5)
+    assert sorted(after.drop("run_id").collect()) == sorted(before)
 
 
 def test_staged_scores_are_invisible_until_published(
@@ -78,8 +67,8 @@ def test_staged_scores_are_invisible_until_published(
     assert scores(spark, ds).where("run_id = 'staged-1'").isEmpty()
     audit(champion, ds, "staged-1")
     assert scores(spark, ds).where("run_id != 'staged-1'").isEmpty()
-    with pytest.raises(DuplicatePublishError, match="staged-1"):
-        audit(champion, ds, "staged-1")
+    audit(champion, ds, "staged-1")  # as when its task is cleared
+    assert scores(spark, ds).where("run_id != 'staged-1'").isEmpty()
 
 
 def test_refused_scores_stay_staged_and_are_named(

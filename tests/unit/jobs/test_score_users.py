@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from pyspark.sql import functions as F
 
 from jobs.lake.staging import (
     WapIdTakenError,
@@ -153,10 +154,18 @@ def test_users_are_counted_without_reading_a_data_file(lake):
     assert count_users(SEQUENCES.read(lake), SEQUENCES) == 4
 
 
-def test_one_file_is_spread_over_all_tasks_and_many_files_stay_as_they_are(spark):
+def test_users_meet_in_the_same_batches_however_their_files_are_cut(spark):
     users = sequence_rows(spark, USERS).select("user_id", "app_ids", "event_times")
-    assert spread_over(users.coalesce(1), 4).rdd.getNumPartitions() == 4
-    assert spread_over(users.repartition(5), 4).rdd.getNumPartitions() == 5
+
+    def tasks(frame):
+        return [[row.user_id for row in task] for task in spread_over(frame, 3).rdd.glom().collect()]
+
+    in_one_file, in_five = (
+        users.coalesce(1).orderBy("user_id"),
+        users.repartition(5).orderBy(F.desc("user_id")),
+    )
+    assert tasks(in_one_file) == tasks(in_five)
+    assert sorted(user for task in tasks(in_five) for user in task) == sorted(USERS)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """One day of one Iceberg table, on real Iceberg tables in a temporary folder."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
 from jobs.lake.branches import BranchingOffError, PartitionChangedError
+from jobs.lake.clock import ClockSkewError
+from jobs.lake.hadoop_files import HadoopFiles
 from jobs.lake.tables import (
     COLUMNS,
     PartitionNameError,
@@ -122,6 +124,18 @@ def test_a_write_that_would_be_visible_before_it_is_whole_is_refused(spark, reje
         rejected.overwrite_with(spark.createDataFrame([("f", "r", "x")], SCHEMA))
     ensure_tables(spark)  # as the next job does
     rejected.overwrite_with(spark.createDataFrame([("f", "r", "x")], SCHEMA))
+
+
+@pytest.mark.parametrize(("ahead", "said"), [(2, "ahead of"), (-2, "behind")])
+def test_a_driver_with_a_wrong_clock_writes_nothing(spark, rejected, monkeypatch, ahead, said):
+    real = HadoopFiles.now
+    monkeypatch.setattr(HadoopFiles, "now", lambda *args: real(*args) - timedelta(hours=ahead))
+    with pytest.raises(ClockSkewError, match=rf"clock is (1:59|2:00):\d\d.* {said} that of"):
+        rejected.overwrite_with(spark.createDataFrame([("f", "r", "x")], SCHEMA))
+    assert [row.name for row in spark.sql(f"SELECT name FROM {rejected.name}.refs").collect()] in (
+        [],
+        ["main"],
+    )
 
 
 def test_a_write_leaves_no_branch_behind(spark, rejected):
