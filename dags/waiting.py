@@ -1,88 +1,95 @@
-"""Wait for files on HDFS without holding a worker; after the timeout, fail and name the missing ones."""
+"""Wait for files on HDFS without holding a worker; after the timeout, fail and name the missing ones.
+
+An outage of HDFS does not end a wait: it is asked again, less and less often, until the time is up. A refused
+permission ends the task at once.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from dags.hdfs_days import HdfsDays
+from jobs.lake.receipts import parse_day
+from model_registry.errors import ModelRegistryError
 
-@dataclass(frozen=True)
-class HdfsDays:
-    """The landed and the extracted days of one HDFS."""
-
-    webhdfs_url: str
-    user: str
-    landing_root: str
-    receipts_root: str
-
-    def unlanded(self, day: str) -> list[str]:
-        """The path of the day's `_SUCCESS` if it does not exist; else nothing."""
-        success = f"{self.landing_root}/ds={day}/_SUCCESS"
-        return [] if self._client().status(success, strict=False) else [success]
-
-    def unextracted(self, last_day: str, lookback_days: int | None = None) -> list[str]:
-        """Landed days up to `last_day` without a receipt, in the look-back window if one is given."""
-        client = self._client()
-        landed = [
-            name.removeprefix("ds=") for name in client.list(self.landing_root) if name.startswith("ds=")
-        ]
-        extracted = set(self._receipts(client))
-        first_day = ""
-        if lookback_days is not None:
-            first_day = (date.fromisoformat(last_day) - timedelta(days=lookback_days - 1)).isoformat()
-        in_window = [day for day in sorted(landed) if first_day <= day <= last_day]
-        return [day for day in in_window if day not in extracted]
-
-    def _receipts(self, client: Any) -> list[str]:
-        if client.status(self.receipts_root, strict=False) is None:
-            return []
-        return [name.removeprefix("ds=").removesuffix(".json") for name in client.list(self.receipts_root)]
-
-    def _client(self) -> Any:
-        from model_registry.store.webhdfs import (
-            webhdfs_client,  # Imported where it runs: DAG files stay light.
-        )
-
-        return webhdfs_client(self.webhdfs_url, self.user)
+LONGEST_PAUSE_SECONDS = 120  # between two looks while HDFS is down
+# The trigger itself ends the wait in time. Airflow ends it this much later if no triggerer runs; a look at
+# an HDFS that hangs can take three minutes.
+TRIGGERER_GRACE = timedelta(minutes=10)
 
 
-def find_missing(days: HdfsDays, day: str, lookback_days: int | None) -> list[str]:
-    """List what a wait misses: the day's `_SUCCESS` or, with a look-back window, its unextracted days."""
-    return days.unlanded(day) if lookback_days is None else days.unextracted(day, lookback_days)
+def find_missing(
+    days: HdfsDays, day: str, lookback_days: int | None, known: list[str]
+) -> tuple[list[str], str]:
+    """List what a wait misses: the day's `_SUCCESS` or, with a look-back window, its unextracted days.
+
+    Args:
+        known: what an earlier look missed; then only these days are looked at.
+
+    Returns:
+        What is missing; and "", or why HDFS cannot say it at the moment. Then `known` stays.
+
+    Raises:
+        ModelRegistryError: HDFS refuses for good, such as PermissionDeniedError.
+    """
+    try:
+        if lookback_days is None:
+            return days.unlanded(day), ""
+        return days.still_unextracted(known) if known else days.unextracted(day, lookback_days), ""
+    except ModelRegistryError as error:
+        if not error.retryable:
+            raise
+        return known, f"{type(error).__name__}: {error}"
 
 
 class HdfsDaysTrigger(BaseTrigger):
-    """Fires with the list of missing days or files: empty as soon as there are none, else at the deadline."""
+    """Fires as soon as nothing is missing, else at the deadline.
+
+    The event holds the arguments of `WaitForHdfsDays.resume`.
+    """
 
     def __init__(
-        self, days: dict[str, str], day: str, lookback_days: int | None, poll_seconds: float, deadline: str
+        self,
+        days: dict[str, str],
+        day: str,
+        lookback_days: int | None,
+        missing: list[str],
+        poll_seconds: float,
+        deadline: str,
     ) -> None:
         super().__init__()
         self.days = days
         self.day = day
         self.lookback_days = lookback_days
+        self.missing = missing
         self.poll_seconds = poll_seconds
         self.deadline = deadline
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        names = ("days", "day", "lookback_days", "poll_seconds", "deadline")
+        names = ("days", "day", "lookback_days", "missing", "poll_seconds", "deadline")
         return f"{__name__}.HdfsDaysTrigger", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         deadline = datetime.fromisoformat(self.deadline)
+        missing, pause = self.missing, self.poll_seconds
         while True:
-            missing = await asyncio.to_thread(
-                find_missing, HdfsDays(**self.days), self.day, self.lookback_days
+            missing, outage = await asyncio.to_thread(
+                find_missing, HdfsDays(**self.days), self.day, self.lookback_days, missing
             )
-            if not missing or datetime.now(UTC) > deadline:
-                yield TriggerEvent(missing)
+            seconds_left = (deadline - datetime.now(UTC)).total_seconds()
+            if not (missing or outage) or seconds_left <= 0:
+                yield TriggerEvent({"missing": missing, "outage": outage})
                 return
-            await asyncio.sleep(self.poll_seconds)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS) if outage else self.poll_seconds
+            if outage:
+                self.log.warning("HDFS is asked again in %.0f s: %s", pause, outage)
+            await asyncio.sleep(min(pause, seconds_left))
 
 
 class WaitForHdfsDays(BaseOperator):
@@ -112,27 +119,50 @@ class WaitForHdfsDays(BaseOperator):
         self.poll_seconds = poll_seconds
         self.lookback_days = lookback_days
 
-    def execute(self, context: Context) -> None:  # noqa: ARG002 (the interface's)
+    def execute(self, context: Context) -> None:
         require_date(self.day)
-        missing = find_missing(self.days, self.day, self.lookback_days)
-        if not missing:
+        missing, outage = find_missing(self.days, self.day, self.lookback_days, [])
+        if not (missing or outage):
             return
-        self.log.info("waiting for %s", ", ".join(missing))
-        deadline = datetime.now(UTC) + timedelta(minutes=self.timeout_minutes)
+        deadline = self.find_deadline(context)
+        left = deadline - datetime.now(UTC)
+        if left <= timedelta(0):
+            self.resume(context, {"missing": missing, "outage": outage})
+        self.log.info("waiting until %s for %s", f"{deadline:%F %T} UTC", ", ".join(missing) or outage)
         trigger = HdfsDaysTrigger(
-            asdict(self.days), self.day, self.lookback_days, self.poll_seconds, deadline.isoformat()
+            asdict(self.days),
+            self.day,
+            self.lookback_days,
+            missing,
+            self.poll_seconds,
+            deadline.isoformat(),
         )
-        self.defer(trigger=trigger, method_name="resume")
+        self.defer(trigger=trigger, method_name="resume", timeout=left + TRIGGERER_GRACE)
 
-    def resume(self, context: Context, event: list[str]) -> None:  # noqa: ARG002
-        """End the task with the trigger's list of what is missing.
+    def find_deadline(self, context: Context) -> datetime:
+        """The end of the wait, UTC: the same for all tries, a new one once the task has been cleared."""
+        # Clearing keeps what is stored, and raises max_tries.
+        store, key = context["task_state_store"], f"deadline_{context['ti'].max_tries}"
+        stored = store.get(key)
+        if isinstance(stored, str):
+            return datetime.fromisoformat(stored)
+        deadline = datetime.now(UTC) + timedelta(minutes=self.timeout_minutes)
+        store.set(key, deadline.isoformat())
+        return deadline
+
+    def resume(self, context: Context, event: dict[str, Any]) -> None:  # noqa: ARG002 (the interface's)
+        """End the task with what is missing, and why HDFS could not be asked last, if so.
 
         Raises:
-            AirflowFailException: the list is not empty; a retry would only wait again.
+            AirflowFailException: the wait is over in vain; a retry would only wait again.
         """
-        if event:
-            waited = f"after {self.timeout_minutes:g} minutes these are still missing"
-            raise AirflowFailException(f"{waited}: {', '.join(event)}. {self.advice}")
+        missing, outage = event["missing"], event["outage"]
+        if not (missing or outage):
+            return
+        found = f"these are still missing: {', '.join(missing)}." if missing else "nothing is known."
+        if outage:
+            found += f" HDFS could not be asked at the end: {outage}"
+        raise AirflowFailException(f"after {self.timeout_minutes:g} minutes {found} {self.advice}")
 
 
 def require_date(day: str) -> None:
@@ -142,7 +172,7 @@ def require_date(day: str) -> None:
         AirflowFailException: `day` is not a date.
     """
     try:
-        date.fromisoformat(day)
+        parse_day(day)
     except ValueError as error:
         raise AirflowFailException(
             f"this run has no date: its partition key is {day!r}. Start it as a backfill, or by "

@@ -4,7 +4,7 @@ In   landing/installs/ds=…        {"user_id": "u1", "app_id": "maps", "event_t
 Out  risk.install_sessions ds=…   u1, 0, 10:00:00, 10:04:10, ["maps", "chat"], [10:00:00, 10:04:10]
      risk.rejected_events ds=…    file, raw text, reason; one row per bad row
      risk.extraction_counts ds=…  landed 4, accepted 2, duplicates 0, not_installs 1, rejected 1, files 1
-     receipts/…/ds=….json         the same counts, written last: it says that the day has been extracted
+     receipts/…/ds=….json         the same counts, written last: it says that these files have been extracted
 
 `ds` is the UTC day on which the files landed; the events may be years older. Sessions do not cross landing
 days.
@@ -12,8 +12,9 @@ days.
 
 import json
 import logging
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated
 
 import typer
@@ -22,10 +23,21 @@ from pyspark.sql import functions as F
 
 from jobs.command import run_job
 from jobs.errors import DataError
+from jobs.lake.branches import PartitionChangedError
 from jobs.lake.hadoop_files import HadoopFiles
+from jobs.lake.receipts import (
+    DayRange,
+    DeliveryChangedError,
+    find_unextracted,
+    hash_delivery,
+    is_extracted,
+    list_landed_days,
+    list_names,
+    read_delivery,
+)
 from jobs.lake.tables import TablePartition, ensure_tables
 from jobs.landing.event_rules import FIELDS, INSTALL, judge_events
-from jobs.landing.files import list_complete_day
+from jobs.landing.files import SUCCESS, list_complete_day
 from jobs.landing.rows import read_rows
 from jobs.landing.unreadable import naming_unreadable_files
 
@@ -199,6 +211,19 @@ def parse_share(text: str) -> float:
     return share
 
 
+def check_unchanged(files: HadoopFiles, folder: str, delivery: str) -> None:
+    """Check that the folder still holds the delivery with this hash.
+
+    Raises:
+        DeliveryChangedError: it holds other files.
+    """
+    if hash_delivery(files, folder) != delivery:
+        raise DeliveryChangedError(
+            f"expected the files of {folder} to stay as they were listed at the start, found other names, "
+            "sizes or times: extract the day again once its delivery is complete"
+        )
+
+
 def extract_day(
     spark: SparkSession, places: Places, ds: date, max_bad_share: float, session_gap_seconds: int
 ) -> Counts:
@@ -206,12 +231,15 @@ def extract_day(
 
     Raises:
         DayNotCompleteError: the day has not landed completely.
-        UnreadableFileError, TooManyBadRowsError, CountsDisagreeError: nothing is published, and the day has
-            no receipt.
+        UnreadableFileError, TooManyBadRowsError, CountsDisagreeError: nothing is published, and these files
+            get no receipt.
+        DeliveryChangedError: files came, went or changed meanwhile; these files get no receipt.
     """
-    files, receipt = HadoopFiles(spark), f"{places.receipts_root}/ds={ds}.json"
-    landed_files = list_complete_day(files, f"{places.landing_root}/ds={ds}")
-    files.delete(receipt)
+    files, folder = HadoopFiles(spark), f"{places.landing_root}/ds={ds}"
+    receipt = f"{places.receipts_root}/ds={ds}.json"
+    # First: what changes from here on is noticed.
+    delivery = hash_delivery(files, folder)
+    landed_files = list_complete_day(files, folder)
 
     # Every landed file is read here and nowhere below: what fails later is not the fault of a file.
     with naming_unreadable_files(landed_files):
@@ -225,14 +253,31 @@ def extract_day(
     counts = count_rows(landed, len(landed_files), bad_rows, events, user_sessions)
     counts.check()
 
+    check_unchanged(files, folder, delivery)
+    # From here on the tables are no longer what a receipt of other files says.
+    if read_delivery(files, receipt) != delivery:
+        files.delete(receipt)
     TablePartition(places.rejected, ds).overwrite_with(bad_rows)
     TablePartition(places.sessions, ds).overwrite_with(user_sessions)
     counted = spark.range(1).select(*(F.lit(n).alias(name) for name, n in asdict(counts).items()))
     TablePartition(places.counts, ds).overwrite_with(counted)
-    files.write(receipt, json.dumps({"ds": str(ds), **asdict(counts)}))
+    check_unchanged(files, folder, delivery)
+    files.write(receipt, json.dumps({"ds": str(ds), "delivery": delivery, **asdict(counts)}))
     user_sessions.unpersist()
     judged.unpersist()
     return counts
+
+
+def find_days_to_extract(files: HadoopFiles, places: Places, window: DayRange) -> Iterator[date]:
+    """Find the complete days of the window that have no receipt of their files, newest first.
+
+    Each is looked at again when its turn comes: the job of another date may have extracted it by then.
+    """
+    landed = list_landed_days(files, places.landing_root, window)
+    for ds in reversed(find_unextracted(files, places.landing_root, places.receipts_root, landed)):
+        is_complete = SUCCESS in list_names(files, f"{places.landing_root}/ds={ds}")
+        if is_complete and not is_extracted(files, places.landing_root, places.receipts_root, ds):
+            yield ds
 
 
 def main(
@@ -258,13 +303,30 @@ def main(
     session_gap_seconds: Annotated[
         int, typer.Option(min=1, help="idle time that ends a session")
     ] = SESSION_GAP_SECONDS,
+    lookback_days: Annotated[
+        int,
+        typer.Option(min=1, help="extract also what lacks a receipt of this many days up to the last --day"),
+    ] = 1,
 ) -> None:
     """Validate, deduplicate and sessionize landing days in order; the job ends at the first that fails."""
     places = Places(landing_root, receipts_root, sessions, rejected, counts)
     spark = SparkSession.builder.appName(f"extract_sessions {min(day)}").getOrCreate()
     ensure_tables(spark)
-    for ds in sorted(day):
+
+    def extract(ds: date) -> None:
         logger.info("ds=%s: %s", ds, extract_day(spark, places, ds, max_bad_share, session_gap_seconds))
+
+    for ds in sorted(day):
+        extract(ds)
+    window = DayRange(max(day) - timedelta(days=lookback_days - 1), max(day))
+    files = HadoopFiles(spark)
+    for ds in find_days_to_extract(files, places, window):
+        try:
+            extract(ds)
+        except PartitionChangedError:
+            if not is_extracted(files, places.landing_root, places.receipts_root, ds):
+                raise
+            logger.info("ds=%s: the job of another date has extracted it meanwhile", ds)
 
 
 if __name__ == "__main__":

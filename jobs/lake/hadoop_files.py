@@ -26,6 +26,7 @@ class Entry:
     uri: str  # not percent-encoded
     size: int  # bytes
     is_folder: bool
+    modified_ms: int  # since 1970, UTC
 
     @property
     def name(self) -> str:
@@ -73,9 +74,33 @@ class HadoopFiles:
                 raise FileNotFoundError(folder) from error
             raise
         entries = (
-            Entry(str(s.getPath().toString()), int(s.getLen()), bool(s.isDirectory())) for s in statuses
+            Entry(
+                str(s.getPath().toString()),
+                int(s.getLen()),
+                bool(s.isDirectory()),
+                int(s.getModificationTime()),
+            )
+            for s in statuses
         )
         return sorted(entries, key=lambda entry: entry.name)
+
+    def read(self, uri: str) -> str:
+        """Read a small file of UTF-8 text whole.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
+        path = self._path(uri)
+        try:
+            stream = path.getFileSystem(self._conf).open(path)
+        except Py4JJavaError as error:
+            if "java.io.FileNotFoundException" in str(error.java_exception):
+                raise FileNotFoundError(uri) from error
+            raise
+        try:
+            return bytes(stream.readAllBytes()).decode()
+        finally:
+            stream.close()
 
     def read_start(self, uri: str, length: int) -> bytes:
         """Read at most the first `length` bytes, unpacked if the name ends in a known suffix."""

@@ -5,9 +5,10 @@ Out  plain values; ModelRegistryError instead of the client's and requests' own 
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import hdfs
 import requests
@@ -130,6 +131,30 @@ class WebHdfs:
         entries = self.client.list(path, status=True)
         return [name for name, status in entries if status["type"] == "DIRECTORY"]
 
+    @retry_briefly
+    @with_named_errors("list")
+    def list_entries(self, path: str) -> list[tuple[str, dict[str, Any]]]:
+        """Names directly below the folder `path`, each with WebHDFS's FileStatus.
+
+        Raises:
+            FileNotFoundError: there is no such folder.
+        """
+        with missing_as_builtin(path):
+            entries: list[tuple[str, dict[str, Any]]] = self.client.list(path, status=True)
+        return entries
+
+    @retry_briefly
+    @with_named_errors("read")
+    def read_text(self, path: str) -> str:
+        """Read a small file of UTF-8 text whole.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
+        with missing_as_builtin(path), self.client.read(path) as stream:
+            content: bytes = stream.read()
+        return content.decode()
+
     @with_named_errors("rename")
     def rename(self, path: str, target: str) -> None:
         """Move the folder `path` to `target` in one step.
@@ -146,6 +171,17 @@ class WebHdfs:
     def remove_folder(self, path: str) -> None:
         """Delete `path` and all below it; no error if it does not exist."""
         self.client.delete(path, recursive=True)
+
+
+@contextmanager
+def missing_as_builtin(path: str) -> Iterator[None]:
+    """Turn what HDFS answers about a path that does not exist into FileNotFoundError."""
+    try:
+        yield
+    except hdfs.HdfsError as error:
+        if error.exception == "FileNotFoundException":
+            raise FileNotFoundError(path) from error
+        raise
 
 
 def named_error(error: hdfs.HdfsError, doing: str, url: str) -> ModelRegistryError:

@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
+from dags.hdfs_days import HdfsDays
 from jobs.extract_sessions import TooManyBadRowsError
 from jobs.extract_sessions import main as extract_sessions
 from jobs.lake.tables import TablePartition
 from jobs.landing.files import DayNotCompleteError, UnreadableFileError
+from model_registry.errors import PermissionDeniedError
 from tests.cluster.conftest import Cluster
 
 ROOT = "/bad_input"
@@ -141,3 +143,34 @@ def test_an_empty_day_is_extracted(cluster: Cluster, spark: SparkSession, delive
     assert counts(spark, "2020-05-09")["landed"] == 0
     with cluster.hdfs.read(f"{ROOT}_receipts/ds=2020-05-09.json") as written:
         assert json.load(written)["landed"] == 0
+
+
+def days_seen_by(cluster: Cluster, user: str) -> HdfsDays:
+    return HdfsDays(cluster.webhdfs_url, user, ROOT, f"{ROOT}_receipts")
+
+
+def test_airflow_sees_over_webhdfs_that_a_delivery_is_extracted_until_it_changes(
+    cluster: Cluster, deliver: Deliver
+) -> None:
+    day, days = "2020-05-10", days_seen_by(cluster, cluster.settings.hdfs_user)
+    deliver(day, {"größe 1.jsonl": GOOD.encode(), "b.jsonl": GOOD.encode()})
+    assert days.unextracted(day, lookback_days=1) == []
+    cluster.hdfs.write(f"{ROOT}/ds={day}/b.jsonl", GOOD.encode(), overwrite=True)
+    assert days.unextracted(day, lookback_days=1) == days.still_unextracted([day]) == [day]
+    deliver(day, {})
+    assert days.unextracted(day, lookback_days=1) == []
+
+
+def test_a_landing_zone_that_airflows_user_may_not_read_is_refused_by_name(
+    cluster: Cluster, deliver: Deliver
+) -> None:
+    day, days = "2020-05-11", days_seen_by(cluster, "mallory")
+    deliver(day, {})
+    assert days.unlanded(day) == []
+    cluster.hdfs.set_permission(ROOT, "700")
+    try:
+        for ask in (days.unlanded, days.unextracted):
+            with pytest.raises(PermissionDeniedError, match="Permission denied: user=mallory"):
+                ask(day)
+    finally:
+        cluster.hdfs.set_permission(ROOT, "755")

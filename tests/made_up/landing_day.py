@@ -2,10 +2,13 @@
 
 import gzip
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from jobs.lake.receipts import hash_delivery
 
 
 def uri(path: Path) -> str:
@@ -37,3 +40,32 @@ def jsonl(*rows: dict[str, object] | str) -> str:
 def gz(content: str | bytes) -> bytes:
     # Without a time stamp: a test is named after these bytes, and all pytest workers must find the same name.
     return gzip.compress(content.encode() if isinstance(content, str) else content, mtime=0)
+
+
+@dataclass(frozen=True)
+class LocalEntry:
+    """A file or folder as a listing shows it."""
+
+    name: str
+    size: int
+    modified_ms: int
+
+
+class LocalFiles:
+    """Local folders, as receipts are compared by."""
+
+    def list(self, folder: str) -> list[LocalEntry]:
+        statuses = ((path.name, path.stat()) for path in Path(folder).iterdir())
+        return [
+            LocalEntry(name, status.st_size, status.st_mtime_ns // 1_000_000) for name, status in statuses
+        ]
+
+    def read(self, path: str) -> str:
+        return Path(path).read_text()
+
+
+def write_receipts(root: Path, *days: str) -> None:
+    """Write what an extraction of `root/landing` leaves below `root/receipts`."""
+    for day in days:
+        delivery = hash_delivery(LocalFiles(), str(root / "landing" / f"ds={day}"))
+        land(root / "receipts", **{f"ds={day}.json": json.dumps({"ds": day, "delivery": delivery})})

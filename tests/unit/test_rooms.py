@@ -1,6 +1,7 @@
 """Imports between the rooms of jobs/ run one way: a room uses only those named beside it."""
 
 import ast
+import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -51,6 +52,15 @@ def test_no_script_imports_another():
 def test_the_registry_knows_no_job():
     imported = modules_imported_by(list((REPOSITORY / "model_registry").rglob("*.py")))
     assert not {name for name in imported if name.split(".")[0] in {"jobs", "dags"}}
+
+
+def test_dags_import_one_file_of_the_jobs_which_is_light():
+    imported = modules_imported_by(list((REPOSITORY / "dags").rglob("*.py")))
+    assert {name.rpartition(".")[0] for name in imported if name.startswith("jobs.")} == {
+        "jobs.lake.receipts"
+    }
+    needed = modules_imported_by([JOBS / "lake" / "receipts.py"])
+    assert {name.split(".")[0] for name in needed} <= sys.stdlib_module_names
 
 
 def test_no_files_import_each_other_in_a_circle():

@@ -10,7 +10,7 @@ from jobs.build_sequences import build_sequences, main
 from jobs.lake.branches import PartitionChangedError
 from jobs.lake.receipts import DayRange, MissingExtractionError
 from jobs.lake.tables import TablePartition, ensure_tables
-from tests.made_up.landing_day import land, uri
+from tests.made_up.landing_day import land, uri, write_receipts
 from tests.made_up.schemas import SESSIONS
 
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -109,7 +109,7 @@ def test_the_job_looks_back_over_extracted_days_only_and_names_the_others(spark,
         land(tmp_path / "landing" / f"ds=2026-01-{day}")
         landed = spark.createDataFrame([session(f"u{day}", day, (day, "a"))], SESSIONS)
         TablePartition("risk.install_sessions", date(2026, 1, day)).overwrite_with(landed)
-    land(tmp_path / "receipts", **{"ds=2026-01-11.json": "", "ds=2026-01-12.json": ""})
+    write_receipts(tmp_path, "2026-01-11", "2026-01-12")
     sequences = TablePartition.parse("risk.user_sequences/ds=2026-01-12")
     roots = uri(tmp_path / "landing"), uri(tmp_path / "receipts")
 

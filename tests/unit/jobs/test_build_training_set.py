@@ -17,7 +17,7 @@ from jobs.build_training_set import (
 from jobs.lake.receipts import DayRange, MissingExtractionError
 from jobs.lake.tables import TablePartition, ensure_tables
 from jobs.landing.labels import LabelsMissingError, MalformedLabelsError
-from tests.made_up.landing_day import land, uri
+from tests.made_up.landing_day import land, uri, write_receipts
 from tests.made_up.schemas import LABELS, SESSIONS
 
 
@@ -124,7 +124,7 @@ class Training:
         ensure_tables(spark)
         for day in (18, 19):
             land(root / "landing" / f"ds=2026-01-{day}")
-            land(root / "receipts", **{f"ds=2026-01-{day}.json": ""})
+            write_receipts(root, f"2026-01-{day}")
             users = [session(f"u{number}", day, (f"{day} 08:00", f"of the {day}th")) for number in (1, 2)]
             partition = TablePartition("risk.install_sessions", date(2026, 1, day))
             partition.overwrite_with(spark.createDataFrame(users, SESSIONS))

@@ -22,9 +22,11 @@ from jobs.extract_sessions import (
     count_copies,
     main,
 )
+from jobs.lake.branches import PartitionChangedError
+from jobs.lake.receipts import DeliveryChangedError, hash_delivery, is_extracted
 from jobs.lake.tables import TablePartition
 from jobs.landing.files import DayNotCompleteError, UnreadableFileError
-from tests.made_up.landing_day import gz, jsonl, land, land_complete, uri
+from tests.made_up.landing_day import LocalFiles, gz, jsonl, land, land_complete, uri
 
 MIDNIGHT = datetime(2026, 1, 31, tzinfo=UTC)
 INSTALLS = "user_id STRING, app_id STRING, event_time TIMESTAMP"
@@ -176,7 +178,11 @@ class Day:
             for table in ("install_sessions", "rejected_events", "extraction_counts")
         )
 
-    def extract(self, *further_days, max_bad_share=1.0):
+    def is_extracted(self):
+        roots = str(self.root / "landing"), str(self.root / "receipts")
+        return is_extracted(LocalFiles(), *roots, self.ds)
+
+    def extract(self, *further_days, max_bad_share=1.0, lookback_days=1):
         main(
             landing_root=uri(self.root / "landing"),
             receipts_root=uri(self.root / "receipts"),
@@ -185,6 +191,7 @@ class Day:
             counts=self.counts.table,
             day=[self.ds, *further_days],
             max_bad_share=max_bad_share,
+            lookback_days=lookback_days,
         )
 
     def rows(self, partition):
@@ -230,6 +237,7 @@ def test_every_landed_row_goes_to_one_place_and_a_rerun_writes_the_same(day):
     ]
     assert json.loads(day.receipt.read_text()) == {
         "ds": "2026-01-31",
+        "delivery": hash_delivery(LocalFiles(), str(day.folder)),
         "landed": 9,
         "accepted": 3,
         "duplicates": 3,
@@ -244,7 +252,7 @@ def test_every_landed_row_goes_to_one_place_and_a_rerun_writes_the_same(day):
     assert [day.rows(table) for table in tables] == first
 
 
-def test_too_many_bad_rows_publish_nothing_and_withdraw_the_receipt(day):
+def test_too_many_bad_rows_publish_nothing_and_give_the_new_files_no_receipt(day):
     land_complete(day.folder, a__jsonl=jsonl(event()))
     day.extract()
     land(day.folder, b__jsonl=jsonl("broken", event(user="")))
@@ -255,7 +263,7 @@ def test_too_many_bad_rows_publish_nothing_and_withdraw_the_receipt(day):
         in str(error.value)
     )
     assert "b.jsonl: " in str(error.value)
-    assert not day.receipt.exists()
+    assert not day.is_extracted()
     assert day.rows(day.rejected) == []
     assert [row[0] for row in day.rows(day.sessions)] == ["u1"]  # the ones written before
 
@@ -330,3 +338,96 @@ def test_a_truncated_file_fails_the_day_with_its_name(day):
     with pytest.raises(UnreadableFileError, match=r"/b\.jsonl\.gz cannot be read: EOFException"):
         day.extract()
     assert not day.receipt.exists()
+
+
+def test_a_file_that_comes_while_its_day_is_read_leaves_the_day_unextracted_until_a_retry(day, monkeypatch):
+    land_complete(day.folder, a__jsonl=jsonl(event(user="u1")))
+
+    def check_late(*arguments):  # stands between the listing of the files and the receipt
+        land(day.folder, b__jsonl=jsonl(event(user="u2")))
+        check_bad_share(*arguments)
+
+    monkeypatch.setattr("jobs.extract_sessions.check_bad_share", check_late)
+    with pytest.raises(DeliveryChangedError, match="ds=2026-01-31") as error:
+        day.extract()
+    assert getattr(error.value, "retryable", True)
+    assert not day.receipt.exists()
+
+    monkeypatch.undo()
+    day.extract()
+    assert [row[0] for row in day.rows(day.sessions)] == ["u1", "u2"]
+    assert day.is_extracted()
+
+
+def test_a_receipt_of_other_files_is_withdrawn_before_the_tables_change(day, monkeypatch):
+    land_complete(day.folder, a__jsonl=jsonl(event(user="u1")))
+    day.extract()
+    (day.folder / "a.jsonl").rename(day.root / "kept.jsonl")
+    land(day.folder, b__jsonl=jsonl(event(user="u2")))
+
+    def overwrite_and_die(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TablePartition, "overwrite_with", overwrite_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        day.extract()
+    # Else the receipt would count again for tables that may hold the second delivery.
+    (day.folder / "b.jsonl").unlink()
+    (day.root / "kept.jsonl").rename(day.folder / "a.jsonl")
+    assert not day.is_extracted()
+
+
+def test_a_day_that_is_extracted_again_keeps_its_receipt_meanwhile_and_if_its_success_is_gone(day):
+    land_complete(day.folder, a__jsonl=jsonl(event()))
+    day.extract()
+    (day.folder / "_SUCCESS").unlink()
+    with pytest.raises(DayNotCompleteError):
+        day.extract()
+    assert day.is_extracted()
+
+
+def test_complete_days_of_the_window_without_a_receipt_of_their_files_are_extracted_too(spark, tmp_path):
+    names = ("2026-03-01", "2026-03-02", "2026-03-03", "2026-03-04", "2026-03-05")
+    before, changed, current, incomplete, day = (Day(spark, tmp_path, ds) for ds in names)
+    for one in (before, changed, current, incomplete, day):
+        land_complete(one.folder, a__jsonl=jsonl(event(user=f"of {one.ds}")))
+    for one in (changed, current):
+        one.extract()
+    land(changed.folder, b__jsonl=jsonl(event(user="corrected")))
+    written = current.receipt.stat().st_mtime_ns
+    (incomplete.folder / "_SUCCESS").unlink()
+
+    day.extract(lookback_days=4)
+    assert day.is_extracted()
+    assert changed.is_extracted()
+    assert [row[0] for row in changed.rows(changed.sessions)] == ["corrected", "of 2026-03-02"]
+    assert current.receipt.stat().st_mtime_ns == written  # not extracted again
+    assert not incomplete.is_extracted()  # its night waits for _SUCCESS
+    assert not before.is_extracted()  # outside of the window
+
+
+@pytest.mark.parametrize("other_has_finished", [True, False])
+def test_a_day_of_the_window_that_another_job_extracts_meanwhile_is_left_to_it(
+    spark, tmp_path, monkeypatch, other_has_finished
+):
+    earlier, later = (Day(spark, tmp_path, ds) for ds in ("2026-04-01", "2026-04-02"))
+    for one in (earlier, later):
+        land_complete(one.folder, a__jsonl=jsonl(event()))
+    overwrite = TablePartition.overwrite_with
+
+    def lose_the_earlier_day(partition, *arguments):
+        if partition.ds != earlier.ds:
+            return overwrite(partition, *arguments)
+        monkeypatch.undo()
+        if other_has_finished:
+            earlier.extract()
+        raise PartitionChangedError("another job wrote it")
+
+    monkeypatch.setattr(TablePartition, "overwrite_with", lose_the_earlier_day)
+    if other_has_finished:
+        later.extract(lookback_days=2)
+    else:
+        with pytest.raises(PartitionChangedError):
+            later.extract(lookback_days=2)
+    assert later.is_extracted()
+    assert earlier.is_extracted() == other_has_finished
