@@ -9,12 +9,17 @@ import getpass
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field
+from dotenv import dotenv_values
+from pydantic import BaseModel, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 REPOSITORY = Path(__file__).resolve().parent
+PREFIX = "RISK_"
+OTHER_VARIABLES = {"RISK_CLUSTER_OWNER"}  # the mark of the one-machine cluster's processes
+WEEK_MINUTES = 7 * 24 * 60
 
 
 def hadoop_user() -> str:
@@ -56,11 +61,12 @@ class Settings(BaseSettings):
     """Addresses of services and options of the nights."""
 
     model_config = SettingsConfigDict(
-        env_prefix="RISK_",
+        env_prefix=PREFIX,
         env_nested_delimiter="__",
         env_file=REPOSITORY / ".env",
         env_ignore_empty=True,  # a variable without a value is the default
         extra="ignore",
+        hide_input_in_errors=True,  # addresses may hold passwords
     )
 
     # One-machine cluster
@@ -96,15 +102,44 @@ class Settings(BaseSettings):
     max_bad_share: float = Field(default=0.05, ge=0, le=1)
     reasons_above: float | None = Field(default=None, ge=0, le=1)
     top_reasons: int = Field(default=3, ge=1)
-    landing_timeout_minutes: float = Field(default=6 * 60, gt=0)
-    extraction_timeout_minutes: float = Field(default=2 * 60, gt=0)
-    wait_poll_seconds: float = Field(default=15, gt=0)
+    landing_timeout_minutes: float = Field(default=6 * 60, gt=0, le=WEEK_MINUTES)
+    extraction_timeout_minutes: float = Field(default=2 * 60, gt=0, le=WEEK_MINUTES)
+    wait_poll_seconds: float = Field(default=15, gt=0, le=WEEK_MINUTES * 60)
     spark_slots: int = Field(default=2, ge=1)
     gpu_queue: str = "default"
 
     # The gate before a promotion
     promotion_auc_margin: float = Field(default=0.005, ge=0, le=1)
     promotion_max_ece: float = Field(default=0.05, ge=0, le=1)
+
+    @field_validator("webhdfs_uri", "mlflow_uri")
+    @classmethod
+    def refuse_password(cls, uri: str) -> str:
+        """Refuse an address with a log-in: it would be seen in command lines and on Airflow's pages."""
+        if urlsplit(uri).username is not None:
+            raise ValueError(
+                "expected an address without user and password: MLflow reads MLFLOW_TRACKING_USERNAME and "
+                "MLFLOW_TRACKING_PASSWORD from the environment"
+            )
+        return uri
+
+    @model_validator(mode="after")
+    def refuse_unknown_variables(self) -> Self:
+        """Refuse a variable RISK_… that is no setting: a mistyped one would silently do nothing."""
+        fields = type(self).model_fields
+        known = OTHER_VARIABLES | {f"{PREFIX}{name}".upper() for name in fields if name != "base_ports"}
+        known |= {"RISK_PORTS"} | {f"RISK_PORTS__{name}".upper() for name in Ports.model_fields}
+        env_file = self.model_config.get("env_file")
+        given = {*os.environ, *(dotenv_values(env_file) if isinstance(env_file, str | Path) else ())}
+        unknown = sorted(
+            name for name in given if name.upper().startswith(PREFIX) and name.upper() not in known
+        )
+        if unknown:
+            raise ValueError(
+                f"expected only the settings of .env.example, found {', '.join(unknown)} in the environment or "
+                ".env: correct the name, or remove the variable"
+            )
+        return self
 
     @cached_property
     def ports(self) -> Ports:

@@ -100,6 +100,11 @@ def test_addresses_are_the_one_machine_clusters_until_others_are_given(
         ("RISK_SPARK_DEPLOY_MODE", "local"),
         ("RISK_LOOKBACK_DAYS", "0"),
         ("RISK_REASONS_ABOVE", "80"),  # a percentage instead of a share
+        ("RISK_LANDING_TIMEOUT_MINUTES", "inf"),
+        ("RISK_EXTRACTION_TIMEOUT_MINUTES", "nan"),
+        ("RISK_WAIT_POLL_SECONDS", "inf"),
+        ("RISK_MAX_BAD_SHARE", "nan"),
+        ("RISK_MLFLOW_URI", "http://user:password@mlflow.example:5000"),
     ],
 )
 def test_a_value_that_cannot_work_is_refused_by_name(
@@ -108,3 +113,26 @@ def test_a_value_that_cannot_work_is_refused_by_name(
     monkeypatch.setenv(variable, value)
     with pytest.raises(ValidationError, match=variable.removeprefix("RISK_").lower()):
         Settings()
+
+
+@pytest.mark.parametrize("name", ["RISK_LOOKBACK_DAY", "RISK_PORTS__AIRFLW", "risk_max_bad_shar"])
+def test_a_mistyped_variable_is_refused_by_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_text(f"MLFLOW_TRACKING_USERNAME=risk\n{name}=1\n")
+    with monkeypatch.context() as in_file:
+        in_file.setitem(Settings.model_config, "env_file", env_file)
+        with pytest.raises(ValidationError, match=name):
+            Settings()
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(ValidationError, match=name):
+        Settings()
+
+
+def test_a_refused_value_is_not_shown_since_it_may_hold_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RISK_MLFLOW_URI", "http://user:hunter2@mlflow.example:5000")
+    with pytest.raises(ValidationError) as error:
+        Settings()
+    assert "hunter2" not in str(error.value)
+    assert "MLFLOW_TRACKING_PASSWORD" in str(error.value)
