@@ -1,15 +1,16 @@
-"""Shared parts of the DAGs: settings, defaults, submission of jobs, and the rule for retries."""
+"""Shared parts of the DAGs: settings, defaults, submission of jobs, and the rules for retries."""
 
+import hashlib
 import re
 import sys
 from datetime import timedelta
 from typing import Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
-from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Context, RetryDecision, RetryPolicy
+from airflow.sdk.exceptions import AirflowFailException
 
-from dags.waiting import HdfsDays
+from dags.hdfs_days import HdfsDays
 from settings import REPOSITORY, Settings
 
 SETTINGS = Settings()
@@ -17,28 +18,33 @@ Arguments = dict[str, str | list[str]]
 
 # New for each attempt of a run: scores that an orphaned driver of an earlier attempt stages have another id.
 WAP_ID = "{{ run_id }}-{{ ti.try_number }}"
-# HDFS refuses colons in names.
-RUN_FOLDER = "{{ run_id | replace(':', '') | replace('+', '_') }}"
+RUN_FOLDER = "{{ run_id | run_folder }}"
 
 HDFS_DAYS = HdfsDays(SETTINGS.webhdfs_url, SETTINGS.hdfs_user, SETTINGS.landing_root, SETTINGS.receipts_root)
 
-DATA_ERROR_EXIT_CODE = 65  # EX_DATAERR of sysexits.h, as jobs/command.py exits
+# Exit statuses of jobs/command.py: wrong options, and EX_DATAERR of sysexits.h for a refused input.
+REFUSED = re.compile(r"\b(?:code(?: is)?:?|exited with status) (?:2|65)\b")
 
 
-class RetryUnlessDataError(RetryPolicy):
-    """Fail at once if a job says that its input is at fault: the same input would fail again."""
+class RetryOutages(RetryPolicy):
+    """Retry what may be an outage; fail at once if a job says that its input is at fault.
+
+    The same input would fail again. The last reason of a task stands in one line of its log.
+    """
 
     def evaluate(
         self,
         exception: BaseException,
-        try_number: int,  # noqa: ARG002 (the interface's)
-        max_tries: int,  # noqa: ARG002
-        context: Context | None = None,  # noqa: ARG002
+        try_number: int,
+        max_tries: int,
+        context: Context | None = None,  # noqa: ARG002 (the interface's)
     ) -> RetryDecision:
-        message = str(exception).strip()
-        if re.search(rf"\bcode(?: is)?:? {DATA_ERROR_EXIT_CODE}\b", message):
-            # A job's last line is the reason.
-            return RetryDecision.fail(reason=message.splitlines()[-1].strip())
+        message = str(exception).strip() or type(exception).__name__
+        reason = message.splitlines()[-1].strip()  # a job's last line
+        if REFUSED.search(message) or getattr(exception, "retryable", True) is False:
+            return RetryDecision.fail(reason=reason)
+        if try_number > max_tries:
+            return RetryDecision.fail(reason=f"given up after the last retry: {reason}")
         return RetryDecision.default()
 
     def serialize(self) -> dict[str, Any]:
@@ -46,20 +52,47 @@ class RetryUnlessDataError(RetryPolicy):
         return {}
 
     @classmethod
-    def deserialize(cls, data: dict[str, Any]) -> "RetryUnlessDataError":  # noqa: ARG003
+    def deserialize(cls, data: dict[str, Any]) -> "RetryOutages":  # noqa: ARG003
         return cls()
+
+
+def refuse_unknown_conf(context: Context) -> None:
+    """Refuse a run whose configuration has a key that is no param: Airflow would ignore it.
+
+    Raises:
+        AirflowFailException: names the keys.
+    """
+    params = context["dag"].params
+    unknown = sorted(key for key in context["dag_run"].conf or {} if key not in params)
+    if unknown:
+        raise AirflowFailException(
+            f"the run's configuration has {', '.join(map(repr, unknown))}; expected only "
+            f"{', '.join(sorted(params))}: correct the name and start a new run"
+        )
 
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "risk",
-    # Two retries outlive a restarted DataNode or a lost container.
-    "retries": 2,
-    "retry_delay": timedelta(seconds=20),
-    "retry_exponential_backoff": True,
+    # For HDFS, MLflow or YARN being away for an hour: pauses of 1/2, 1, 2, 4, 8 and five times 10 minutes at
+    # least, 65 in all, and 75 at most.
+    "retries": 10,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": 2.0,
     "max_retry_delay": timedelta(minutes=10),
-    "retry_policy": RetryUnlessDataError(),
+    "retry_policy": RetryOutages(),
     "execution_timeout": timedelta(hours=2),
+    "pre_execute": refuse_unknown_conf,
 }
+
+
+def run_folder(run_id: str) -> str:
+    """Name the folder of a run: letters, digits, `-` and `_` only, and a different one for every run id.
+
+    >>> run_folder("manual__2026-11-05T00:00:00+00:00")
+    'manual__2026-11-05T00-00-00-00-00-74df829f1c09cdd9'
+    """
+    readable = re.sub(r"[^A-Za-z0-9_]+", "-", run_id)[:64].strip("-_")
+    return f"{readable or 'run'}-{hashlib.sha256(run_id.encode()).hexdigest()[:16]}"
 
 
 def spark_job(task_id: str, arguments: Any, **options: Any) -> SparkSubmitOperator:
@@ -74,9 +107,11 @@ def spark_job(task_id: str, arguments: Any, **options: Any) -> SparkSubmitOperat
         task_id=task_id,
         application=str(REPOSITORY / "jobs" / f"{task_id}.py"),
         name=f"{task_id} {{{{ run_id }}}}",
-        conf=_environment_conf(),
+        conf=_spark_conf(),
         pool="spark",
-        # A retry then follows the application of the earlier try, instead of starting a second one.
+        # Every try submits anew: else a cleared task would find its old application done, and do nothing; and
+        # a retry would go on with an application that stages under the earlier try's id.
+        durable=False,
         yarn_track_via_rm_api=SETTINGS.spark_deploy_mode == "cluster",
         application_args=command_line(arguments) if isinstance(arguments, dict) else arguments,
         **options,
@@ -98,7 +133,7 @@ def command_line(arguments: Arguments) -> list[str]:
 
 
 def extraction_arguments(days: list[str]) -> Arguments:
-    """Options of `jobs/extract_sessions.py` for the given landing days."""
+    """Options of `jobs/extract_sessions.py` for the given landing days and what their window lacks."""
     return {
         "landing-root": f"{SETTINGS.hdfs_url}{SETTINGS.landing_root}",
         "receipts-root": f"{SETTINGS.hdfs_url}{SETTINGS.receipts_root}",
@@ -107,22 +142,17 @@ def extraction_arguments(days: list[str]) -> Arguments:
         "counts": "risk.extraction_counts",
         "max-bad-share": str(SETTINGS.max_bad_share),
         "session-gap-seconds": str(SETTINGS.session_gap_seconds),
+        "lookback-days": str(SETTINGS.lookback_days),
         "day": days,
     }
 
 
-def command(task_id: str, bash_command: str, **options: Any) -> BashOperator:
-    """Run a command of this environment; its last line of output is the task's result."""
-    # By its path: since its input is Airflow's socket, bash acts as a remote shell and reads ~/.bashrc, where
-    # tools such as pyenv put another python first.
-    return BashOperator(
-        task_id=task_id, bash_command=f"exec {sys.executable} -m {bash_command}", append_env=True, **options
-    )
-
-
-def _environment_conf() -> dict[str, str]:
-    """Spark settings that send the Python environment along with a job, for nodes that lack it."""
+def _spark_conf() -> dict[str, str]:
+    """Spark settings that depend on the deploy mode, or send the Python environment along with a job."""
     conf = {}
+    if SETTINGS.spark_deploy_mode == "cluster":
+        # Retries are Airflow's. A second driver of one application would stage under the same id.
+        conf["spark.yarn.maxAppAttempts"] = "1"
     if SETTINGS.spark_archives:
         conf["spark.archives"] = SETTINGS.spark_archives
     if SETTINGS.spark_python:

@@ -6,8 +6,8 @@
 | task | does | when it fails |
 |---|---|---|
 | wait_for_landing | waits, deferred, for `_SUCCESS` of the day | the delivery is late: land it, clear this task |
-| extract_sessions | validates, deduplicates and cuts the day's log into sessions | the reason names the file or the share of bad rows |
-| wait_for_extraction | waits, deferred, until every landed day of the look-back window is extracted | backfill the days it names |
+| extract_sessions | validates, deduplicates and cuts the day's log into sessions; then does the same for complete days of the look-back window that have not been extracted, or whose files have changed since | the reason names the file or the share of bad rows, and its day |
+| wait_for_extraction | waits, deferred, until every landed day of the look-back window is extracted | complete the days it names, or remove their folders; then clear `extract_sessions` |
 | build_sequences | collects each user's last installs up to the end of the day | |
 | pin_model | resolves the model version once for the whole run | no champion: promote one, or give `model_version` |
 | score_users | scores every user into a staged snapshot that no reader sees, with reasons from `RISK_REASONS_ABOVE` on | |
@@ -21,18 +21,17 @@ To run a single day, give its date as the partition key:
 `POST /api/v2/dags/nightly_scoring/dagRuns {"logical_date": null, "partition_key": "2026-11-05"}`.
 """
 
-import json
 from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, Asset, Context, CronPartitionTimetable, Param
 
+from dags.commands import Command, Params
 from dags.common import (
     DEFAULT_ARGS,
     HDFS_DAYS,
     SETTINGS,
     WAP_ID,
     Arguments,
-    command,
     extraction_arguments,
     spark_job,
 )
@@ -56,6 +55,12 @@ def remember_wap_id(context: Context, result: object) -> None:  # noqa: ARG001 (
     ti.xcom_push("wap_id", f"{context['run_id']}-{ti.try_number}")
 
 
+def version_options(params: Params) -> list[str]:
+    """Name the version to score with, if the run asks for one."""
+    version = params["model_version"]
+    return [] if version is None else ["--version", str(version)]
+
+
 with DAG(
     dag_id="nightly_scoring",
     doc_md=__doc__,
@@ -65,7 +70,10 @@ with DAG(
     start_date=datetime(1971, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=4,
-    dagrun_timeout=timedelta(hours=12),
+    # Both waits, and four hours for the jobs and their retries.
+    dagrun_timeout=timedelta(
+        minutes=SETTINGS.landing_timeout_minutes + SETTINGS.extraction_timeout_minutes, hours=4
+    ),
     default_args=DEFAULT_ARGS,
     params={
         "model_version": Param(
@@ -95,7 +103,7 @@ with DAG(
         days=HDFS_DAYS,
         day=DAY,
         lookback_days=SETTINGS.lookback_days,
-        advice="Backfill these days, then clear this task.",
+        advice="Complete these days with their _SUCCESS, or remove their folders; then clear extract_sessions.",
         timeout_minutes=SETTINGS.extraction_timeout_minutes,
         poll_seconds=SETTINGS.wait_poll_seconds,
     )
@@ -111,10 +119,10 @@ with DAG(
         },
         outlets=[Asset("lake/risk/user_sequences")],
     )
-    pin_model = command(
-        "pin_model",
-        "model_registry pin {{ '--version ' ~ params.model_version if params.model_version else '' }}",
-        output_processor=json.loads,
+    pin_model = Command(
+        task_id="pin_model",
+        words=["model_registry", "pin"],
+        more_words=version_options,
         execution_timeout=timedelta(minutes=10),
     )
     score = spark_job(

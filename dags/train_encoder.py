@@ -24,31 +24,45 @@ default.
 """
 
 import json
+import os
 import re
-import shlex
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 
 from airflow.providers.standard.operators.python import ShortCircuitOperator
 from airflow.sdk import DAG, Param, TriggerRule, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
+from dags.commands import Command, Params, matching
 from dags.common import (
     DEFAULT_ARGS,
     HDFS_DAYS,
     RUN_FOLDER,
     SETTINGS,
-    command,
+    Arguments,
     command_line,
     extraction_arguments,
+    run_folder,
     spark_job,
 )
 
 TRAINING_DATE = "{{ params.training_date }}"
 TRAINING_SET = f"{SETTINGS.hdfs_url}{SETTINGS.training_sets_root}/training_date={TRAINING_DATE}/{RUN_FOLDER}"
-MLFLOW_RUN = "{{ ti.xcom_pull(task_ids='train_encoder')['run_id'] }}"
-VERSION = "{{ ti.xcom_pull(task_ids='register')['version'] }}"
+MLFLOW_RUN = "{{ ti.xcom_pull(task_ids='train_encoder')['run_id'] | matching('[0-9a-f]{32}') }}"
+VERSION = "{{ ti.xcom_pull(task_ids='register')['version'] | matching('[1-9][0-9]*') }}"
+# On the worker's own disk, for its next try: a retry goes on from there. Clearing a task raises max_tries, and
+# so starts a training from the beginning, since its training set may be another one.
+CHECKPOINTS = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "checkpoints"
+CHECKPOINT_FOLDER = f"{CHECKPOINTS}/{RUN_FOLDER}-{{{{ ti.max_tries }}}}"
+MODEL_OPTIONS: Arguments = {
+    "training-set": TRAINING_SET,
+    "webhdfs-url": SETTINGS.webhdfs_url,
+    "tracking-uri": SETTINGS.mlflow_tracking_uri,
+    "experiment": SETTINGS.experiment,
+    "model-name": SETTINGS.model_name,
+}
 
 # Options that say how to train. A param cannot change which data is read or where results are written.
 SETTING_NAME = r"((encoder|training|recipe)\.[a-z][a-z0-9]*([-_][a-z0-9]+)*|warm[-_]start[-_]version)"
@@ -69,35 +83,39 @@ def decide_promotion(params: Mapping[str, bool], ti: RuntimeTaskInstanceProtocol
     return params["promote"]
 
 
-def training_options(seed: int, settings: Mapping[str, object]) -> str:
-    """Write the options of `train_encoder` as words of bash.
+def training_options(params: Params) -> list[str]:
+    """Write the options of `train_encoder`.
 
-    `settings` win over the DAG's own options; null means the job's default.
+    The param `settings` wins over the DAG's own options; null means the job's default.
 
-    >>> training_options(7, {"training.schedule": "cosine"})
-    '--recipe.max-history 2048 --training.seed 7 --training.schedule cosine'
+    >>> training_options({"seed": 7, "settings": {"training.schedule": "cosine"}})[-2:]
+    ['--training.schedule', 'cosine']
 
     Raises:
         AirflowFailException: a name is not an option of the training.
     """
     options: dict[str, object] = {
         "recipe.max-history": SETTINGS.max_sequence_length,
-        "training.seed": seed,
+        "training.seed": params["seed"],
     }
-    for name, value in settings.items():
+    for name, value in params["settings"].items():
         if not re.fullmatch(SETTING_NAME, name):
             raise AirflowFailException(
                 f"param settings: {name!r} is not an option of the training; expected encoder.…, training.…, "
                 "recipe.… or warm-start-version, such as training.max-epochs"
             )
         options[name.replace("_", "-")] = value
-    words = (
+    return [
         word
         for name, value in options.items()
         if value is not None
         for word in (f"--{name}", value if isinstance(value, str) else json.dumps(value))
-    )
-    return shlex.join(words)
+    ]
+
+
+def force_option(params: Params) -> list[str]:
+    """Promote against the comparison, if the run asks for it."""
+    return ["--force"] if params["force"] else []
 
 
 @task
@@ -141,7 +159,7 @@ with DAG(
             description="promote it even if the comparison is against it; recorded on the version",
         ),
     },
-    user_defined_macros={"training_options": training_options},
+    user_defined_filters={"run_folder": run_folder, "matching": matching},
     tags=["risk"],
 ) as dag:
     extract = spark_job("extract_sessions", find_unextracted_days(TRAINING_DATE))
@@ -160,26 +178,25 @@ with DAG(
         # The task before is skipped if nothing is left to extract.
         trigger_rule=TriggerRule.NONE_FAILED,
     )
-    train = command(
-        "train_encoder",
-        f"jobs.train_encoder --training-set {TRAINING_SET} --webhdfs-url {SETTINGS.webhdfs_url}"
-        f" --tracking-uri {SETTINGS.mlflow_tracking_uri} --experiment {SETTINGS.experiment}"
-        f" --model-name {SETTINGS.model_name} {{{{ training_options(params.seed, params.settings) }}}}",
-        output_processor=json.loads,
+    train = Command(
+        task_id="train_encoder",
+        words=[
+            "jobs.train_encoder",
+            *command_line({**MODEL_OPTIONS, "checkpoint-folder": CHECKPOINT_FOLDER}),
+        ],
+        more_words=training_options,
         pool="gpu",
         queue=SETTINGS.gpu_queue,
         execution_timeout=timedelta(hours=12),
     )
-    register = command(
-        "register", f"model_registry register --run-id {MLFLOW_RUN}", output_processor=json.loads
-    )
-    push = command("push", f"model_registry push --version {VERSION}", output_processor=json.loads)
-    compare = command(
-        "compare_models",
-        f"jobs.compare_models --training-set {TRAINING_SET} --webhdfs-url {SETTINGS.webhdfs_url}"
-        f" --tracking-uri {SETTINGS.mlflow_tracking_uri} --experiment {SETTINGS.experiment}"
-        f" --model-name {SETTINGS.model_name} --challenger {VERSION} --seed {{{{ params.seed }}}}",
-        output_processor=json.loads,
+    register = Command(task_id="register", words=["model_registry", "register", "--run-id", MLFLOW_RUN])
+    push = Command(task_id="push", words=["model_registry", "push", "--version", VERSION])
+    compare = Command(
+        task_id="compare_models",
+        words=[
+            "jobs.compare_models",
+            *command_line({**MODEL_OPTIONS, "challenger": VERSION, "seed": "{{ params.seed }}"}),
+        ],
         # TensorFlow reserves a whole GPU, so this cannot run beside a training.
         pool="gpu",
         queue=SETTINGS.gpu_queue,
@@ -189,8 +206,11 @@ with DAG(
         python_callable=decide_promotion,
         trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
     )
-    promote = command(
-        "promote", f"model_registry promote --version {VERSION}{{{{ ' --force' if params.force }}}}"
+    promote = Command(
+        task_id="promote",
+        words=["model_registry", "promote", "--version", VERSION],
+        more_words=force_option,
+        has_result=False,
     )
 
     extract >> build >> train >> register >> push >> compare >> wants_promotion >> promote

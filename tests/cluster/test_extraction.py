@@ -157,6 +157,7 @@ def test_airflow_sees_over_webhdfs_that_a_delivery_is_extracted_until_it_changes
     assert days.unextracted(day, lookback_days=1) == []
     cluster.hdfs.write(f"{ROOT}/ds={day}/b.jsonl", GOOD.encode(), overwrite=True)
     assert days.unextracted(day, lookback_days=1) == days.still_unextracted([day]) == [day]
+    cluster.hdfs.delete(f"{ROOT}/ds={day}/_SUCCESS")  # which is written again
     deliver(day, {})
     assert days.unextracted(day, lookback_days=1) == []
 
