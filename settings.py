@@ -49,8 +49,6 @@ class Ports(BaseModel):
     postgres: int = 5432
     mlflow: int = 5000
     airflow: int = 8080
-    airflow_task_logs: int = 8793
-    airflow_trigger_logs: int = 8794
 
     def shifted(self, offset: int) -> "Ports":
         """Add `offset` to every port, so that two clones can run side by side."""

@@ -32,10 +32,10 @@ class AirflowApi:
 
     @staticmethod
     def credentials(layout: Layout) -> tuple[str, str]:
-        """User and password that Airflow made at its first start."""
+        """User and password of Airflow's page, which `make up` writes."""
         path = layout.airflow_home / "passwords.json"
         if not path.exists():
-            raise ClusterError(f"Airflow has not written {path} yet: run `make up`")
+            raise ClusterError(f"there is no {path} yet: run `make up`")
         passwords: dict[str, str] = json.loads(path.read_text())
         return next(iter(passwords.items()))
 

@@ -54,6 +54,8 @@ def hdfs_site(layout: Layout) -> dict[str, str]:
         # Both DataNodes call from 127.0.0.1, which has no name to check.
         "dfs.namenode.datanode.registration.ip-hostname-check": "false",
         "dfs.namenode.safemode.extension": "0",
+        # A web page of any site could else change files through the browser of whoever opens it.
+        "dfs.webhdfs.rest-csrf.enabled": "true",
         "dfs.datanode.hostname": "127.0.0.1",
         # With two DataNodes there is no third to replace a slow one in the middle of a write.
         "dfs.client.block.write.replace-datanode-on-failure.policy": "NEVER",

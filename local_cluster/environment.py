@@ -3,6 +3,8 @@
 import json
 import os
 import secrets
+import shlex
+import tempfile
 from pathlib import Path
 
 from local_cluster import postgres
@@ -58,7 +60,7 @@ def pipeline_settings(layout: Layout) -> dict[str, str]:
 
 
 def airflow_environment(layout: Layout) -> dict[str, str]:
-    settings, ports, home = layout.settings, layout.settings.ports, layout.airflow_home
+    settings, home = layout.settings, layout.airflow_home
     return {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(layout.repository / "dags"),
@@ -68,14 +70,13 @@ def airflow_environment(layout: Layout) -> dict[str, str]:
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
         "AIRFLOW__CORE__FERNET_KEY": "",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(airflow_passwords(layout)),
         "AIRFLOW__API__BASE_URL": settings.airflow_url,
-        "AIRFLOW__API__SECRET_KEY": _secret(layout, "airflow-api-key"),
-        "AIRFLOW__API_AUTH__JWT_SECRET": _secret(layout, "airflow-jwt"),
+        # Commands that print the keys: every task, driver and container inherits these variables.
+        "AIRFLOW__API__SECRET_KEY_CMD": _print_secret(layout, "airflow-api-key"),
+        "AIRFLOW__API_AUTH__JWT_SECRET_CMD": _print_secret(layout, "airflow-jwt"),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.url(layout, "airflow", "postgresql+psycopg2"),
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(layout.logs / "airflow-tasks"),
-        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(ports.airflow_task_logs),
-        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(ports.airflow_trigger_logs),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         # A new or changed DAG file is found within seconds. An unchanged one is not read again every 30 s,
         # which took a fifth of a core.
@@ -103,10 +104,29 @@ def _python_archives(layout: Layout) -> list[Path]:
     ]
 
 
-def _secret(layout: Layout, name: str) -> str:
-    """A random key of this cluster, made once and readable by its owner alone."""
+def airflow_passwords(layout: Layout) -> Path:
+    """The file with the password of Airflow's page: {"admin": "…"}.
+
+    Made before Airflow starts. Otherwise Airflow would make one up, print it into its log, and write the file
+    readable by everybody.
+    """
+    path = layout.airflow_home / "passwords.json"
+    _write_once(path, json.dumps({"admin": secrets.token_urlsafe(12)}))
+    return path
+
+
+def _print_secret(layout: Layout, name: str) -> str:
+    """The command that prints a random key of this cluster, which is made once."""
     path = layout.data / f"{name}.secret"
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(32))
-    return path.read_text()
+    _write_once(path, secrets.token_hex(32))
+    return shlex.join(["cat", str(path)])
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, unless it is there; a kill leaves none or all of it."""
+    if path.exists() and path.read_text():  # a kill of an earlier version could leave it empty
+        return
+    descriptor, beside = tempfile.mkstemp(dir=path.parent)  # mode 0600
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    os.replace(beside, path)

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from settings import REPOSITORY, Settings
 
+# What the cluster writes holds keys, passwords and users' data: nobody else may read it.
+UMASK = 0o077
+
 
 class ClusterError(Exception):
     """The cluster cannot do what was asked; the message says what to do."""
@@ -103,6 +106,7 @@ class Layout:
     def make_folders(self) -> None:
         for folder in (self.conf, self.logs, self.data, self.run, self.tmp, self.airflow_home):
             folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o777 & ~UMASK)
 
     @property
     def repository(self) -> Path:

@@ -111,6 +111,11 @@ def mlflow_service(layout: Layout, backend_store_uri: str) -> Service:
 
 
 def airflow_services(layout: Layout) -> list[Service]:
+    """Airflow's four services.
+
+    Scheduler and triggerer serve no logs: their log servers would listen on all interfaces, for which Airflow
+    has no setting. The API server reads the logs of tasks and waits from the folder that all of them share.
+    """
     ports = layout.settings.ports
     airflow = str(layout.python_bin / "airflow")
     monitor = f"{layout.settings.airflow_url}/api/v2/monitor/health"
@@ -120,11 +125,19 @@ def airflow_services(layout: Layout) -> list[Service]:
             [airflow, "api-server", "--host", "127.0.0.1", "--port", str(ports.airflow), "--workers", "1"],
             lambda: _answers(monitor),
         ),
-        Service("airflow-scheduler", [airflow, "scheduler"], lambda: _is_healthy(monitor, "scheduler")),
+        Service(
+            "airflow-scheduler",
+            [airflow, "scheduler", "--skip-serve-logs"],
+            lambda: _is_healthy(monitor, "scheduler"),
+        ),
         Service(
             "airflow-dag-processor", [airflow, "dag-processor"], lambda: _is_healthy(monitor, "dag_processor")
         ),
-        Service("airflow-triggerer", [airflow, "triggerer"], lambda: _is_healthy(monitor, "triggerer")),
+        Service(
+            "airflow-triggerer",
+            [airflow, "triggerer", "--skip-serve-logs"],
+            lambda: _is_healthy(monitor, "triggerer"),
+        ),
     ]
 
 

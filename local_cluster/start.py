@@ -13,7 +13,7 @@ from local_cluster import postgres
 from local_cluster.airflow_api import AirflowApi
 from local_cluster.configuration import write_configuration
 from local_cluster.environment import service_environment
-from local_cluster.layout import ClusterError, Layout
+from local_cluster.layout import UMASK, ClusterError, Layout
 from local_cluster.progress import step
 from local_cluster.services import (
     NAMENODE,
@@ -125,7 +125,9 @@ def run_logged(layout: Layout, name: str, command: list[str]) -> None:
     """Run a set-up command and write its output to its own log."""
     log = log_file(layout, name)
     with log.open("w") as file:
-        done = subprocess.run(command, env=service_environment(layout), stdout=file, stderr=subprocess.STDOUT)
+        done = subprocess.run(
+            command, env=service_environment(layout), stdout=file, stderr=subprocess.STDOUT, umask=UMASK
+        )
     if done.returncode:
         raise ClusterError(f"{name} failed with exit code {done.returncode}\n{end_of_log(log)}")
 

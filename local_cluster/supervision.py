@@ -14,7 +14,7 @@ import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from local_cluster.environment import OWNER, service_environment
-from local_cluster.layout import ClusterError, Layout
+from local_cluster.layout import UMASK, ClusterError, Layout
 from local_cluster.services import Service
 
 READY_TIMEOUT_SECONDS = 180
@@ -30,6 +30,8 @@ def write_supervisor_configuration(layout: Layout, services: list[Service]) -> N
         "pidfile": str(layout.run / "supervisord.pid"),
         "logfile": str(layout.logs / "supervisord.log"),
         "childlogdir": str(layout.logs),
+        # Databases and logs are this account's alone. supervisord's own default is 022.
+        "umask": f"{UMASK:03o}",
     }
     rpc = "supervisor.rpcinterface:make_main_rpcinterface"
     config["rpcinterface:supervisor"] = {"supervisor.rpcinterface_factory": rpc}
