@@ -60,9 +60,14 @@ def promote(
     force: Annotated[
         bool,
         typer.Option(
-            "--force", help="Promote it whatever the comparison says; user, time and objections are recorded."
+            "--force",
+            help="Promote it whatever the comparison says; person, time and objections are recorded.",
         ),
     ] = False,
+    by: Annotated[
+        str | None,
+        typer.Option(help="Person who decided to force it; by default the account of this process."),
+    ] = None,
 ) -> None:
     """Make a pushed version champion: the next nightly run scores with it.
 
@@ -70,7 +75,7 @@ def promote(
     """
     settings = Settings()
     limits = Limits(settings.promotion_auc_margin, settings.promotion_max_ece)
-    forced_by = getpass.getuser() if force else None
+    forced_by = (by or getpass.getuser()) if force else None
     pinned = promote_version(connect_tracking(settings), connect_store(settings), version, limits, forced_by)
     typer.echo(f"{pinned.name} version {pinned.version} is champion: {pinned.uri}")
 

@@ -17,7 +17,8 @@
     │   └── ModelFolderMissingError   the version exists, its folder on HDFS does not
     ├── HashMismatchError             bytes differ from those that were registered
     ├── VersionExistsError            versions are immutable
-    ├── VersionNotPushedError         the version is not ready to be served
+    ├── VersionNotReadyError          MLflow is still making the version, or failed to
+    ├── VersionNotPushedError         the version's bytes are not in this store
     ├── PromotionRefusedError         a version is worse than the champion, or was not compared with it
     ├── InvalidModelFolderError       a folder that cannot be hashed or copied faithfully
     └── InvalidModelVersionError      a name, number, hash or JSON that names no version
@@ -104,6 +105,10 @@ class HashMismatchError(ModelRegistryError):
 
 
 class VersionExistsError(ModelRegistryError):
+    pass
+
+
+class VersionNotReadyError(ModelRegistryError):
     pass
 
 

@@ -4,8 +4,6 @@ In   a version number, or none for the champion of this moment
 Out  {"name": "risk_encoder", "version": 3, "sha256": "0123…", "uri": "hdfs://…/risk_encoder-v3-0123456789ab"}
 """
 
-from urllib.parse import urlsplit
-
 from model_registry.errors import VersionNotPushedError
 from model_registry.store.model_store import ModelStore
 from model_registry.tracking.model_tracking import ModelTracking
@@ -30,14 +28,16 @@ def pushed_here(tracking: ModelTracking, store: ModelStore, number: int) -> Pinn
 
     Raises:
         VersionMissingError: no such version.
-        VersionNotPushedError: its push has not finished, or went to another root.
+        VersionNotPushedError: its push has not finished, or went to another HDFS or root.
     """
     pinned = tracking.pushed(number)
-    # Paths only: two names of one NameNode are common, two roots in one registry are a mistake.
-    if urlsplit(pinned.uri).path != store.path(pinned):
+    # The whole uri: the tag comes from MLflow, and jobs read the model from where it says.
+    here = store.pinned(pinned).uri
+    if pinned.uri != here:
         raise VersionNotPushedError(
-            f"version {number} below this store's root, at {store.path(pinned)}",
+            f"version {number} in this store, at {here}",
             f"its tag says {pinned.uri}",
-            "set the root of models to the one it was pushed to, or push it again",
+            "set the address of HDFS and the root of models to those it was pushed to, or push it again: "
+            "what is there already is only verified",
         )
     return pinned

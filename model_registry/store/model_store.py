@@ -9,6 +9,7 @@ A push uploads to `<root>/<name>/_staging/<dirname>.<random>`, reads everything 
 import contextlib
 import tempfile
 import uuid
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 import hdfs
@@ -22,6 +23,9 @@ from model_registry.errors import (
 from model_registry.hashing import hash_mismatch, manifest_sha256, relative_files, verify_folder
 from model_registry.store.webhdfs import WebHdfs
 from model_registry.versions import ModelVersion, PinnedModel
+
+# A folder below `_staging` that did not change for so long belongs to a push that was killed.
+ABANDONED_AFTER = timedelta(days=1)
 
 
 class ModelStore:
@@ -64,12 +68,12 @@ class ModelStore:
         try:
             self._upload(local_dir, staging)
             self._verify(staging, model.sha256)
-            self._hdfs.rename(staging, self.path(model))
+            self._publish(staging, model)
         except ModelRegistryError as error:
             self._explain(error, model)
             raise
         finally:
-            # If even this fails, the next push of the version cleans up.
+            # If even this fails, a later push cleans up.
             with contextlib.suppress(ModelRegistryError):
                 self._hdfs.remove_folder(staging)
         self._remove_leftovers(model)
@@ -137,6 +141,17 @@ class ModelStore:
         if found != sha256:
             raise hash_mismatch(folder, expected=sha256, found=found)
 
+    def _publish(self, staging: str, model: ModelVersion) -> None:
+        """Rename; if the answer is lost, look whether HDFS has done it."""
+        try:
+            self._hdfs.rename(staging, self.path(model))
+        except ServiceDownError:
+            # Only this push knows the name of its staging folder. Where it is gone and the version is there,
+            # this push or a faster one has put the version in place.
+            if self._hdfs.exists(staging) or not self.exists(model):
+                raise
+            self.verify(model)
+
     def _explain(self, error: ModelRegistryError, model: ModelVersion) -> None:
         """Raise VersionExistsError when `error` only means that another push was faster."""
         if not isinstance(error, ServiceDownError) and self.exists(model):
@@ -153,7 +168,8 @@ class ModelStore:
         return f"{self._root}/{model.name}/_staging"
 
     def _remove_leftovers(self, model: ModelVersion) -> None:
-        """Delete what interrupted or slower pushes of this version left: it is in place now."""
-        for folder in self._hdfs.list_folders(self._staging_root(model)):
-            if folder.startswith(f"{model.dirname}."):
+        """Delete what slower pushes of this version left, and what killed pushes of any version did."""
+        now = datetime.now(UTC)
+        for folder, changed_at in self._hdfs.list_folders(self._staging_root(model)).items():
+            if folder.startswith(f"{model.dirname}.") or now - changed_at > ABANDONED_AFTER:
                 self._hdfs.remove_folder(f"{self._staging_root(model)}/{folder}")

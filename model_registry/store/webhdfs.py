@@ -7,6 +7,7 @@ Out  plain values; ModelRegistryError instead of the client's and requests' own 
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
@@ -16,6 +17,7 @@ import tenacity
 
 from model_registry.errors import (
     HdfsSafeModeError,
+    InvalidModelFolderError,
     ModelFolderMissingError,
     ModelRegistryError,
     NoDataNodeError,
@@ -120,16 +122,34 @@ class WebHdfs:
     @retry_briefly
     @with_named_errors("list")
     def list_files(self, path: str) -> list[str]:
-        """Relative paths of all files below the folder `path`."""
-        walked = self.client.walk(path)
-        return [f"{parent}/{name}"[len(path) + 1 :] for parent, _, names in walked for name in names]
+        """Relative paths of all files below the folder `path`.
+
+        Raises:
+            InvalidModelFolderError: a name in it would lead out of its folder.
+        """
+        files = []
+        for parent, folders, names in self.client.walk(path):
+            for name in (*folders, *names):  # before `walk` enters any of the folders
+                _check_name(name, parent)
+            files += [f"{parent}/{name}"[len(path) + 1 :] for name in names]
+        return files
 
     @retry_briefly
     @with_named_errors("list")
-    def list_folders(self, path: str) -> list[str]:
-        """Names of the folders directly below `path`."""
+    def list_folders(self, path: str) -> dict[str, datetime]:
+        """Name of each folder directly below `path`, and the moment (UTC) of the last change directly in it.
+
+        Raises:
+            InvalidModelFolderError: a name would lead out of `path`.
+        """
         entries = self.client.list(path, status=True)
-        return [name for name, status in entries if status["type"] == "DIRECTORY"]
+        folders = {name: status for name, status in entries if status["type"] == "DIRECTORY"}
+        for name in folders:
+            _check_name(name, path)
+        return {
+            name: datetime.fromtimestamp(status["modificationTime"] / 1000, UTC)
+            for name, status in folders.items()
+        }
 
     @retry_briefly
     @with_named_errors("list")
@@ -182,6 +202,16 @@ def missing_as_builtin(path: str) -> Iterator[None]:
         if error.exception == "FileNotFoundException":
             raise FileNotFoundError(path) from error
         raise
+
+
+def _check_name(name: str, parent: str) -> None:
+    """HDFS allows no such names; a server that sends them would make a pull write outside of its folder."""
+    if name in ("", ".", "..") or "/" in name:
+        raise InvalidModelFolderError(
+            f"names of files in {parent}",
+            f"{name!r}, which leads out of it",
+            "check that the address of WebHDFS is your NameNode's",
+        )
 
 
 def named_error(error: hdfs.HdfsError, doing: str, url: str) -> ModelRegistryError:

@@ -17,13 +17,17 @@ from model_registry.errors import (
     RemoteRequestError,
 )
 
-# MLflow's default of 7 retries takes four minutes to say that the server is down; 2 take four seconds.
-MAX_RETRIES = "2"
+# MLflow's own defaults, 7 retries and 120 s, take four minutes to say that the server is down, and a quarter
+# of an hour to say that it does not answer. These take four seconds, and a minute.
+LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+
+TOO_MANY_REQUESTS, REQUEST_TIMEOUT = 429, 408
 
 
-def fail_within_seconds() -> None:
-    """Shorten MLflow's own retries in this process, unless the environment already sets them."""
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", MAX_RETRIES)
+def fail_within_a_minute() -> None:
+    """Shorten MLflow's own retries and time-out in this process, unless the environment already sets them."""
+    for name, value in LIMITS.items():
+        os.environ.setdefault(name, value)
 
 
 @contextmanager
@@ -35,6 +39,9 @@ def named_mlflow_errors(doing: str, uri: str, missing: ModelRegistryError | None
         if missing is not None and is_missing(error):
             raise missing from error
         raise named_error(error, doing, uri) from error
+    except requests.HTTPError as error:  # the answer to an artifact's upload or download
+        status = 500 if error.response is None else error.response.status_code
+        raise _choose(status, str(error), doing, uri) from error
     except requests.RequestException as error:
         raise _down(f"{type(error).__name__}: {error}", doing, uri) from error
 
@@ -48,13 +55,18 @@ def is_missing(error: MlflowException) -> bool:
 
 def named_error(error: MlflowException, doing: str, uri: str) -> ModelRegistryError:
     """Choose the error by MLflow's error code and HTTP status."""
-    reason = f"{error.error_code}: {' '.join(error.message.split())}"
+    reason = f"{error.error_code}: {error.message}"
     status = error.get_http_status_code()  # type: ignore[no-untyped-call]
+    return _choose(status, reason, doing, uri)
+
+
+def _choose(status: int, reason: str, doing: str, uri: str) -> ModelRegistryError:
+    reason = " ".join(reason.split())
     if status in (401, 403):
         return PermissionDeniedError(
             f"permission to {doing} at {uri}", reason, "set MLflow credentials that may do this"
         )
-    if status >= 500:
+    if status >= 500 or status in (REQUEST_TIMEOUT, TOO_MANY_REQUESTS):
         return _down(reason, doing, uri)
     return RemoteRequestError(
         f"MLflow at {uri} to {doing}", reason, "check that this is an MLflow server's address, and its log"

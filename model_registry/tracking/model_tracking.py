@@ -22,6 +22,7 @@ from model_registry.errors import (
     RunWithoutModelError,
     VersionMissingError,
     VersionNotPushedError,
+    VersionNotReadyError,
 )
 from model_registry.hashing import folder_sha256
 from model_registry.model_folder import SAVED_MODEL
@@ -35,7 +36,7 @@ from model_registry.tracking.comparisons import (
     PURPOSE_TAG,
     Comparison,
 )
-from model_registry.tracking.mlflow_errors import fail_within_seconds, is_missing, named_mlflow_errors
+from model_registry.tracking.mlflow_errors import fail_within_a_minute, is_missing, named_mlflow_errors
 from model_registry.tracking.packaging import log_pyfunc_model
 from model_registry.versions import ModelVersion, PinnedModel
 
@@ -43,6 +44,8 @@ SHA256_TAG = "sha256"
 HDFS_URI_TAG = "hdfs_uri"
 CHALLENGER = "challenger"  # the newest pushed version
 CHAMPION = "champion"  # the version that scores every night
+
+READY = "READY"  # MLflow's status of a version that is made
 
 PAGE_TAG = "mlflow.note.content"  # what MLflow shows on a run's page
 
@@ -70,7 +73,7 @@ class ModelTracking:
     """
 
     def __init__(self, tracking_uri: str, model_name: str) -> None:
-        fail_within_seconds()
+        fail_within_a_minute()
         mlflow.set_tracking_uri(tracking_uri)  # the only way to give it to MLflow's logging of models
         self._client = MlflowClient(tracking_uri)
         self._uri = tracking_uri
@@ -82,15 +85,9 @@ class ModelTracking:
         Raises:
             RunMissingError, RunWithoutModelError: nothing to register.
         """
-        existing = self._version_of_run(run_id)
-        if existing is not None:
-            return existing
-        with TemporaryDirectory(prefix="register-") as scratch:
-            saved_model = self.download_saved_model(run_id, Path(scratch))
-            sha256 = folder_sha256(saved_model)
-            with named_mlflow_errors(f"log a model in run {run_id}", self._uri):
-                model_uri = log_pyfunc_model(run_id, self.model_name, saved_model)
-        return self._create_version_once(run_id, model_uri, sha256)
+        if not self._versions_of_run(run_id):
+            self._create_version(run_id)
+        return self._keep_first(run_id)
 
     def download_saved_model(self, run_id: str, folder: Path) -> Path:
         """Copy the run's saved_model/ into `folder`."""
@@ -117,8 +114,15 @@ class ModelTracking:
 
         Raises:
             VersionMissingError: no such version, or not one that `register` made.
+            VersionNotReadyError: MLflow has not finished to make it, or failed to.
         """
         version = self._get(number)
+        if version.status != READY:
+            raise VersionNotReadyError(
+                f"{self.model_name} version {number} to be {READY} in MLflow",
+                f"{version.status} {version.status_message or ''}".strip(),
+                "wait, or delete this version and register its run again",
+            )
         if SHA256_TAG not in version.tags:
             raise VersionMissingError(
                 f"tag {SHA256_TAG} on {self.model_name} version {number}",
@@ -229,25 +233,42 @@ class ModelTracking:
         with named_mlflow_errors(f"read version {number}", self._uri, missing=missing):
             return self._client.get_model_version(self.model_name, str(number))
 
-    def _version_of_run(self, run_id: str) -> ModelVersion | None:
-        """The oldest version that `register` made of the run."""
+    def _versions_of_run(self, run_id: str) -> list[MlflowVersion]:
+        """The versions that `register` made of the run, oldest first."""
         with named_mlflow_errors(f"find versions of run {run_id}", self._uri):
             versions = self._client.search_model_versions(f"name='{self.model_name}' and run_id='{run_id}'")
-        registered = sorted((version for version in versions if SHA256_TAG in version.tags), key=_number)
-        return self._identity(registered[0]) if registered else None
+        return sorted((version for version in versions if SHA256_TAG in version.tags), key=_number)
 
-    def _create_version_once(self, run_id: str, model_uri: str, sha256: str) -> ModelVersion:
-        with named_mlflow_errors(f"create a version of {self.model_name}", self._uri):
-            made = mlflow.register_model(model_uri, self.model_name, tags={SHA256_TAG: sha256})
-            first = self._version_of_run(run_id)
-            # Two calls at once both create a version; each then sees both, and the later one is deleted.
-            if first is not None and first.version < _number(made):
-                self._client.delete_model_version(self.model_name, made.version)
-                return first
+    def _create_version(self, run_id: str) -> None:
+        with TemporaryDirectory(prefix="register-") as scratch:
+            saved_model = self.download_saved_model(run_id, Path(scratch))
+            sha256 = folder_sha256(saved_model)
+            with named_mlflow_errors(f"create a version of {self.model_name} of run {run_id}", self._uri):
+                model_uri = log_pyfunc_model(run_id, self.model_name, saved_model)
+                mlflow.register_model(model_uri, self.model_name, tags={SHA256_TAG: sha256})
+
+    def _keep_first(self, run_id: str) -> ModelVersion:
+        """Return the run's oldest version, with the run's page; delete later ones.
+
+        Two calls at once both create a version. Each then sees both. So does a later call, if one of the two
+        was killed before it deleted its own.
+        """
+        first, *later = self._versions_of_run(run_id)
+        with named_mlflow_errors(f"keep one version of run {run_id}", self._uri):
+            for version in later:
+                if HDFS_URI_TAG not in version.tags:  # nobody can have used it yet
+                    self._delete(version)
             page = self._client.get_run(run_id).data.tags.get(PAGE_TAG)
-            if page is not None:  # the version's page shows the same text as the run's
-                self._client.update_model_version(self.model_name, made.version, page)
-        return ModelVersion(self.model_name, _number(made), sha256)
+            if page is not None and not first.description:
+                self._client.update_model_version(self.model_name, first.version, page)
+        return self._identity(first)
+
+    def _delete(self, version: MlflowVersion) -> None:
+        try:
+            self._client.delete_model_version(self.model_name, version.version)
+        except MlflowException as error:
+            if not is_missing(error):  # another call was faster
+                raise
 
     def _identity(self, version: MlflowVersion) -> ModelVersion:
         return ModelVersion(self.model_name, _number(version), version.tags[SHA256_TAG])

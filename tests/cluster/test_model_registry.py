@@ -154,6 +154,50 @@ def test_a_push_removes_only_the_leftovers_of_interrupted_pushes_of_its_version(
     assert client.list(staging) == ["risk_encoder-v2-ffffffffffff.alive"]
 
 
+def test_a_push_removes_what_a_killed_push_of_any_version_left_more_than_a_day_ago(
+    store, client, root, saved_model, model
+):
+    staging = f"{root}/risk_encoder/_staging"
+    for name, hours in (
+        ("risk_encoder-v7-ffffffffffff.dead", 25),
+        ("risk_encoder-v8-ffffffffffff.alive", 23),
+    ):
+        client.write(f"{staging}/{name}/saved_model.pb", data=b"half")
+        client.set_times(f"{staging}/{name}", modification_time=int((time.time() - hours * 3600) * 1000))
+    store.push(saved_model, model)
+    assert client.list(staging) == ["risk_encoder-v8-ffffffffffff.alive"]
+
+
+class ForgetfulClient(hdfs.InsecureClient):
+    """Loses the answer to a rename, after or before HDFS has done it."""
+
+    def __init__(self, cluster, does_it: bool) -> None:
+        super().__init__(cluster.webhdfs_url, user=cluster.settings.hdfs_user)
+        rename = self._rename
+
+        def lose_the_answer(*arguments, **options):
+            if does_it:
+                rename(*arguments, **options)
+            raise requests.ConnectionError("connection reset by peer")
+
+        self._rename = lose_the_answer
+
+
+def test_a_push_whose_rename_was_done_but_not_answered_has_succeeded(cluster, root, saved_model, model):
+    store = ModelStore(ForgetfulClient(cluster, does_it=True), root, cluster.hdfs_url)
+    assert store.push(saved_model, model) == store.pinned(model).uri
+    store.verify(model)
+
+
+def test_a_push_whose_rename_was_not_done_fails_and_the_next_one_succeeds(
+    cluster, store, client, root, saved_model, model
+):
+    with pytest.raises(WebHdfsDownError, match="connection reset"):
+        ModelStore(ForgetfulClient(cluster, does_it=False), root, cluster.hdfs_url).push(saved_model, model)
+    assert client.list(f"{root}/risk_encoder/_staging") == []
+    store.push(saved_model, model)
+
+
 def test_one_of_several_pushes_at_once_wins_and_the_folder_is_whole(store, client, root, saved_model, model):
     start = Barrier(3)
 

@@ -1,7 +1,9 @@
 """Named errors for answers of WebHDFS and MLflow. The answers were copied from the real services."""
 
 import os
+import socket
 
+import mlflow
 import pytest
 import requests
 from hdfs import HdfsError
@@ -10,6 +12,7 @@ from mlflow.exceptions import MlflowException, RestException
 from model_registry import errors
 from model_registry.store import webhdfs
 from model_registry.tracking import mlflow_errors
+from model_registry.tracking.model_tracking import ModelTracking
 
 URL = "http://127.0.0.1:9870"
 
@@ -134,11 +137,42 @@ def test_both_of_mlflows_ways_to_say_that_an_alias_is_missing_are_understood(ans
         raise RestException(answer)
 
 
-def test_mlflow_is_given_up_after_seconds_unless_the_environment_says_otherwise(monkeypatch):
-    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
-    mlflow_errors.fail_within_seconds()
-    mlflow_errors.fail_within_seconds()
-    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (403, errors.PermissionDeniedError),
+        (404, errors.RemoteRequestError),
+        (429, errors.MlflowDownError),
+        (503, errors.MlflowDownError),
+    ],
+)
+def test_an_answer_to_an_artifacts_transfer_gets_its_error_by_the_status(status, expected):
+    response = requests.Response()
+    response.status_code = status
+    with pytest.raises(expected), mlflow_errors.named_mlflow_errors("download it", URL):
+        response.raise_for_status()
+
+
+def test_mlflow_is_given_up_within_a_minute_unless_the_environment_says_otherwise(monkeypatch):
+    for name in mlflow_errors.LIMITS:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
-    mlflow_errors.fail_within_seconds()
+    mlflow_errors.fail_within_a_minute()
     assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "5"
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES")
+    mlflow_errors.fail_within_a_minute()
+    retries, seconds = (int(os.environ[name]) for name in mlflow_errors.LIMITS)
+    assert (retries + 1) * seconds <= 60
+    for name in mlflow_errors.LIMITS:
+        monkeypatch.delenv(name)
+
+
+def test_an_mlflow_that_accepts_calls_and_never_answers_is_down(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    before = mlflow.get_tracking_uri()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        tracking = ModelTracking(f"http://127.0.0.1:{silent.getsockname()[1]}", "risk_encoder")
+        with pytest.raises(errors.MlflowDownError, match="find the champion"):
+            tracking.champion()
+    mlflow.set_tracking_uri(before)
