@@ -10,8 +10,11 @@ import json
 import math
 from dataclasses import asdict
 from datetime import date
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import keras
 import mlflow
 from pydantic import Field
 
@@ -21,17 +24,19 @@ from jobs.evaluation.intervals import Difference
 from jobs.evaluation.markdown import write_interval
 from jobs.evaluation.model_card import CardSubject
 from jobs.evaluation.report import Report
-from jobs.runs.log import log_figures, log_page, log_split, log_training_set
+from jobs.runs.log import LOCATION_TAG, log_figures, log_page, log_split, log_training_set
 from jobs.training import tracking
 from jobs.training.curves import draw_rate_search
+from jobs.training.fit.checkpoint import remove_checkpoints
 from jobs.training.fit.classifier import Epoch
+from jobs.training.fit.rate_finder import RateSearch
 from jobs.training.measuring import MODEL, WITHOUT_ENCODER, measure_trained
+from jobs.training.mlflow_run import EpochMetrics, insist, training_run
 from jobs.training.recipe import find_rate, train
 from jobs.training.settings import TrainingSettings
 from jobs.training.stacking import Stack
-from jobs.training.start.warm_start import Earlier
 from jobs.training_set.download import local_folder
-from jobs.training_set.examples import Examples, TrainingSet
+from jobs.training_set.examples import TrainingSet
 from jobs.training_set.reader import read_training_set
 from jobs.training_set.splits import Split, leave_out_of_test, split_examples
 
@@ -52,37 +57,37 @@ class Arguments(TrainingSettings):
     )
     checkpoint_folder: Path | None = Field(
         None,
-        description="Local folder for the training state: a killed training, started again, resumes from it",
+        description="Local folder for the training state: a killed training, started again, resumes from it "
+        "and continues its MLflow run; emptied when the training has finished",
     )
     find_learning_rate: bool = Field(
         False, description="Only try learning rates, and store the chart and a suggested rate"
     )
 
 
-def train_and_evaluate(training_set: TrainingSet, arguments: Arguments) -> dict[str, object]:
+def train_and_evaluate(
+    training_set: TrainingSet, arguments: Arguments, metrics: EpochMetrics
+) -> dict[str, object]:
     """Fill the active MLflow run; return what the next task needs to know."""
     split = split_examples(training_set.examples, arguments.test_from)
     log_training_set(training_set, arguments.training_set)
-    tracking.log_settings(arguments)
-    mlflow.log_params({name: getattr(arguments, name) for name in ("test_from", "warm_start_version")})
     earlier = None
     if arguments.warm_start_version is not None:
         earlier = tracking.load_earlier(arguments.model_name, arguments.warm_start_version)
         name = f"version {arguments.warm_start_version}, which the training starts from"
         split = leave_out_of_test(split, earlier.trained_on.holds(split.test), f"{name}, was trained on")
     log_split(split)
+    on_epoch = partial(report_epoch, metrics)
     if arguments.find_learning_rate:
-        return search_learning_rate(split.train, arguments, earlier)
+        search = find_rate(split.train, arguments, on_epoch, earlier)
+        insist("log the search", lambda: log_search(search, metrics))
+        return {"suggested_learning_rate": search.suggestion}
     print(f"training on {split.train.users:,} users, testing on {split.test.users:,}", flush=True)
-    trained = train(split.train, arguments, report_epoch, earlier, arguments.checkpoint_folder)
-    tracking.log_trained(trained)
+    trained = train(split.train, arguments, on_epoch, earlier, arguments.checkpoint_folder)
     report = measure_trained(split, trained, arguments.training.seed)
     lines = describe(report, trained.stack)
     for line in lines:
         print(line, flush=True)
-    log_page(lines)
-    tracking.log_report(report, trained)
-    tracking.log_models(trained)
     run = mlflow.active_run()
     subject = CardSubject(
         model_name=arguments.model_name,
@@ -96,27 +101,36 @@ def train_and_evaluate(training_set: TrainingSet, arguments: Arguments) -> dict[
         split_method=split.method,
         split=tracking.describe_split(split),
     )
-    tracking.log_model_card(subject, report)
+    with TemporaryDirectory(prefix="export_") as scratch:
+        models = Path(scratch)
+        tracking.write_models(trained, models)
+
+        def log_results() -> None:
+            metrics.send()
+            tracking.log_trained(trained)
+            log_page(lines)
+            tracking.log_report(report, trained)
+            tracking.log_models(models)
+            tracking.log_model_card(subject, report)
+
+        insist("log the results", log_results)
     return summarize(report, split)
 
 
-def search_learning_rate(
-    train_part: Examples, arguments: Arguments, earlier: Earlier | None
-) -> dict[str, object]:
-    """Run the learning-rate range test on one encoder, and store the chart."""
-    search = find_rate(train_part, arguments, report_epoch, earlier)
+def log_search(search: RateSearch, metrics: EpochMetrics) -> None:
+    """Record the chart of a learning-rate range test and the suggested rate."""
+    metrics.send()
     log_figures({"learning_rates": draw_rate_search(search)})
     mlflow.log_metric("suggested_learning_rate", search.suggestion)
-    return {"suggested_learning_rate": search.suggestion}
 
 
-def report_epoch(part: str, epoch: Epoch) -> None:
+def report_epoch(metrics: EpochMetrics, part: str, epoch: Epoch) -> None:
     """Print one epoch, and record it in MLflow."""
     line = f"{part}, epoch {epoch.number}: training loss {epoch.training_loss:.4f}"
     if not math.isnan(epoch.validation_auc):
         line += f", validation loss {epoch.validation_loss:.4f}, validation AUC {epoch.validation_auc:.4f}"
     print(f"{line}, {epoch.seconds:.1f} s", flush=True)
-    tracking.log_epoch(part, epoch)
+    metrics.add(tracking.describe_epoch(part, epoch), epoch.number)
 
 
 def describe(report: Report, stack: Stack) -> list[str]:
@@ -157,10 +171,19 @@ def main(arguments: Arguments) -> None:
     with local_folder(arguments.training_set, arguments.webhdfs_url) as folder:
         training_set = read_training_set(folder)
     mlflow.set_tracking_uri(arguments.tracking_uri)
-    mlflow.set_experiment(arguments.experiment)
-    with mlflow.start_run(tags={"model_name": arguments.model_name}) as run:
-        result = train_and_evaluate(training_set, arguments)
-    print(json.dumps({"run_id": run.info.run_id, **result}), flush=True)
+    checkpoints = arguments.checkpoint_folder
+    tags = {"model_name": arguments.model_name, LOCATION_TAG: arguments.training_set}
+    parameters = {
+        **tracking.describe_settings(arguments),
+        "keras_backend": keras.backend.backend(),
+        "test_from": arguments.test_from,
+        "warm_start_version": arguments.warm_start_version,
+    }
+    with training_run(arguments.experiment, tags, parameters, checkpoints) as run_id:
+        result = train_and_evaluate(training_set, arguments, EpochMetrics(run_id))
+    if checkpoints is not None:
+        remove_checkpoints(checkpoints)
+    print(json.dumps({"run_id": run_id, **result}), flush=True)
 
 
 if __name__ == "__main__":

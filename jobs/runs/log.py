@@ -17,6 +17,9 @@ from jobs.training_set.examples import TrainingSet
 from jobs.training_set.splits import Split
 from model_registry.tracking.model_tracking import PAGE_TAG
 
+TRAINING_SET_TAGS = "training_set."  # prefix
+LOCATION_TAG = f"{TRAINING_SET_TAGS}location"
+
 
 def log_training_set(
     training_set: TrainingSet, location: str, context: str = "training", digest: str | None = None
@@ -29,7 +32,7 @@ def log_training_set(
     dataset = MetaDataset(source, name=name, digest=digest)  # type: ignore[abstract]
     mlflow.log_input(dataset, context=context)
     mlflow.set_tags(
-        {f"training_set.{name}": value for name, value in {**facts, "location": location}.items()}
+        {**{f"{TRAINING_SET_TAGS}{name}": value for name, value in facts.items()}, LOCATION_TAG: location}
     )
 
 

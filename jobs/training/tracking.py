@@ -26,6 +26,7 @@ from jobs.export.engine_files import write_engine_files
 from jobs.runs.log import log_figures, log_intervals
 from jobs.runs.names import (
     ENCODERS,
+    ENCODERS_SHA256_TAG,
     MODEL_ARTIFACT,
     MODEL_CARD,
     OF_ALL_USERS,
@@ -40,10 +41,12 @@ from jobs.training.measuring import ENCODER_ALONE, MODEL, WITHOUT_ENCODER
 from jobs.training.recipe import Trained
 from jobs.training.settings import TrainingSettings
 from jobs.training.stacking import Stack
-from jobs.training.start.warm_start import Earlier
+from jobs.training.start.warm_start import Earlier, WarmStartError
 from jobs.training_set.splits import Split
 from jobs.training_set.trained_on import TRAINED_ON_FILE, TrainedOn
-from model_registry.model_folder import EXTRA_ASSETS, SAVED_MODEL
+from model_registry.errors import MissingError, RunWithoutModelError
+from model_registry.hashing import folder_sha256, verify_folder
+from model_registry.tracking.model_tracking import ModelTracking
 
 # Prefix of each model's metrics.
 PREFIXES = {
@@ -53,11 +56,6 @@ PREFIXES = {
     WITHOUT_ENCODER: "without_encoder_test",
     ENCODER_ALONE: "encoder_alone_test",
 }
-
-
-def log_settings(settings: TrainingSettings) -> None:
-    """Record every setting, and the backend of Keras."""
-    mlflow.log_params({**describe_settings(settings), "keras_backend": keras.backend.backend()})
 
 
 def describe_settings(settings: TrainingSettings) -> dict[str, object]:
@@ -70,15 +68,14 @@ def describe_settings(settings: TrainingSettings) -> dict[str, object]:
     return {f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()}
 
 
-def log_epoch(part: str, epoch: Epoch) -> None:
-    """Record one epoch during training; `part` is a fold, or all training users."""
+def describe_epoch(part: str, epoch: Epoch) -> dict[str, float]:
+    """Metrics of one epoch during training; `part` is a fold, or all training users."""
     prefix = part.replace(" ", "_")
-    metrics = {
+    return {
         f"{prefix}_{name}": value
         for name, value in asdict(epoch).items()
         if name not in ("number", "steps") and value == value  # NaN: no validation users
     }
-    mlflow.log_metrics(metrics, step=epoch.number)
 
 
 def log_trained(trained: Trained) -> None:
@@ -132,39 +129,70 @@ def log_report(report: Report, trained: Trained) -> None:
 def load_earlier(model_name: str, version: int) -> Earlier:
     """Load the encoders, the vocabulary and the training users of a registered version.
 
+    Its files are compared with the hashes that were recorded: of the SavedModel, which holds the vocabulary,
+    when the version was registered, of the encoders when they were logged.
+
     Raises:
-        mlflow.exceptions.MlflowException: there is no such version, or its run lacks these files.
+        WarmStartError: there is no such version, or its run lacks these files.
+        HashMismatchError: the files are not what was recorded.
     """
-    run_id = mlflow.MlflowClient().get_model_version(model_name, str(version)).run_id
-    with TemporaryDirectory(prefix="earlier_") as scratch:
-        encoders, extra_assets = (
-            Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path, dst_path=scratch))
-            for path in (ENCODERS, f"{SAVED_MODEL}/{EXTRA_ASSETS}")
-        )
-        folds = len(list(encoders.glob(of_fold("*"))))
-        return Earlier(
-            vocabulary=read_tokenizer(extra_assets.parent).vocabulary,
-            encoder=keras.models.load_model(encoders / OF_ALL_USERS),
-            fold_encoders=[
-                keras.models.load_model(encoders / of_fold(number)) for number in range(1, folds + 1)
-            ],
-            trained_on=TrainedOn.read(encoders / TRAINED_ON_FILE),
-        )
+    tracking = ModelTracking(mlflow.get_tracking_uri(), model_name)
+    try:
+        registered = tracking.version(version)
+        run_id = tracking.run_id(version)
+        with TemporaryDirectory(prefix="earlier_") as scratch:
+            saved_model = tracking.download_saved_model(run_id, Path(scratch))
+            verify_folder(saved_model, registered.sha256)
+            return _read_earlier(saved_model, _download_encoders(run_id, Path(scratch)))
+    except MissingError as error:
+        raise WarmStartError(f"cannot start from version {version} of {model_name}: {error}") from error
 
 
-def log_models(trained: Trained) -> None:
-    """Store the model as a Keras file, ONNX and SavedModel, and its encoders for later trainings."""
-    with TemporaryDirectory(prefix="export_") as scratch:
-        folder = Path(scratch)
-        trained.model.save(folder / MODEL_ARTIFACT)
-        encoders = folder / ENCODERS
-        encoders.mkdir()
-        trained.first_encoder.save(encoders / OF_ALL_USERS)
-        for number, encoder in enumerate(trained.held_out.encoders, start=1):
-            encoder.save(encoders / of_fold(number))
-        trained.trained_on.write(encoders)
-        write_engine_files(folder / MODEL_ARTIFACT, trained.tokenizer, folder)
-        mlflow.log_artifacts(scratch)
+def _download_encoders(run_id: str, folder: Path) -> Path:
+    if not mlflow.artifacts.list_artifacts(run_id=run_id, artifact_path=ENCODERS):
+        raise RunWithoutModelError(
+            f"artifact folder {ENCODERS}/ in run {run_id}", "none", "start from a version that has them"
+        )
+    encoders = Path(
+        mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=ENCODERS, dst_path=str(folder))
+    )
+    recorded = mlflow.get_run(run_id).data.tags.get(ENCODERS_SHA256_TAG)
+    if recorded is not None:  # older runs lack it
+        verify_folder(encoders, recorded)
+    return encoders
+
+
+def _read_earlier(saved_model: Path, encoders: Path) -> Earlier:
+    folds = len(list(encoders.glob(of_fold("*"))))
+    # Safe mode: a Keras file may hold code, which is refused.
+    of_all_users, *of_folds = (
+        keras.models.load_model(encoders / name, safe_mode=True)
+        for name in (OF_ALL_USERS, *(of_fold(number) for number in range(1, folds + 1)))
+    )
+    return Earlier(
+        vocabulary=read_tokenizer(saved_model).vocabulary,
+        encoder=of_all_users,
+        fold_encoders=of_folds,
+        trained_on=TrainedOn.read(encoders / TRAINED_ON_FILE),
+    )
+
+
+def write_models(trained: Trained, folder: Path) -> None:
+    """Write the model as a Keras file, ONNX and SavedModel, and its encoders for later trainings."""
+    trained.model.save(folder / MODEL_ARTIFACT)
+    encoders = folder / ENCODERS
+    encoders.mkdir()
+    trained.first_encoder.save(encoders / OF_ALL_USERS)
+    for number, encoder in enumerate(trained.held_out.encoders, start=1):
+        encoder.save(encoders / of_fold(number))
+    trained.trained_on.write(encoders)
+    write_engine_files(folder / MODEL_ARTIFACT, trained.tokenizer, folder)
+
+
+def log_models(folder: Path) -> None:
+    """Store what `write_models` wrote, and the hash of the encoders."""
+    mlflow.set_tag(ENCODERS_SHA256_TAG, folder_sha256(folder / ENCODERS))
+    mlflow.log_artifacts(str(folder))
 
 
 def describe_weights(stack: Stack) -> dict[str, float]:

@@ -12,6 +12,7 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from jobs.errors import DataError
 from jobs.training.fit.schedule import HalveOnPlateau
 
-CHECKPOINT_FILE = "checkpoint.npz"
+CHECKPOINT_FILE, UNFINISHED_FILE = "checkpoint.npz", "unfinished.npz"
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -117,6 +118,17 @@ class Checkpoint(keras.callbacks.Callback):
         return {f"variable_{i:05}": variable for i, variable in enumerate(variables)}
 
 
+def remove_checkpoints(folder: Path) -> None:
+    """Delete the checkpoints in the folders below `folder`, and the folders that are empty then."""
+    for checkpoint in folder.glob(f"*/{CHECKPOINT_FILE}"):
+        checkpoint.unlink()
+        checkpoint.with_name(UNFINISHED_FILE).unlink(missing_ok=True)
+        with suppress(OSError):  # not empty
+            checkpoint.parent.rmdir()
+    with suppress(OSError):
+        folder.rmdir()
+
+
 def digest(*arrays: NDArray[Any]) -> str:
     """SHA-256 of the arrays' contents, types and shapes."""
     total = hashlib.sha256()
@@ -139,7 +151,7 @@ def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
 
 def _write(path: Path, arrays: Arrays, state: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name("unfinished.npz")
+    unfinished = path.with_name(UNFINISHED_FILE)
     np.savez(unfinished, allow_pickle=False, state=np.array(json.dumps(state)), **arrays)
     with unfinished.open("rb") as written:
         os.fsync(written.fileno())  # or a power cut could leave the renamed file empty

@@ -1,7 +1,7 @@
 """The whole job, against MLflow on a file."""
 
 import json
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 from sklearn.metrics import roc_auc_score
 
 from jobs.command import parse
@@ -26,8 +27,12 @@ from jobs.training.held_out import HeldOut, score_held_out
 from jobs.training.recipe import Trained, train
 from jobs.training.settings import TrainingSettings
 from jobs.training.stacking import fit_stack
+from jobs.training.start.warm_start import WarmStartError
+from jobs.training.tracking import load_earlier
 from jobs.training_set.examples import Examples
 from jobs.training_set.splits import SplitError, split_by_user
+from model_registry.errors import HashMismatchError
+from model_registry.hashing import folder_sha256
 from tests.made_up.examples import APPS, FACTS, made_up_examples, write_training_set
 
 pytestmark = pytest.mark.slow
@@ -266,11 +271,56 @@ def test_an_encoder_that_is_good_by_chance_gets_no_weight(monkeypatch):
     assert trained.encoder not in trained.model.layers  # a night does not pay for it
 
 
+def register(run_id: str, folder: Path) -> int:
+    """Make the run a version of "small", without the wrapper that `model_registry register` logs."""
+    saved_model = mlflow.artifacts.download_artifacts(
+        run_id=run_id, artifact_path="saved_model", dst_path=str(folder / "registered")
+    )
+    client = mlflow.MlflowClient()
+    with suppress(MlflowException):  # it exists
+        client.create_registered_model("small")
+    tags = {"sha256": folder_sha256(saved_model)}
+    source = f"runs:/{run_id}/saved_model"
+    return int(client.create_model_version("small", source, run_id, tags=tags).version)
+
+
+def test_a_version_that_does_not_exist_cannot_be_started_from(tracking_uri):
+    mlflow.set_tracking_uri(tracking_uri)
+    with pytest.raises(WarmStartError, match="version 77 of small: expected small version 77"):
+        load_earlier("small", 77)
+
+
+@pytest.mark.parametrize("damaged", ["encoders/all_users.keras", "saved_model/assets.extra/vocabulary.txt"])
+def test_files_of_an_earlier_version_that_were_changed_are_not_loaded(
+    result, tracking_uri, tmp_path, damaged
+):
+    mlflow.set_tracking_uri(tracking_uri)
+    version = register(result["run_id"], tmp_path)
+    artifacts = Path(mlflow.get_run(result["run_id"]).info.artifact_uri.removeprefix("file://"))
+    file = artifacts / damaged
+    before = file.read_bytes()
+    file.write_bytes(before + b"\n")
+    with pytest.raises(HashMismatchError):
+        load_earlier("small", version)
+    file.write_bytes(before)
+    assert load_earlier("small", version).fold_encoders
+
+
+def test_a_version_whose_run_holds_no_encoders_cannot_be_started_from(tracking_uri, result, tmp_path):
+    mlflow.set_tracking_uri(tracking_uri)
+    mlflow.set_experiment("unit")
+    saved_model = mlflow.artifacts.download_artifacts(
+        run_id=result["run_id"], artifact_path="saved_model", dst_path=str(tmp_path)
+    )
+    with mlflow.start_run() as run:
+        mlflow.log_artifacts(saved_model, "saved_model")
+    with pytest.raises(WarmStartError, match="expected artifact folder encoders/"):
+        load_earlier("small", register(run.info.run_id, tmp_path))
+
+
 def test_features_of_a_training_work_together_by_their_settings(result, tracking_uri, tmp_path):
     """Warm start from a version that lacks an app, pretraining, two encoders, checkpoints, a test by time."""
-    client = mlflow.MlflowClient()
-    client.create_registered_model("small")
-    client.create_model_version("small", f"runs:/{result['run_id']}/saved_model", result["run_id"])
+    version = register(result["run_id"], tmp_path)
     examples = made_up_examples(200, seed=1)
     apps = ["brand new app" if app == APPS[0] else app for app in examples.installs.apps.to_pylist()]
     examples = replace(examples, installs=replace(examples.installs, apps=pa.array(apps)))
@@ -286,7 +336,7 @@ def test_features_of_a_training_work_together_by_their_settings(result, tracking
         tracking_uri=tracking_uri,
         experiment="unit",
         model_name="small",
-        warm_start_version=1,
+        warm_start_version=version,
         checkpoint_folder=tmp_path / "checkpoints",
         test_from="2026-02-01",
         **settings,
@@ -300,15 +350,17 @@ def test_features_of_a_training_work_together_by_their_settings(result, tracking
     is_known = trained_on.holds(examples)
     assert last["held_out_users"] == np.count_nonzero(~is_known[100:]) < 100
     card = mlflow.artifacts.load_text(f"runs:/{last['run_id']}/model_card.md")
-    assert f"{np.count_nonzero(is_known[100:])} test users are left out that version 1" in card
-    assert "| started from version | 1 |" in card
+    assert f"{np.count_nonzero(is_known[100:])} test users are left out that version {version}" in card
+    assert f"| started from version | {version} |" in card
     assert load_trained_on(last["run_id"]).holds(examples).sum() == np.count_nonzero(is_known[100:]) + 100
     vocabulary = mlflow.artifacts.load_text(f"runs:/{last['run_id']}/saved_model/assets.extra/vocabulary.txt")
     assert "brand new app" in vocabulary.split("\n")
     assert APPS[0] not in vocabulary.split("\n")
-    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {
-        *("fold_1_of_1", "fold_1_again_8", "all_training_users_7", "all_training_users_8")
-    }
+    assert not (tmp_path / "checkpoints").exists()  # it has finished
+    encoders = mlflow.artifacts.download_artifacts(
+        run_id=last["run_id"], artifact_path="encoders", dst_path=str(tmp_path / "logged")
+    )
+    assert mlflow.get_run(last["run_id"]).data.tags["encoders.sha256"] == folder_sha256(encoders)
 
 
 def test_the_rate_finder_stores_its_picture_and_suggests_a_rate(tracking_uri, tmp_path):
