@@ -106,9 +106,7 @@ def expect_texts(page: Page, *texts: str) -> None:
 
 
 @pytest.mark.usefixtures("published")  # so that Airflow knows the DAG
-def test_a_user_logs_in_with_the_password_that_airflow_made(
-    browser: BrowserContext, cluster: Cluster
-) -> None:
+def test_a_user_logs_in_with_the_clusters_password(browser: BrowserContext, cluster: Cluster) -> None:
     assert browser.browser is not None
     user, password = AirflowApi.credentials(cluster.layout)
     with browser.browser.new_context() as stranger:  # without the cookie
