@@ -13,7 +13,7 @@ import requests
 from pyspark.sql import SparkSession
 
 from local_cluster.airflow_api import AirflowApi
-from local_cluster.supervision import owned_processes, wait_until
+from local_cluster.supervision import owned_processes, supervisor_process, wait_until
 from tests.cluster.conftest import Cluster
 
 SEARCHED = ("*.log", "*.xml", "*.conf", "*.properties")
@@ -21,10 +21,11 @@ SEARCHED = ("*.log", "*.xml", "*.conf", "*.properties")
 
 @pytest.fixture(scope="module")
 def secrets(cluster: Cluster) -> list[str]:
-    """The password of Airflow's page, and both keys of Airflow."""
+    """Passwords of Airflow's page and of PostgreSQL, and both keys of Airflow."""
     keys = [path.read_text() for path in cluster.layout.data.glob("*.secret")]
     assert len(keys) == 2
-    return [AirflowApi.credentials(cluster.layout)[1], *keys]
+    of_postgres = cluster.layout.pgpass.read_text().strip().rsplit(":", 1)[1]
+    return [AirflowApi.credentials(cluster.layout)[1], of_postgres, *keys]
 
 
 def listeners(process: psutil.Process) -> Iterator[str]:
@@ -71,11 +72,15 @@ def test_no_log_and_no_configuration_holds_a_secret(cluster: Cluster, secrets: l
         assert not [secret for secret in secrets if secret in text], path
 
 
-def test_the_databases_are_readable_by_the_clusters_account_alone(cluster: Cluster) -> None:
-    databases = list(cluster.layout.data.rglob("*.db"))
-    assert {path.name for path in databases} == {"airflow.db", "mlflow.db"}
-    assert {mode(path) for path in databases} == {0o600}
-    assert mode(cluster.layout.data) == 0o700
+def test_files_with_secrets_and_data_are_readable_by_the_clusters_account_alone(cluster: Cluster) -> None:
+    layout = cluster.layout
+    files = [layout.pgpass, layout.airflow_home / "passwords.json", *layout.data.glob("*.secret")]
+    assert {mode(file) for file in files} == {0o600}
+    assert {mode(folder) for folder in (layout.data, layout.logs, layout.conf)} == {0o700}
+    supervisor = supervisor_process(layout)
+    assert supervisor is not None
+    # Services inherit this, for what they make themselves.
+    assert "Umask:\t0077" in Path(f"/proc/{supervisor.pid}/status").read_text()
 
 
 def mode(path: Path) -> int:
