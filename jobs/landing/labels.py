@@ -16,7 +16,7 @@ from jobs.landing.files import Fields, list_data_files
 from jobs.landing.rows import read_rows
 from jobs.landing.unreadable import naming_unreadable_files
 
-LABEL_FIELDS = Fields(required=("user_id", "label", "as_of", "observed_at"))
+LABEL_FIELDS = Fields(required=("user_id", "label", "as_of", "observed_at"), ids=("user_id",))
 DATE = r"^\d{4}-\d{2}-\d{2}$"
 # pandas writes a column of integers with gaps as 0.0 and 1.0.
 LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
