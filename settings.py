@@ -98,6 +98,8 @@ class Settings(BaseSettings):
     lookback_days: int = Field(default=365, ge=1)
     session_gap_seconds: int = Field(default=30 * 60, ge=1)
     max_bad_share: float = Field(default=0.05, ge=0, le=1)
+    lowest_volume: float = Field(default=0.5, ge=0, le=1)
+    highest_volume: float = Field(default=2.0, ge=1, allow_inf_nan=False)
     reasons_above: float | None = Field(default=None, ge=0, le=1)
     top_reasons: int = Field(default=3, ge=1)
     landing_timeout_minutes: float = Field(default=6 * 60, gt=0, le=WEEK_MINUTES)

@@ -13,6 +13,9 @@
 | score_users | scores every user into a staged snapshot that no reader sees, with reasons from `RISK_REASONS_ABOVE` on | |
 | audit_scores | checks the staged scores and publishes them in one step | they stay staged; the reason names each failed check |
 
+A night with far fewer or far more events or users than the last seven is refused. If the number is right, start
+the date again with the params `released_by` and `release_reason`, which are recorded.
+
 A rerun of a day replaces that day. **Backfill** past days from this page or by
 `airflow backfill create --dag-id nightly_scoring --from-date D1 --to-date D2 --reprocess-behavior completed`;
 several days may run at once and in any order.
@@ -47,6 +50,13 @@ REASONS: Arguments = (
     if SETTINGS.reasons_above is None
     else {"reasons-above": str(SETTINGS.reasons_above), "top-reasons": str(SETTINGS.top_reasons)}
 )
+# A training extracts a backlog whose days may differ as they like.
+VOLUME: Arguments = {
+    "lowest-volume": str(SETTINGS.lowest_volume),
+    "highest-volume": str(SETTINGS.highest_volume),
+    "released-by": "{{ params.released_by }}",
+    "release-reason": "{{ params.release_reason }}",
+}
 
 
 def remember_wap_id(context: Context, result: object) -> None:  # noqa: ARG001 (the hook's interface)
@@ -81,7 +91,11 @@ with DAG(
             type=["null", "integer"],
             minimum=1,
             description="version to score with; empty: the champion",
-        )
+        ),
+        "released_by": Param(
+            "", type="string", description="who publishes a night with an unusual number of events or users"
+        ),
+        "release_reason": Param("", type="string", description="why that number is right"),
     },
     tags=["risk"],
 ) as dag:
@@ -95,7 +109,7 @@ with DAG(
     )
     extract = spark_job(
         "extract_sessions",
-        extraction_arguments([DAY]),
+        extraction_arguments([DAY]) | VOLUME,
         outlets=[Asset("lake/risk/install_sessions")],
     )
     wait_for_extraction = WaitForHdfsDays(
@@ -144,6 +158,7 @@ with DAG(
             "scores": SCORES,
             "model": PINNED,
             "wap-id": "{{ ti.xcom_pull(task_ids='score_users', key='wap_id') }}",
+            **VOLUME,
         },
         outlets=[Asset("lake/risk/risk_scores")],
     )

@@ -12,6 +12,7 @@ days.
 
 import json
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
@@ -35,7 +36,8 @@ from jobs.lake.receipts import (
     list_names,
     read_delivery,
 )
-from jobs.lake.tables import TablePartition, ensure_tables
+from jobs.lake.tables import TablePartition, ensure_tables, snapshot_now
+from jobs.lake.volume import Release, Volume, VolumeLimits, check_volume, landed_before
 from jobs.landing.event_rules import FIELDS, INSTALL, judge_events
 from jobs.landing.files import SUCCESS, list_complete_day
 from jobs.landing.rows import read_rows
@@ -224,19 +226,33 @@ def check_unchanged(files: HadoopFiles, folder: str, delivery: str) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Rules:
+    """What a day's delivery must meet, and how its installs are cut into sessions."""
+
+    max_bad_share: float
+    session_gap_seconds: int
+    volume: VolumeLimits
+
+
 def extract_day(
-    spark: SparkSession, places: Places, ds: date, max_bad_share: float, session_gap_seconds: int
+    spark: SparkSession, places: Places, ds: date, rules: Rules, release: Release | None
 ) -> Counts:
     """Extract one landing day; a rerun replaces what it wrote.
 
     Raises:
         DayNotCompleteError: the day has not landed completely.
-        UnreadableFileError, TooManyBadRowsError, CountsDisagreeError: nothing is published, and these files
-            get no receipt.
+        UnreadableFileError, TooManyBadRowsError, UnusualVolumeError, CountsDisagreeError: nothing is
+            published, and these files get no receipt.
         DeliveryChangedError: files came, went or changed meanwhile; these files get no receipt.
+        PartitionChangedError: another job wrote the day since this one began; it gets no receipt.
     """
     files, folder = HadoopFiles(spark), f"{places.landing_root}/ds={ds}"
     receipt = f"{places.receipts_root}/ds={ds}.json"
+    rejected, sessions, counted = (
+        TablePartition(table, ds) for table in (places.rejected, places.sessions, places.counts)
+    )
+    begun = {partition: snapshot_now(spark, partition.table) for partition in (rejected, sessions, counted)}
     # First: what changes from here on is noticed.
     delivery = hash_delivery(files, folder)
     landed_files = list_complete_day(files, folder)
@@ -246,10 +262,13 @@ def extract_day(
         judged = judge_events(read_rows(spark, landed_files, FIELDS), ds).persist()
         landed = judged.count()
     bad_rows = select_rejected(judged)
-    check_bad_share(bad_rows, landed, max_bad_share)
+    check_bad_share(bad_rows, landed, rules.max_bad_share)
+    check_volume(spark, ds, Volume("events", landed, landed_before(spark, counted)), rules.volume, release)
 
     events = count_copies(judged)
-    user_sessions = collect_sessions(assign_sessions(keep_installs(events), session_gap_seconds)).persist()
+    user_sessions = collect_sessions(
+        assign_sessions(keep_installs(events), rules.session_gap_seconds)
+    ).persist()
     counts = count_rows(landed, len(landed_files), bad_rows, events, user_sessions)
     counts.check()
 
@@ -257,10 +276,10 @@ def extract_day(
     # From here on the tables are no longer what a receipt of other files says.
     if read_delivery(files, receipt) != delivery:
         files.delete(receipt)
-    TablePartition(places.rejected, ds).overwrite_with(bad_rows)
-    TablePartition(places.sessions, ds).overwrite_with(user_sessions)
-    counted = spark.range(1).select(*(F.lit(n).alias(name) for name, n in asdict(counts).items()))
-    TablePartition(places.counts, ds).overwrite_with(counted)
+    rejected.overwrite_with(bad_rows, begun[rejected])
+    sessions.overwrite_with(user_sessions, begun[sessions])
+    counts_row = spark.range(1).select(*(F.lit(n).alias(name) for name, n in asdict(counts).items()))
+    counted.overwrite_with(counts_row, begun[counted])
     check_unchanged(files, folder, delivery)
     files.write(receipt, json.dumps({"ds": str(ds), "delivery": delivery, **asdict(counts)}))
     user_sessions.unpersist()
@@ -307,22 +326,29 @@ def main(
         int,
         typer.Option(min=1, help="extract also what lacks a receipt of this many days up to the last --day"),
     ] = 1,
+    lowest_volume: Annotated[
+        float, typer.Option(min=0, help="fewest rows, as a share of the median of the last seven days")
+    ] = 0.0,
+    highest_volume: Annotated[
+        float, typer.Option(min=0, help="most rows, as a share of the median of the last seven days")
+    ] = math.inf,
+    released_by: Annotated[str, typer.Option(help="who accepts an unusual number of rows")] = "",
+    release_reason: Annotated[str, typer.Option(help="why that number is right")] = "",
 ) -> None:
     """Validate, deduplicate and sessionize landing days in order; the job ends at the first that fails."""
     places = Places(landing_root, receipts_root, sessions, rejected, counts)
+    rules = Rules(max_bad_share, session_gap_seconds, VolumeLimits(lowest_volume, highest_volume))
+    release = Release.of(released_by, release_reason)
     spark = SparkSession.builder.appName(f"extract_sessions {min(day)}").getOrCreate()
     ensure_tables(spark)
 
-    def extract(ds: date) -> None:
-        logger.info("ds=%s: %s", ds, extract_day(spark, places, ds, max_bad_share, session_gap_seconds))
-
     for ds in sorted(day):
-        extract(ds)
+        logger.info("ds=%s: %s", ds, extract_day(spark, places, ds, rules, release))
     window = DayRange(max(day) - timedelta(days=lookback_days - 1), max(day))
     files = HadoopFiles(spark)
     for ds in find_days_to_extract(files, places, window):
         try:
-            extract(ds)
+            logger.info("ds=%s: %s", ds, extract_day(spark, places, ds, rules, release=None))
         except PartitionChangedError:
             if not is_extracted(files, places.landing_root, places.receipts_root, ds):
                 raise

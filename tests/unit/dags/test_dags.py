@@ -50,6 +50,9 @@ def rebuild(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--rebuild-expected"))
 
 
+RELEASED = {"released_by": "Ada", "release_reason": "holiday"}
+
+
 def context(**params: Any) -> dict[str, Any]:
     """Context of templates in a backfill run of 2026-11-05, on the second try of a task."""
 
@@ -60,7 +63,7 @@ def context(**params: Any) -> dict[str, Any]:
         "partition_key": "2026-11-05",
         "run_id": "manual__2026-11-05T00:00:00+00:00",
         "ti": SimpleNamespace(try_number=2, max_tries=10, xcom_pull=xcom_pull),
-        "params": params,
+        "params": RELEASED | params,
     }
 
 
@@ -232,11 +235,17 @@ def test_every_task_has_a_timeout_and_every_dag_a_page(dag: DAG) -> None:
     assert all(task.execution_timeout for task in dag.tasks)
 
 
-def test_extraction_of_the_night_and_of_training_is_the_same_job() -> None:
-    """Training submits what the night would."""
+def test_a_training_extracts_as_the_night_would_but_for_the_gate_on_volume() -> None:
     task = nightly_scoring.dag.get_task("extract_sessions")
     task.render_template_fields(context(model_version=None))
-    assert task.application_args == command_line(extraction_arguments(["2026-11-05"]))
+    same = command_line(extraction_arguments(["2026-11-05"]))
+    volume = {
+        "lowest-volume": "0.5",
+        "highest-volume": "2.0",
+        "released-by": "Ada",
+        "release-reason": "holiday",
+    }
+    assert task.application_args == [*same, *command_line(volume)]
 
 
 REASON = "extract_sessions failed: TooManyBadRowsError: 9 of 20 rows are bad"

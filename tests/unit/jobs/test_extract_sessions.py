@@ -24,7 +24,8 @@ from jobs.extract_sessions import (
 )
 from jobs.lake.branches import PartitionChangedError
 from jobs.lake.receipts import DeliveryChangedError, hash_delivery, is_extracted
-from jobs.lake.tables import TablePartition
+from jobs.lake.tables import TablePartition, ensure_tables
+from jobs.lake.volume import UnusualVolumeError
 from jobs.landing.files import DayNotCompleteError, UnreadableFileError
 from tests.made_up.landing_day import LocalFiles, gz, jsonl, land, land_complete, uri
 
@@ -182,7 +183,7 @@ class Day:
         roots = str(self.root / "landing"), str(self.root / "receipts")
         return is_extracted(LocalFiles(), *roots, self.ds)
 
-    def extract(self, *further_days, max_bad_share=1.0, lookback_days=1):
+    def extract(self, *further_days, max_bad_share=1.0, lookback_days=1, **volume):
         main(
             landing_root=uri(self.root / "landing"),
             receipts_root=uri(self.root / "receipts"),
@@ -192,6 +193,7 @@ class Day:
             day=[self.ds, *further_days],
             max_bad_share=max_bad_share,
             lookback_days=lookback_days,
+            **volume,
         )
 
     def rows(self, partition):
@@ -431,3 +433,43 @@ def test_a_day_of_the_window_that_another_job_extracts_meanwhile_is_left_to_it(
             later.extract(lookback_days=2)
     assert later.is_extracted()
     assert earlier.is_extracted() == other_has_finished
+
+
+def test_a_day_with_far_fewer_rows_than_the_last_seven_is_refused_until_a_person_releases_it(spark, tmp_path):
+    for table in ("extraction_counts", "volume_releases"):
+        spark.sql(f"DROP TABLE IF EXISTS lake.risk.{table}")
+    ensure_tables(spark)
+    week = [Day(spark, tmp_path, f"2026-06-0{day}") for day in range(1, 8)]
+    columns = (
+        "landed BIGINT, accepted BIGINT, duplicates BIGINT, not_installs BIGINT, rejected BIGINT, files INT"
+    )
+    for one in week:
+        one.counts.overwrite_with(spark.createDataFrame([(1_000, 1_000, 0, 0, 0, 1)], columns))
+    day = Day(spark, tmp_path, "2026-06-08")
+    land_complete(day.folder, a__jsonl=jsonl(event()))
+    limits = {"lowest_volume": 0.5, "highest_volume": 2.0}
+    with pytest.raises(
+        UnusualVolumeError, match="1 events, expected 50% to 200% of 1,000, the median of the 7"
+    ):
+        day.extract(**limits)
+    assert not day.is_extracted()
+    assert day.rows(day.sessions) == []
+    day.extract(**limits, released_by="Ada", release_reason="a holiday")
+    assert day.is_extracted()
+    (release,) = spark.table("lake.risk.volume_releases").collect()
+    assert (release.ds, release.what, release.released_by) == (day.ds, "events", "Ada")
+
+
+def test_an_extraction_that_was_frozen_does_not_replace_a_later_one(day, monkeypatch):
+    land_complete(day.folder, a__jsonl=jsonl(event("older")))
+
+    def extract_again_meanwhile(*_):
+        monkeypatch.undo()
+        (day.folder / "a.jsonl").write_text(jsonl(event("newer")))
+        day.extract()
+
+    monkeypatch.setattr("jobs.extract_sessions.read_delivery", extract_again_meanwhile)
+    with pytest.raises(PartitionChangedError, match=r"ds=2026-01-31 was written by another job"):
+        day.extract()
+    assert [user for user, *_ in day.rows(day.sessions)] == ["newer"]
+    assert day.is_extracted()
