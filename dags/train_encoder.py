@@ -51,6 +51,7 @@ from dags.common import (
 TRAINING_DATE = "{{ params.training_date }}"
 TRAINING_SET = f"{SETTINGS.hdfs_url}{SETTINGS.training_sets_root}/training_date={TRAINING_DATE}/{RUN_FOLDER}"
 MLFLOW_RUN = "{{ ti.xcom_pull(task_ids='train_encoder')['run_id'] | matching('[0-9a-f]{32}') }}"
+STARTED_BY = "{{ dag_run.triggering_user_name or '' }}"  # empty: the registry takes its process's account
 VERSION = "{{ ti.xcom_pull(task_ids='register')['version'] | matching('[1-9][0-9]*') }}"
 # On the worker's own disk, for its next try: a retry goes on from there. Clearing a task raises max_tries, and
 # so starts a training from the beginning, since its training set may be another one.
@@ -208,7 +209,7 @@ with DAG(
     )
     promote = Command(
         task_id="promote",
-        words=["model_registry", "promote", "--version", VERSION],
+        words=["model_registry", "promote", "--version", VERSION, "--by", STARTED_BY],
         more_words=force_option,
         has_result=False,
     )

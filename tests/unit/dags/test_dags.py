@@ -62,6 +62,7 @@ def context(**params: Any) -> dict[str, Any]:
     return {
         "partition_key": "2026-11-05",
         "run_id": "manual__2026-11-05T00:00:00+00:00",
+        "dag_run": SimpleNamespace(triggering_user_name="ada"),
         "ti": SimpleNamespace(try_number=2, max_tries=10, xcom_pull=xcom_pull),
         "params": RELEASED | params,
     }
@@ -69,6 +70,7 @@ def context(**params: Any) -> dict[str, Any]:
 
 def submitted_line(task: SparkSubmitOperator, values: dict[str, Any]) -> str:
     """The spark-submit command, an option per line, free of this machine's paths."""
+    task = task.prepare_for_execution()  # a copy: rendering replaces a task's templates
     task.render_template_fields(values)
     words = task._get_hook()._build_spark_submit_command(task.application)
     text = " ".join(words).replace(" --", "\n  --") + "\n"
@@ -236,7 +238,7 @@ def test_every_task_has_a_timeout_and_every_dag_a_page(dag: DAG) -> None:
 
 
 def test_a_training_extracts_as_the_night_would_but_for_the_gate_on_volume() -> None:
-    task = nightly_scoring.dag.get_task("extract_sessions")
+    task = nightly_scoring.dag.get_task("extract_sessions").prepare_for_execution()
     task.render_template_fields(context(model_version=None))
     same = command_line(extraction_arguments(["2026-11-05"]))
     volume = {
@@ -365,7 +367,7 @@ def test_in_cluster_mode_a_cleared_task_submits_again_although_its_application_s
 
 
 def test_the_pinned_model_reaches_the_job_as_json() -> None:
-    task = nightly_scoring.dag.get_task("score_users")
+    task = nightly_scoring.dag.get_task("score_users").prepare_for_execution()
     task.render_template_fields(context(model_version=None))
     assert json.loads(task.application_args[task.application_args.index("--model") + 1]) == PINNED
 

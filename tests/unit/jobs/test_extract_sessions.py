@@ -18,6 +18,7 @@ from jobs.extract_sessions import (
     TooManyBadRowsError,
     assign_sessions,
     check_bad_share,
+    check_unchanged,
     collect_sessions,
     count_copies,
     main,
@@ -463,12 +464,13 @@ def test_a_day_with_far_fewer_rows_than_the_last_seven_is_refused_until_a_person
 def test_an_extraction_that_was_frozen_does_not_replace_a_later_one(day, monkeypatch):
     land_complete(day.folder, a__jsonl=jsonl(event("older")))
 
-    def extract_again_meanwhile(*_):
+    def extract_again_meanwhile(*arguments):
         monkeypatch.undo()
+        check_unchanged(*arguments)
         (day.folder / "a.jsonl").write_text(jsonl(event("newer")))
         day.extract()
 
-    monkeypatch.setattr("jobs.extract_sessions.read_delivery", extract_again_meanwhile)
+    monkeypatch.setattr("jobs.extract_sessions.check_unchanged", extract_again_meanwhile)
     with pytest.raises(PartitionChangedError, match=r"ds=2026-01-31 was written by another job"):
         day.extract()
     assert [user for user, *_ in day.rows(day.sessions)] == ["newer"]
