@@ -273,10 +273,10 @@ def extract_day(
     counts.check()
 
     check_unchanged(files, folder, delivery)
-    rejected.overwrite_with(bad_rows, begun[rejected])
-    # From here on the sessions are no longer what a receipt of other files says.
+    # From here on the tables are no longer what a receipt of other files says.
     if read_delivery(files, receipt) != delivery:
         files.delete(receipt)
+    rejected.overwrite_with(bad_rows, begun[rejected])
     sessions.overwrite_with(user_sessions, begun[sessions])
     counts_row = spark.range(1).select(*(F.lit(n).alias(name) for name, n in asdict(counts).items()))
     counted.overwrite_with(counts_row, begun[counted])

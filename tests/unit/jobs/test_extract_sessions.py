@@ -474,4 +474,3 @@ def test_an_extraction_that_was_frozen_does_not_replace_a_later_one(day, monkeyp
     with pytest.raises(PartitionChangedError, match=r"ds=2026-01-31 was written by another job"):
         day.extract()
     assert [user for user, *_ in day.rows(day.sessions)] == ["newer"]
-    assert day.is_extracted()
