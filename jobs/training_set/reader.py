@@ -1,7 +1,8 @@
 """Read and check the files of a training set.
 
 In   folder of Parquet files       user_id string, label int, as_of timestamp (UTC), app_ids array<string>,
-                                   and event_times array<timestamp> if times are known
+                                   and event_times array<timestamp> if times are known; texts, lists and times
+                                   in any of Arrow's types, since every writer has its own
      _training_set.json beside     {"table": "risk.install_sessions", "snapshot_id": "812…", …}
 Out  examples, ordered by user and as_of, and the facts
 
@@ -25,9 +26,18 @@ from jobs.sequences.sessions import begins_session
 from jobs.training_set.examples import Examples, TrainingSet
 
 FACTS_FILE = "_training_set.json"
-KEYS = pa.schema([("user_id", pa.string()), ("label", pa.int8()), ("as_of", pa.timestamp("us", "UTC"))])
+TIME = pa.timestamp("us", "UTC")
+KEYS = pa.schema([("user_id", pa.string()), ("label", pa.int8()), ("as_of", TIME)])
 COLUMNS = (*KEYS.names, "app_ids")
 LISTS = ("app_ids", "event_times")
+# What columns are turned into. A label is a float first: 0.73 must be refused and not become 0.
+READ_AS = {
+    "user_id": pa.string(),
+    "label": pa.float64(),
+    "as_of": TIME,
+    "app_ids": pa.list_(pa.string()),
+    "event_times": pa.list_(TIME),
+}
 ROWS_AT_ONCE = 10_000  # rows of a file in memory
 
 
@@ -39,7 +49,8 @@ def read_training_set(folder: Path) -> TrainingSet:
     """Read the folder's Parquet files and facts; users without installs are left out.
 
     Raises:
-        TrainingSetError: files or columns are missing, or hold nulls or labels other than 0 and 1.
+        TrainingSetError: files or columns are missing, a column has a type that it cannot have, or it holds
+            nulls or labels other than 0 and 1.
     """
     facts_path = folder / FACTS_FILE
     if not facts_path.is_file():
@@ -63,7 +74,7 @@ def read_training_set(folder: Path) -> TrainingSet:
                     pa.RecordBatch.from_arrays([batch[key.name].cast(key.type) for key in KEYS], schema=KEYS)
                 )
                 starts = begins_session(batch["event_times"]) if "event_times" in columns else None
-                yield batch["app_ids"].cast(pa.list_(pa.string())), starts
+                yield batch["app_ids"], starts
 
     app_ids = code_apps(read_installs())
     check_apps(app_ids.apps, folder)
@@ -96,9 +107,41 @@ def choose_columns(files: Sequence[Path]) -> list[str]:
 def read_rows(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
     """Yield the rows of one file that have installs, checked, in batches."""
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
+        for read in file.iter_batches(ROWS_AT_ONCE, columns=columns):
+            casted = [cast_column(read[name], name, path) for name in columns]
+            batch = pa.RecordBatch.from_arrays(casted, columns)
             check_rows(batch, path)
             yield batch.filter(pc.greater(pc.list_value_length(batch["app_ids"]), 0))
+
+
+def cast_column(column: pa.Array, name: str, path: Path) -> pa.Array:
+    """Turn a column into the type of `READ_AS`; a time without zone counts as UTC.
+
+    Raises:
+        TrainingSetError: the column's type, or one of its values, cannot be read as that.
+    """
+    wanted = READ_AS[name]
+    refusal = f"column {name} in {path} has the type {column.type}, expected {wanted}"
+    values = column.type
+    if name in LISTS:
+        if not hasattr(values, "value_type") or pa.types.is_dictionary(values):
+            raise TrainingSetError(refusal)
+        values = values.value_type
+    # Arrow would read integers as microseconds, whatever they are.
+    is_time = name in ("as_of", "event_times")
+    if is_time and (pa.types.is_integer(values) or pa.types.is_floating(values)):
+        raise TrainingSetError(refusal)
+    try:
+        # Arrow 25 loses values when it casts views of lists.
+        if pa.types.is_list_view(column.type) or pa.types.is_large_list_view(column.type):
+            return pa.array(column.to_pylist(), wanted)
+        try:
+            # Finer digits of times than microseconds are cut off.
+            return column.cast(wanted, safe=not is_time)
+        except pa.ArrowNotImplementedError:  # such as a list of dictionary-encoded texts
+            return pa.array(column.to_pylist(), wanted)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise TrainingSetError(f"{refusal}: {error}") from error
 
 
 def check_rows(batch: pa.RecordBatch, path: Path) -> None:
@@ -114,7 +157,8 @@ def check_rows(batch: pa.RecordBatch, path: Path) -> None:
         )
     labels = set(pc.unique(batch["label"]).to_pylist())
     if not labels <= {0, 1}:
-        raise TrainingSetError(f"labels in {path} must be 0 or 1, found {sorted(labels)}")
+        found = ", ".join(f"{label:g}" for label in sorted(labels - {0, 1})[:5])
+        raise TrainingSetError(f"labels in {path} must be 0 or 1, found {found}")
 
 
 def check_apps(apps: pa.StringArray, folder: Path) -> None:
