@@ -23,6 +23,10 @@ class SplitError(DataError):
     """Too few users, or users of one label only, for training or for the test."""
 
 
+class NoSharedAppError(DataError):
+    """No app was installed by two training users, so nothing learned from one holds for another."""
+
+
 @dataclass(frozen=True)
 class Split:
     """Examples by use; no user is in two parts."""
@@ -42,6 +46,7 @@ def split_by_user(examples: Examples) -> Split:
 
     Raises:
         SplitError: a part would lack one of the labels.
+        NoSharedAppError: no two training users have an app in common.
     """
     part = assign_users(examples, (1.0 - TEST_SHARE, TEST_SHARE))
     return _checked(
@@ -61,6 +66,7 @@ def split_by_time(examples: Examples, test_from: date) -> Split:
 
     Raises:
         SplitError: a part would lack one of the labels.
+        NoSharedAppError: no two training users have an app in common.
     """
     is_test = examples.as_of >= np.datetime64(test_from)
     is_tested_user = np.isin(examples.user_ids.astype(str), examples.user_ids[is_test].astype(str))
@@ -106,6 +112,22 @@ def hash_users(user_ids: pa.StringArray) -> NDArray[np.uint64]:
     return np.fromiter(hashes, "S8", len(user_ids)).view(">u8").astype(np.uint64)
 
 
+def have_an_app_in_common(examples: Examples) -> bool:
+    """Return whether any app was installed by two users."""
+    user = pa.array(examples.user_ids, pa.string()).dictionary_encode().indices.to_numpy()  # (examples,)
+    installed_by = np.full(1 + len(examples.installs.apps), -1)  # a user of each app; -1: not yet seen
+    first = 0
+    for part in examples.installs.codes.chunks():
+        apps = part.tokens
+        users = np.repeat(user[first : first + len(part)], part.lengths)
+        earlier = installed_by[apps]
+        installed_by[apps] = users
+        if ((earlier != -1) & (earlier != users)).any() or (installed_by[apps] != users).any():
+            return True
+        first += len(part)
+    return False
+
+
 def leave_out_of_test(split: Split, is_left_out: NDArray[np.bool_], why: str) -> Split:
     """Drop test examples, marked by `(test examples,)`; `why` becomes part of the split's description.
 
@@ -141,6 +163,13 @@ def _checked(examples: Examples, split: Split) -> Split:
                 f"the {name} part of the split needs users of both labels, but {_describe(part)}; the whole "
                 f"training set {_describe(examples)}: more users of both labels are needed"
             )
+    if not have_an_app_in_common(split.train):
+        apps = split.train.installs.apps
+        raise NoSharedAppError(
+            f"none of {len(apps)} apps, such as {apps[0].as_py()!r}, was installed by two of the "
+            f"{split.train.users} training users: expected app ids that name an app, such as "
+            "com.example.maps, and not a single install"
+        )
     return split
 
 

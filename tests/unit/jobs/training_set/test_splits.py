@@ -4,10 +4,19 @@ from dataclasses import replace
 from datetime import date
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from jobs.sequences.app_sequences import AppSequences
 from jobs.training_set.examples import Examples
-from jobs.training_set.splits import SplitError, assign_users, split_by_time, split_by_user
+from jobs.training_set.splits import (
+    NoSharedAppError,
+    SplitError,
+    assign_users,
+    have_an_app_in_common,
+    split_by_time,
+    split_by_user,
+)
 from tests.made_up.examples import labelled_users, made_up_examples
 
 
@@ -90,3 +99,38 @@ def test_a_part_of_one_label_only_is_refused_with_what_was_found(positives):
 def test_a_training_set_without_examples_is_refused():
     with pytest.raises(SplitError, match="no example with an install"):
         split_by_user(labelled_users())
+
+
+def users_with(*app_ids):
+    """Ten users u0, u1, …, with label 0 and 1 in turns and these lists of apps, again and again."""
+    examples = labelled_users(*[(f"u{number}", number % 2) for number in range(10)])
+    lists = [app_ids[number % len(app_ids)] for number in range(10)]
+    return replace(examples, installs=AppSequences.of_lists(pa.array(lists, pa.list_(pa.string()))))
+
+
+def test_users_without_an_app_in_common_are_refused():
+    own_apps = [[f"install {user}-{n}" for n in (0, 1, 0)] for user in range(10)]
+    with pytest.raises(
+        NoSharedAppError, match=r"none of 20 apps, such as 'install 0-0', .* of the 8 training"
+    ):
+        split_by_user(users_with(*own_apps))
+
+
+def test_one_app_in_common_is_enough():
+    own_apps = [[f"install {user}", "maps"] for user in range(10)]
+    assert have_an_app_in_common(users_with(*own_apps))
+
+
+def test_apps_that_one_user_has_at_two_times_are_not_in_common():
+    examples = users_with(["a"], ["b"])
+    alone = replace(examples, user_ids=np.array(["even", "odd"] * 5, dtype=object))
+    assert not have_an_app_in_common(alone)
+    assert have_an_app_in_common(examples)
+
+
+@pytest.mark.parametrize("chunk_tokens", [1, 3])
+def test_an_app_in_common_is_found_across_chunks(monkeypatch, chunk_tokens):
+    monkeypatch.setattr("jobs.sequences.token_sequences.CHUNK_TOKENS", chunk_tokens)
+    lists = [[f"install {user}"] for user in range(9)] + [["install 0"]]
+    assert have_an_app_in_common(users_with(*lists))
+    assert not have_an_app_in_common(users_with(*[[f"install {user}"] for user in range(10)]))
