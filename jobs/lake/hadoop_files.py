@@ -60,6 +60,11 @@ class HadoopFiles:
     def _path(self, uri: str) -> Any:
         return self._jvm.org.apache.hadoop.fs.Path(uri)
 
+    def qualify(self, uri: str) -> str:
+        """Write the full URI of a place: with scheme and host, without `..` and a slash at its end."""
+        path = self._path(uri)
+        return str(path.getFileSystem(self._conf).makeQualified(path).toString())
+
     def list(self, folder: str) -> list[Entry]:
         """List a folder's entries in the order of their names.
 
@@ -191,13 +196,21 @@ class HadoopFiles:
             stream.write(bytearray(text.encode()))
         finally:
             stream.close()
-        # FileSystem.rename refuses to replace a file; FileContext's does it atomically.
+        self._rename(staged, final, overwrite=True)
+
+    def move(self, source: str, target: str) -> None:
+        """Move a file or folder in one step to a place where nothing is; Java's error if something is."""
+        self._rename(self._path(source), self._path(target), overwrite=False)
+
+    def _rename(self, source: Any, target: Any, overwrite: bool) -> None:
+        # FileSystem.rename would move a folder into an existing one, and cannot replace a file; FileContext's
+        # refuses the one and does the other atomically.
         options = self._jvm.org.apache.hadoop.fs.Options.Rename
-        overwrite = self._jvm.java.lang.reflect.Array.newInstance(options.OVERWRITE.getClass(), 1)
-        overwrite[0] = options.OVERWRITE
-        self._jvm.org.apache.hadoop.fs.FileContext.getFileContext(final.toUri(), self._conf).rename(
-            staged, final, overwrite
-        )
+        chosen = self._jvm.java.lang.reflect.Array.newInstance(options.OVERWRITE.getClass(), int(overwrite))
+        if overwrite:
+            chosen[0] = options.OVERWRITE
+        context = self._jvm.org.apache.hadoop.fs.FileContext.getFileContext(target.toUri(), self._conf)
+        context.rename(source, target, chosen)
 
     def now(self, folder: str) -> datetime:
         """Ask the filesystem of `folder` for its time, UTC: that of a new file, which is deleted again."""

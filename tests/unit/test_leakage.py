@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from jobs.build_training_set import build_examples
 from jobs.evaluation.baseline import fit_baseline, predict_baseline
+from jobs.lake.labelled_sequences import build_examples
 from jobs.training_set.reader import read_training_set
 from jobs.training_set.splits import split_by_user
 from tests.made_up.landing_day import land, uri
@@ -54,11 +54,13 @@ def learn(spark, tmp_path_factory):
     """Build the training set with something planted; return its examples and the AUC on its test users."""
     labels = spark.createDataFrame([(user, label, AS_OF) for user, label, _ in made_up_users()], LABELS)
 
-    def run(planted=None, lands_days_later=0, in_the_same_session=False):
+    def run(planted=None, lands_days_later=0, in_the_same_session=False, is_history=False):
         folder = tmp_path_factory.mktemp("leakage") / "training_set"
         rows = list(sessions_with(planted, lands_days_later, in_the_same_session))
         sessions = spark.createDataFrame(rows, SESSIONS)
-        build_examples(sessions, labels, lookback_days=7, max_sequence_length=128).write.parquet(uri(folder))
+        history_days = [AS_OF.date() + lands_days_later * DAY] if is_history else []
+        built = build_examples(sessions, labels, 7, max_sequence_length=128, history_days=history_days)
+        built.write.parquet(uri(folder))
         land(folder, _training_set__json="{}")
         examples = read_training_set(folder).examples
         split = split_by_user(examples)
@@ -84,6 +86,10 @@ def without(learn):
             id="installed after as_of in a session that began before",
         ),
         pytest.param({"planted": -HOUR, "lands_days_later": 1}, id="landed on a later day"),
+        pytest.param(
+            {"planted": HOUR, "lands_days_later": 1, "is_history": True},
+            id="installed after as_of, in a history that landed later",
+        ),
     ],
 )
 def test_an_app_that_was_not_known_at_as_of_changes_nothing_though_it_gives_labels_away(
@@ -94,9 +100,16 @@ def test_an_app_that_was_not_known_at_as_of_changes_nothing_though_it_gives_labe
     assert auc == without[1]
 
 
-def test_the_same_app_known_an_hour_before_as_of_ranks_every_user_right(learn, without):
+@pytest.mark.parametrize(
+    "known",
+    [
+        pytest.param({}, id="landed on the day"),
+        pytest.param({"lands_days_later": 1, "is_history": True}, id="in a history that landed later"),
+    ],
+)
+def test_the_same_app_known_an_hour_before_as_of_ranks_every_user_right(learn, without, known):
     """Only its time keeps the app out in the test above."""
-    examples, auc = learn(planted=-HOUR)
+    examples, auc = learn(planted=-HOUR, **known)
     assert len(examples) == len(without[0]) == USERS
     assert without[1] < 0.8
     assert auc == 1.0
