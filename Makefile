@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONWARNINGS ?= ignore::FutureWarning,ignore::DeprecationWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down status sql demo test test-quick test-unit test-cluster check format lock screenshots bench-quality bench-encoder bench-batches bench-memory bench-reasons bench-training
+.PHONY: help install up down status sql demo check-data test test-quick test-unit test-cluster check format lock screenshots bench-quality bench-encoder bench-batches bench-memory bench-reasons bench-training
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -57,6 +57,9 @@ sql: install ## a spark-sql shell on the tables
 
 demo: install ## the whole pipeline; on your own files: make demo INSTALLS=DIR LABELS=FILE
 	@$(BIN)/python -m local_cluster.demo $(if $(INSTALLS),--installs "$(INSTALLS)") $(if $(LABELS),--labels "$(LABELS)") $(if $(USERS),--users $(USERS))
+
+check-data: install ## what would be accepted or refused, without a cluster: make check-data INSTALLS=DIR LABELS=FILE
+	@$(BIN)/python -m jobs.check_data $(if $(INSTALLS),--installs "$(INSTALLS)") $(if $(LABELS),--labels "$(LABELS)")
 
 test: check test-unit test-cluster ## format and lint checks, types, unit tests, cluster tests
 

@@ -113,9 +113,7 @@ def main(
     history_days = find_history_days(files, landing_root, DayRange(first, training_date))
     window = DayRange(first, max([as_of_days.last, *history_days]))
     require_receipts(files, landing_root, receipts_root, window)
-    # The catalog keeps a table for 30 s, and ensure_tables has loaded it. A receipt that was written since
-    # then would pass the check while its sessions stayed unread.
-    spark.catalog.refreshTable(f"{CATALOG}.{sessions}")
+    # After the receipts, each of which is written after its sessions.
     snapshot_id = current_snapshot(spark, sessions)
     at_snapshot = spark.sql(f"SELECT * FROM {CATALOG}.{sessions} VERSION AS OF {snapshot_id}")
     seen = keep_landed_in(at_snapshot, window)

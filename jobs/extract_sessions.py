@@ -38,7 +38,7 @@ from jobs.lake.receipts import (
 )
 from jobs.lake.tables import TablePartition, ensure_tables, snapshot_now
 from jobs.lake.volume import Release, Volume, VolumeLimits, check_volume, landed_before
-from jobs.landing.event_rules import FIELDS, INSTALL, judge_events
+from jobs.landing.event_rules import FIELDS, INSTALL, MAX_BAD_SHARE, judge_events
 from jobs.landing.files import SUCCESS, list_complete_day
 from jobs.landing.rows import read_rows
 from jobs.landing.unreadable import naming_unreadable_files
@@ -48,7 +48,6 @@ logger = logging.getLogger("extract_sessions")
 SESSION_GAP_SECONDS = 30 * 60
 # A session is one array in memory. Only programs install an app a minute for a day; their sessions are cut.
 LONGEST_SESSION = 2_048  # installs
-MAX_BAD_SHARE = 0.05
 EXAMPLE_LENGTH = 200  # characters of a bad row that an error shows
 
 

@@ -29,6 +29,7 @@ LONGEST_APP_ID = 255  # characters
 # (zero width, direction of writing): with them, two ids that look the same differ.
 CONTROL_CHARACTERS = r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]"
 NOT_BLANK = r"[^\s\p{Z}]"
+MAX_BAD_SHARE = 0.05  # of a landing day's rows
 LONGEST_AHEAD = timedelta(hours=24)  # after the landing day's end: the clocks of some phones are ahead
 
 

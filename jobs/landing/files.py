@@ -21,6 +21,7 @@ from jobs.lake.hadoop_files import Entry, HadoopFiles
 logger = logging.getLogger(__name__)
 
 SUCCESS = "_SUCCESS"
+HISTORY = "_HISTORY"  # in the folder of a day that brings a history at once
 DATA_FILE_NAME = re.compile(r".+\.(?P<format>jsonl|csv|parquet)(?P<gzip>\.gz)?")
 
 
@@ -120,7 +121,7 @@ def list_data_files(files: HadoopFiles, folder: str) -> list[LandedFile]:
     for entry in files.list(folder):
         if not entry.name.startswith(("_", ".")):
             landed.append(check_entry(entry))
-        elif entry.name != SUCCESS:
+        elif entry.name not in (SUCCESS, HISTORY):
             logger.info("%s is not read: its name starts with %s", entry.uri, entry.name[0])
     return landed
 

@@ -1,22 +1,22 @@
 """Bring install logs and labels from local files to the landing zone on HDFS.
 
-In   a folder `INSTALLS` of `ds=YYYY-MM-DD/` folders, each with `_SUCCESS`, or a flat one; a file `LABELS`
+In   a folder of installs and labels, read by `make check-data` alone: this program parses no row
 Out  `/landing/installs/ds=…/` and `/landing/labels/`, files as they are
 """
 
-from collections.abc import Iterator
+import json
+import subprocess
+import sys
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
-
-import pandas as pd
+from tempfile import TemporaryDirectory
 
 from local_cluster.layout import ClusterError
 from model_registry.store.webhdfs import webhdfs_client
-from settings import Settings
-
-CHUNK_ROWS = 500_000
-SUFFIXES = (".jsonl", ".csv", ".parquet")
+from settings import REPOSITORY, Settings
+from simulator.labels import LONGEST_OUTCOME_DAYS
+from simulator.simulate import Simulation
 
 
 @dataclass(frozen=True)
@@ -24,128 +24,53 @@ class Delivery:
     """Local files by landing day, and the labels with the date by which all of them are known."""
 
     files: dict[date, list[Path]]
-    labels: Path
+    labels: list[Path]
     training_date: date
+    history_days: frozenset[date] = frozenset()  # days that bring a history at once
 
     @property
     def days(self) -> list[date]:
         return sorted(self.files)
 
 
-def find_delivery(installs: Path, labels: Path) -> Delivery:
-    """Find the landing days of local files and the training date that their labels allow.
+def check_delivery(installs: Path, labels: Path, settings: Settings) -> Delivery:
+    """Check a user's files by `jobs/check_data.py`, which prints what it finds.
 
     Raises:
-        ClusterError: a folder or file is missing, empty, or not as the contract says.
+        ClusterError: the pipeline would refuse them.
     """
-    if not labels.is_file():
-        raise ClusterError(f"LABELS={labels} is not a file: see docs/data_contract.md, Labels")
-    frame = read_labels(labels)
-    days = sorted(folder for folder in installs.glob("ds=*") if folder.is_dir())
-    files = {parse_day(folder): closed_files(folder) for folder in days} or flat_files(installs, frame)
-    return Delivery(files, labels, frame["observed_at"].max().date())
-
-
-def read_labels(path: Path) -> pd.DataFrame:
-    """Read `as_of` and `observed_at` of every label, in UTC."""
-    columns = ["as_of", "observed_at"]
-    try:
-        frame = (
-            pd.read_parquet(path, columns=columns)
-            if path.suffix == ".parquet"
-            else pd.read_csv(path)[columns]
+    with TemporaryDirectory(prefix="check_data_") as scratch:
+        plan = Path(scratch, "plan.json")
+        options = {
+            "installs": installs.absolute(),
+            "labels": labels.absolute(),
+            "max-bad-share": settings.max_bad_share,
+            "lookback-days": settings.lookback_days,
+            "plan": plan,
+        }
+        words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+        checked = subprocess.run(
+            [sys.executable, "-m", "jobs.check_data", *words], cwd=REPOSITORY, check=False
         )
-        times = pd.DataFrame(
-            {name: pd.to_datetime(frame[name], utc=True, format="ISO8601") for name in columns}
-        )
-    except (KeyError, ValueError, OSError) as error:
-        raise ClusterError(
-            f"LABELS={path}: expected CSV or Parquet with user_id,label,as_of,observed_at, found: {error}"
-        ) from error
-    if times.empty or times.isna().to_numpy().any():
-        raise ClusterError(
-            f"LABELS={path}: expected as_of and observed_at in every row, found no rows or empty fields"
-        )
-    return times
-
-
-def parse_day(folder: Path) -> date:
-    try:
-        return date.fromisoformat(folder.name.removeprefix("ds="))
-    except ValueError as error:
-        raise ClusterError(f"{folder}: expected a folder such as ds=2026-01-31") from error
-
-
-def closed_files(folder: Path) -> list[Path]:
-    """List the files of a day's folder.
-
-    Raises:
-        ClusterError: there is no `_SUCCESS`, so the nightly run would wait for the rest.
-    """
-    if not (folder / "_SUCCESS").exists():
-        raise ClusterError(
-            f"{folder} has no _SUCCESS, so its delivery is not complete: `touch {folder}/_SUCCESS`"
-        )
-    return data_files(folder)
-
-
-def data_files(folder: Path) -> list[Path]:
-    return sorted(
-        path for path in folder.iterdir() if path.is_file() and not path.name.startswith(("_", "."))
+        if checked.returncode:
+            raise ClusterError("these files would be refused, as said above: nothing was started or changed")
+        planned = json.loads(plan.read_text())
+    return Delivery(
+        files={date.fromisoformat(day): [*map(Path, paths)] for day, paths in planned["days"].items()},
+        labels=[*map(Path, planned["labels"])],
+        training_date=date.fromisoformat(planned["training_date"]),
+        history_days=frozenset(map(date.fromisoformat, planned["history_days"])),
     )
 
 
-def flat_files(installs: Path, labels: pd.DataFrame) -> dict[date, list[Path]]:
-    """Put all files on one landing day: the day of the latest event, or of the latest `as_of` if earlier.
-
-    On a later day every install would land after every label's `as_of`, and training would have no examples.
-    """
-    files = data_files(installs) if installs.is_dir() else []
-    if not files:
-        raise ClusterError(f"INSTALLS={installs}: no ds=YYYY-MM-DD folders and no files in it")
-    latest = max((time for path in files for time in event_times(path)), default=None)
-    if latest is None:
-        raise ClusterError(f"INSTALLS={installs}: no readable event_time in {len(files)} files")
-    return {min(latest, labels["as_of"].max()).date(): files}
-
-
-def event_times(path: Path) -> Iterator[pd.Timestamp]:
-    """Yield the latest readable `event_time` of each chunk of a file, in UTC.
-
-    Unreadable times are left out here; the extraction rejects their rows.
-    """
-    for column in event_time_columns(path):
-        if pd.api.types.is_datetime64_any_dtype(column):
-            times = pd.to_datetime(column, utc=True)
-        else:
-            text = column.astype("string")
-            milliseconds = pd.to_numeric(text, errors="coerce")
-            iso = pd.to_datetime(text.where(milliseconds.isna()), errors="coerce", utc=True, format="ISO8601")
-            # Epoch milliseconds outside the range of timestamps are not times.
-            epoch = pd.to_datetime(milliseconds, errors="coerce", utc=True, unit="ms")
-            times = iso.fillna(epoch)
-        if times.notna().any():
-            yield times.max()
-
-
-def event_time_columns(path: Path) -> Iterator[pd.Series]:
-    name = path.name.removesuffix(".gz")
-    if name.endswith(".parquet"):
-        yield pd.read_parquet(path, columns=["event_time"])["event_time"]
-        return
-    if name.endswith(".csv"):
-        chunks = pd.read_csv(
-            path, usecols=["event_time"], dtype="string", chunksize=CHUNK_ROWS, on_bad_lines="skip"
-        )
-        yield from (chunk["event_time"] for chunk in chunks)
-        return
-    if name.endswith(".jsonl"):
-        # A pattern instead of a parser: one broken line must not hide the others.
-        pattern = r'"event_time"\s*:\s*"?([^",}]+)'
-        lines = pd.read_csv(path, sep="\x01", header=None, dtype="string", chunksize=CHUNK_ROWS, quoting=3)
-        yield from (chunk[0].str.extract(pattern)[0] for chunk in lines)
-        return
-    raise ClusterError(f"{path}: expected one of {', '.join(SUFFIXES)}, optionally followed by .gz")
+def find_simulated(simulation: Simulation, folder: Path) -> Delivery:
+    """Find the files that a simulation wrote to `folder`."""
+    days = {day: folder / "installs" / f"ds={day}" for day in simulation.landing_days}
+    return Delivery(
+        files={day: sorted(place.glob("part-*")) for day, place in days.items()},
+        labels=[folder / "labels.csv"],
+        training_date=simulation.landing_days[-1] + timedelta(days=LONGEST_OUTCOME_DAYS),
+    )
 
 
 def land(delivery: Delivery, settings: Settings) -> None:
@@ -156,8 +81,11 @@ def land(delivery: Delivery, settings: Settings) -> None:
         client.makedirs(folder)
         for path in paths:
             client.upload(f"{folder}/{path.name}", str(path))
+        if day in delivery.history_days:
+            client.write(f"{folder}/_HISTORY", b"")
         client.write(f"{folder}/_SUCCESS", b"")
-    client.upload(f"{settings.labels_root}/{delivery.labels.name}", str(delivery.labels))
+    for path in delivery.labels:
+        client.upload(f"{settings.labels_root}/{path.name}", str(path))
 
 
 def clear_landing(settings: Settings) -> None:

@@ -18,7 +18,7 @@ from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 
 from local_cluster.airflow_api import AirflowApi
-from local_cluster.demo.landing import Delivery, clear_landing, find_delivery, land
+from local_cluster.demo.landing import Delivery, check_delivery, clear_landing, find_simulated, land
 from local_cluster.demo.watch import follow
 from local_cluster.environment import client_environment
 from local_cluster.layout import ClusterError, Layout
@@ -46,7 +46,7 @@ def demo(
     refuse_foreign_cluster(layout.settings)
     if (installs is None) != (labels is None):
         raise ClusterError("expected INSTALLS and LABELS together: give both, or neither to simulate them")
-    own_files = find_delivery(installs, labels) if installs and labels else None
+    own_files = check_delivery(installs, labels, layout.settings) if installs and labels else None
     start(layout)
     memory = PeakMemory(layout)
     delivery = own_files or simulate(layout, users)
@@ -99,7 +99,7 @@ def simulate(layout: Layout, users: int) -> Delivery:
         shutil.rmtree(folder, ignore_errors=True)
         simulation = Simulation(users, days=BACKFILLED_DAYS + 1, first_day=FIRST_SIMULATED_DAY, seed=7)
         write_simulation(simulation, folder, processes=os.cpu_count() or 1)
-    return find_delivery(folder / "installs", folder / "labels.csv")
+    return find_simulated(simulation, folder)
 
 
 def await_dags(airflow: AirflowApi) -> None:

@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from local_cluster.airflow_api import AirflowApi
-from local_cluster.demo.landing import find_delivery, land
+from local_cluster.demo.landing import find_simulated, land
 from local_cluster.demo.watch import follow
 from local_cluster.environment import client_environment
 from local_cluster.layout import Layout
@@ -93,7 +93,7 @@ def landed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> list[d
     """Four simulated landing days on HDFS, with their labels."""
     folder = tmp_path_factory.mktemp("simulated")
     simulate(SIMULATION, folder / "files", processes=1)
-    delivery = find_delivery(folder / "files" / "installs", folder / "files" / "labels.csv")
+    delivery = find_simulated(SIMULATION, folder / "files")
     land(delivery, cluster.settings)
     return delivery.days
 
