@@ -96,14 +96,14 @@ def test_bad_rows_are_kept_with_file_text_and_reason(spark: SparkSession, delive
     assert counts(spark, "2020-05-01") == expected
 
 
-def test_three_formats_of_one_day_are_read_together(spark: SparkSession, deliver: Deliver) -> None:
+def test_all_formats_of_one_day_are_read_together(spark: SparkSession, deliver: Deliver) -> None:
     csv = b"event_time,app_id,user_id,event_type,colour\n1588327260000,chat,u1,install,red\n1588327260000,chat,u1,update,red\n"
     files = {"a.jsonl.gz": gzip.compress(GOOD.encode()), "b.csv": csv, "c.parquet": parquet_bytes()}
-    deliver("2020-05-02", files)
-    # The Parquet row is an exact duplicate of the JSON one; 1588327260000 is 2020-05-01T10:01:00Z.
+    deliver("2020-05-02", {**files, "d.parquet.gz": gzip.compress(parquet_bytes())})
+    # The Parquet rows are exact duplicates of the JSON one; 1588327260000 is 2020-05-01T10:01:00Z.
     (session,) = rows(spark, "install_sessions", "2020-05-02")
     assert session["app_ids"] == ["maps", "chat"]
-    expected = {"landed": 4, "accepted": 2, "duplicates": 1, "not_installs": 1, "rejected": 0}
+    expected = {"landed": 5, "accepted": 2, "duplicates": 2, "not_installs": 1, "rejected": 0}
     assert counts(spark, "2020-05-02") == expected
 
 
@@ -120,6 +120,10 @@ def test_too_many_bad_rows_publish_nothing(cluster: Cluster, spark: SparkSession
         ("2020-05-05", "empty.parquet", b""),
         ("2020-05-06", "damaged.parquet", parquet_bytes()[:-30]),
         ("2020-05-07", "notes.docx", b"hello"),
+        ("2020-05-10", "long.jsonl", GOOD.encode() * 100_000 + b"x" * 5_000_000 + b"\n"),
+        ("2020-05-11", "long.jsonl.gz", gzip.compress(GOOD.encode() * 100_000 + b"x" * 5_000_000)),
+        ("2020-05-12", "cut.parquet.gz", gzip.compress(parquet_bytes())[:-20]),
+        ("2020-05-13", "array.jsonl", b"[" + GOOD.encode() + b"]"),
     ],
 )
 def test_an_unreadable_file_fails_the_day_by_its_name(
