@@ -13,6 +13,9 @@ from pyspark.sql import functions as F
 
 from model_registry.versions import PinnedModel
 
+# Fewer users may have the same installs, or none that the model knows, and so rightly the same score.
+FEWEST_DIFFERENT = 100
+
 
 @dataclass(frozen=True)
 class ScoreCounts:
@@ -25,6 +28,7 @@ class ScoreCounts:
     users_scored_twice: int  # or more often
     not_finite: int  # null, NaN or infinite score or logit
     out_of_range: int
+    with_known_apps: int  # of the installs that the model read, at least one is of an app that it knows
     of_another_model: int
     another_model: str | None  # an example, for the message
     lowest: float | None
@@ -57,6 +61,7 @@ def count_scores(sequences: DataFrame, scores: DataFrame, model: PinnedModel) ->
         F.lit(1).alias("scored"),
         (is_not_finite(risk_score) | is_not_finite(F.col("logit"))).cast("int").alias("not_finite"),
         (~risk_score.between(0.0, 1.0)).cast("int").alias("out_of_range"),
+        (F.col("unknown_apps") < F.col("sequence_length")).cast("int").alias("with_known_apps"),
         of_another_model.cast("int").alias("of_another_model"),
         F.when(of_another_model, F.concat_ws(" ", "model_name", "model_version", "model_sha256")).alias(
             "another_model"
@@ -69,7 +74,7 @@ def count_scores(sequences: DataFrame, scores: DataFrame, model: PinnedModel) ->
 
 def count_by_user(rows: DataFrame) -> DataFrame:
     """Add up the rows of each user in the sequences, the scores or both."""
-    counts = ("expected", "scored", "not_finite", "out_of_range", "of_another_model")
+    counts = ("expected", "scored", "not_finite", "out_of_range", "with_known_apps", "of_another_model")
     return rows.groupBy("user_id").agg(
         *(F.sum(name).alias(name) for name in counts),
         F.min("another_model").alias("another_model"),
@@ -93,6 +98,7 @@ def count_findings(users: DataFrame) -> DataFrame:
         F.count_if(F.col("scored") > 1).alias("users_scored_twice"),
         count("not_finite"),
         count("out_of_range"),
+        count("with_known_apps"),
         count("of_another_model"),
         F.min("another_model").alias("another_model"),
         F.min("lowest").alias("lowest"),
@@ -108,7 +114,11 @@ def failed_gates(
 
     `written_days` holds the number of rows that the snapshot writes to each day.
     """
-    is_constant = counts.scored > 1 and counts.not_finite == 0 and counts.lowest == counts.highest
+    is_constant = (
+        counts.with_known_apps >= FEWEST_DIFFERENT
+        and counts.not_finite == 0
+        and counts.lowest == counts.highest
+    )
     other_days = {day.isoformat(): rows for day, rows in written_days.items() if day != ds}
     gates = [
         (counts.scored == 0, f"no scores at all, expected {counts.expected:,}"),

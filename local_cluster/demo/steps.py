@@ -4,6 +4,7 @@ In   simulated install logs and labels, or a user's own files (docs/data_contrac
 Out  tables on HDFS, a model in MLflow, runs in Airflow, and a summary on the terminal
 """
 
+import getpass
 import os
 import shutil
 import threading
@@ -132,7 +133,11 @@ def backfill(airflow: AirflowApi, layout: Layout, delivery: Delivery) -> list[da
     say(f"backfill nightly_scoring from {days[0]} to {days[-1]}")
     airflow.unpause("nightly_scoring")
     earlier = {run["dag_run_id"] for run in airflow.runs("nightly_scoring")}
-    airflow.backfill("nightly_scoring", days[0].isoformat(), days[-1].isoformat(), len(days))
+    # Days of a given history may differ as they like.
+    release = {"released_by": getpass.getuser(), "release_reason": "a demo of given files"}
+    airflow.backfill(
+        "nightly_scoring", days[0].isoformat(), days[-1].isoformat(), len(days), dag_run_conf=release
+    )
 
     def is_of_this_backfill(run: dict[str, Any]) -> bool:
         return run["run_type"] == "backfill" and run["dag_run_id"] not in earlier

@@ -12,12 +12,21 @@ DAY = date(2026, 1, 31)
 NEXT_DAY = date(2026, 2, 1)
 
 
-def failed(spark, users, scores, name=MODEL.name, version=MODEL.version, sha256=MODEL.sha256, written=None):
+def failed(
+    spark,
+    users,
+    scores,
+    name=MODEL.name,
+    version=MODEL.version,
+    sha256=MODEL.sha256,
+    written=None,
+    unknown_apps=1,
+):
     """Gates that (user_id, risk_score[, logit]) rows break, when exactly `users` must have a score."""
     sequences = spark.createDataFrame([(user,) for user in users], "user_id string")
-    rows = [(*(*row, 0.5)[:3], name, version, sha256) for row in scores]
+    rows = [(*(*row, 0.5)[:3], 2, unknown_apps, name, version, sha256) for row in scores]
     columns = (
-        "user_id string, risk_score double, logit double, "
+        "user_id string, risk_score double, logit double, sequence_length int, unknown_apps int, "
         "model_name string, model_version int, model_sha256 string"
     )
     counts = count_scores(sequences, spark.createDataFrame(rows, columns), MODEL)
@@ -63,11 +72,24 @@ def test_sound_scores_pass_every_gate(spark, users, scores):
         ),
         ([("u1", 0.1), ("u2", 1.5)], ["1 scores outside 0 to 1"]),
         ([("u1", 0.1), ("u2", -0.001)], ["1 scores outside 0 to 1"]),
-        ([("u1", 0.1), ("u2", 0.1)], ["all 2 scores are the same: 0.1"]),
     ],
 )
 def test_scores_break_exactly_these_gates(spark, scores, gates):
     assert failed(spark, ["u1", "u2"], scores) == gates
+
+
+MANY = [f"u{number}" for number in range(100)]
+
+
+def test_many_users_who_all_have_the_same_score_break_a_gate(spark):
+    scores = [(user, 0.1) for user in MANY]
+    assert failed(spark, MANY, scores) == ["all 100 scores are the same: 0.1"]
+    assert failed(spark, MANY, [*scores[:-1], (MANY[-1], 0.2)]) == []
+
+
+def test_few_users_or_users_of_unknown_apps_may_have_the_same_score(spark):
+    assert failed(spark, MANY[:2], [(user, 0.1) for user in MANY[:2]]) == []
+    assert failed(spark, MANY, [(user, 0.1) for user in MANY], unknown_apps=2) == []
 
 
 @pytest.mark.parametrize(
