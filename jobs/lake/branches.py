@@ -21,6 +21,7 @@ from typing import Any
 from uuid import uuid4
 
 from py4j.protocol import Py4JJavaError
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
@@ -107,6 +108,15 @@ class LakeTable:
             return frozenset(str(task.file().location()) for task in each(tasks))
         finally:
             tasks.close()
+
+    def has_column(self, column: str) -> bool:
+        return self._table.schema().findField(column) is not None
+
+    def allow_branching(self) -> None:
+        """Let writes go to branches; tables of earlier versions did without."""
+        name, value = BRANCHING
+        if self._table.properties().get(name) != value:
+            self._table.updateProperties().set(name, value).commit()
 
     def check_branching(self) -> None:
         """Check that Spark writes to branches.
@@ -209,6 +219,18 @@ class LakeTable:
 
     def _day(self, ds: date) -> Any:
         return self._iceberg.expressions.Expressions.equal("ds", ds.isoformat())
+
+
+def open_table(spark: SparkSession, name: str) -> LakeTable | None:
+    """Open a table as it is now; None if there is no such table."""
+    try:
+        table = LakeTable(spark, name)
+    except AnalysisException as error:
+        if error.getCondition() in ("TABLE_OR_VIEW_NOT_FOUND", "SCHEMA_NOT_FOUND"):
+            return None
+        raise
+    table.refresh()
+    return table
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.errors import DataError
-from jobs.lake.branches import BRANCHING, MAIN, LakeTable, PartitionChangedError
+from jobs.lake.branches import BRANCHING, MAIN, LakeTable, PartitionChangedError, open_table
 
 CATALOG = "lake"
 NAMESPACE = "risk"
@@ -128,17 +128,23 @@ class TablePartition:
 
 def ensure_tables(spark: SparkSession) -> None:
     """Create the tables and columns that are missing; safe when several dates start at once."""
-    create_namespace(spark)
-    listed = ", ".join(f"'{key}' = '{value}'" for key, value in EVERY_TABLE.items())
     for table, columns in COLUMNS.items():
-        spark.sql(
-            f"CREATE TABLE IF NOT EXISTS {CATALOG}.{NAMESPACE}.{table} ({columns}) "
-            f"USING iceberg PARTITIONED BY (ds) TBLPROPERTIES ({listed})"
-        )
-        add_branching(spark, f"{CATALOG}.{NAMESPACE}.{table}")
-    for table, added in ADDED_COLUMNS.items():
-        for column, column_type in added.items():
-            add_column(spark, f"{CATALOG}.{NAMESPACE}.{table}", column, column_type)
+        # Looked at through Iceberg: every command of Spark's own would take some tenths of a second.
+        opened = open_table(spark, f"{CATALOG}.{NAMESPACE}.{table}") or create_table(spark, table, columns)
+        opened.allow_branching()
+        for column, column_type in ADDED_COLUMNS.get(table, {}).items():
+            add_column(spark, opened, column, column_type)
+
+
+def create_table(spark: SparkSession, table: str, columns: str) -> LakeTable:
+    create_namespace(spark)
+    name = f"{CATALOG}.{NAMESPACE}.{table}"
+    listed = ", ".join(f"'{key}' = '{value}'" for key, value in EVERY_TABLE.items())
+    spark.sql(
+        f"CREATE TABLE IF NOT EXISTS {name} ({columns}) "
+        f"USING iceberg PARTITIONED BY (ds) TBLPROPERTIES ({listed})"
+    )
+    return LakeTable(spark, name)
 
 
 def create_namespace(spark: SparkSession) -> None:
@@ -151,23 +157,15 @@ def create_namespace(spark: SparkSession) -> None:
             raise
 
 
-def add_branching(spark: SparkSession, table: str) -> None:
-    """Let writes go to branches; tables of earlier versions did without."""
-    name, value = BRANCHING
-    if not spark.sql(f"SHOW TBLPROPERTIES {table} ('{name}')").where(f"value = '{value}'").isEmpty():
-        return
-    spark.sql(f"ALTER TABLE {table} SET TBLPROPERTIES ('{name}' = '{value}')")
-
-
-def add_column(spark: SparkSession, table: str, column: str, column_type: str) -> None:
+def add_column(spark: SparkSession, table: LakeTable, column: str, column_type: str) -> None:
     """Add the column if the table lacks it."""
-    if column in spark.table(table).columns:
+    if table.has_column(column):
         return
     try:
-        spark.sql(f"ALTER TABLE {table} ADD COLUMN {column} {column_type}")
+        spark.sql(f"ALTER TABLE {table.name} ADD COLUMN {column} {column_type}")
     except (PySparkException, Py4JJavaError):
-        spark.catalog.refreshTable(table)
-        if column not in spark.table(table).columns:  # otherwise another date's job has just added it
+        table.refresh()
+        if not table.has_column(column):  # otherwise another date's job has just added it
             raise
 
 
