@@ -105,8 +105,7 @@ def test_the_log_of_a_wait_is_shown_although_no_log_server_runs(cluster: Cluster
     def is_shown() -> bool:
         if airflow.call("GET", path)["try_number"] == 0:
             return False  # the scheduler has not begun with it
-        return "waiting for /landing/installs/ds=2031-01-01/_SUCCESS" in json.dumps(
-            airflow.call("GET", f"{path}/logs/1")
-        )
+        log = json.dumps(airflow.call("GET", f"{path}/logs/1"))
+        return "waiting until" in log and "/landing/installs/ds=2031-01-01/_SUCCESS" in log
 
     wait_until(is_shown, "the log of the wait is not shown", timeout_seconds=120)

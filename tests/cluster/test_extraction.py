@@ -156,7 +156,7 @@ def days_seen_by(cluster: Cluster, user: str) -> HdfsDays:
 def test_airflow_sees_over_webhdfs_that_a_delivery_is_extracted_until_it_changes(
     cluster: Cluster, deliver: Deliver
 ) -> None:
-    day, days = "2020-05-10", days_seen_by(cluster, cluster.settings.hdfs_user)
+    day, days = "2020-05-20", days_seen_by(cluster, cluster.settings.hdfs_user)
     deliver(day, {"größe 1.jsonl": GOOD.encode(), "b.jsonl": GOOD.encode()})
     assert days.unextracted(day, lookback_days=1) == []
     cluster.hdfs.write(f"{ROOT}/ds={day}/b.jsonl", GOOD.encode(), overwrite=True)
@@ -169,7 +169,7 @@ def test_airflow_sees_over_webhdfs_that_a_delivery_is_extracted_until_it_changes
 def test_a_landing_zone_that_airflows_user_may_not_read_is_refused_by_name(
     cluster: Cluster, deliver: Deliver
 ) -> None:
-    day, days = "2020-05-11", days_seen_by(cluster, "mallory")
+    day, days = "2020-05-21", days_seen_by(cluster, "mallory")
     deliver(day, {})
     assert days.unlanded(day) == []
     cluster.hdfs.set_permission(ROOT, "700")

@@ -22,7 +22,7 @@ OTHER_DAY = TablePartition("risk.risk_scores", date(2026, 5, 2))
 def hadoop_catalog(namenode: str) -> dict[str, str]:
     return {
         "spark.sql.catalog.lake.type": "hadoop",
-        "spark.sql.catalog.lake.warehouse": f"hdfs://{namenode}/lake_by_renames",
+        "spark.sql.catalog.lake.warehouse": f"hdfs://{namenode}/hadoop_catalog",
     }
 
 
