@@ -10,12 +10,19 @@ from xdist.scheduler import LoadFileScheduling
 from settings import REPOSITORY
 
 TAKES_SPARK = re.compile(r"def \w+\([^)]*\bspark\b")
+TAKES_DATABASE = re.compile(r"\b(either_catalog|in_postgres)\b")
 
 
 @cache
 def needs_spark(file: str) -> bool:
     """Whether a test or a fixture of the file, named from the repository's root, takes the Spark session."""
     return TAKES_SPARK.search((REPOSITORY / file).read_text()) is not None
+
+
+@cache
+def needs_database(file: str) -> bool:
+    """Whether a test of the file takes PostgreSQL's session."""
+    return TAKES_DATABASE.search((REPOSITORY / file).read_text()) is not None
 
 
 def is_slow(item: pytest.Item) -> bool:
@@ -27,19 +34,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if needs_spark(item.nodeid.split("::")[0]):
             item.add_marker(pytest.mark.slow)
-    items.sort(key=lambda item: (not needs_spark(item.nodeid.split("::")[0]), not is_slow(item)))
+
+    def place(item: pytest.Item) -> tuple[bool, bool, bool]:
+        file = item.nodeid.split("::")[0]
+        return not needs_spark(file), not needs_database(file), not is_slow(item)
+
+    items.sort(key=place)
 
 
-class OneSpark(LoadFileScheduling):
-    """Files stay together, since their tests share fixtures; those that need Spark share one session.
+class FewSparks(LoadFileScheduling):
+    """Files stay together, since their tests share fixtures; those that need Spark share two sessions.
 
     `--dist loadgroup` is meant for this, but xdist 3.8 loses the groups under pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        return "spark" if needs_spark(file) else file
+        if not needs_spark(file):
+            return file
+        return "spark and PostgreSQL" if needs_database(file) else "spark"
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneSpark:
-    return OneSpark(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FewSparks:
+    return FewSparks(config, log)
