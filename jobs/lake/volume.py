@@ -3,13 +3,13 @@
 In   a night's number and those of the last seven nights before it; limits 0.5 and 2
 Out  nothing, or "1,904 events, expected 50% to 200% of 20,117, the median of the 7 nights before"
 
-The first week passes: there is nothing to compare with. A person may release a night, by name and with a
+Only nights of the last four weeks count. The first week passes: there is nothing to compare with. A person may release a night, by name and with a
 reason, and this is recorded in risk.volume_releases.
 """
 
 import logging
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from statistics import median
 
 from pyspark.sql import SparkSession
@@ -21,6 +21,7 @@ from jobs.lake.tables import CATALOG, TablePartition
 logger = logging.getLogger(__name__)
 
 NIGHTS_COMPARED = 7
+OLDEST_COMPARED = timedelta(days=28)  # a delivery of years ago says nothing about tonight's
 # Below this, chance alone halves or doubles a number.
 FEWEST_COMPARED = 100
 RELEASES = "risk.volume_releases"
@@ -86,18 +87,20 @@ class Volume:
 
 
 def landed_before(spark: SparkSession, counts: TablePartition) -> tuple[int, ...]:
-    """Read how many rows landed on the last extracted days before this one."""
-    earlier = spark.table(f"{CATALOG}.{counts.table}").where(F.col("ds") < F.lit(counts.ds))
+    """Read how many rows landed on the last extracted days of the four weeks before this one."""
+    recent = F.col("ds").between(F.lit(counts.ds - OLDEST_COMPARED), F.lit(counts.ds - timedelta(days=1)))
+    earlier = spark.table(f"{CATALOG}.{counts.table}").where(recent)
     rows = earlier.orderBy(F.desc("ds")).select("landed").limit(NIGHTS_COMPARED).collect()
     return tuple(int(row.landed) for row in rows)
 
 
 def rows_before(spark: SparkSession, partition: TablePartition) -> tuple[int, ...]:
-    """Count the rows of the last days before this one, from the table's metadata alone."""
+    """Count the rows of the last days of the four weeks before this one, from the table's metadata alone."""
     rows = spark.sql(
-        f"SELECT record_count FROM {CATALOG}.{partition.table}.partitions WHERE partition.ds < :ds "
+        f"SELECT record_count FROM {CATALOG}.{partition.table}.partitions "
+        "WHERE partition.ds >= :oldest AND partition.ds < :ds "
         f"ORDER BY partition.ds DESC LIMIT {NIGHTS_COMPARED}",
-        args={"ds": partition.ds},
+        args={"ds": partition.ds, "oldest": partition.ds - OLDEST_COMPARED},
     ).collect()
     return tuple(int(row.record_count) for row in rows)
 

@@ -95,3 +95,15 @@ def test_only_the_last_seven_days_before_the_night_count(lake):
     landed = landed_before(lake, TablePartition("risk.extraction_counts", night))
     assert landed == (900, 700, 600, 500, 400, 300, 200)
     assert rows_before(lake, TablePartition("risk.user_sequences", night)) == (9, 7, 6, 5, 4, 3, 2)
+
+
+def test_days_of_more_than_four_weeks_ago_do_not_count(lake):
+    columns = (
+        "landed BIGINT, accepted BIGINT, duplicates BIGINT, not_installs BIGINT, rejected BIGINT, files INT"
+    )
+    for day in (date(2026, 1, 2), date(2026, 1, 3)):
+        counts = TablePartition("risk.extraction_counts", day)
+        counts.overwrite_with(lake.createDataFrame([(day.day, 0, 0, 0, 0, 1)], columns))
+    night = date(2026, 1, 31)
+    assert landed_before(lake, TablePartition("risk.extraction_counts", night)) == (3,)
+    assert rows_before(lake, TablePartition("risk.extraction_counts", night)) == (1,)
