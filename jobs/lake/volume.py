@@ -3,8 +3,8 @@
 In   a night's number and those of the last seven nights before it; limits 0.5 and 2
 Out  nothing, or "1,904 events, expected 50% to 200% of 20,117, the median of the 7 nights before"
 
-Only nights of the last four weeks count. The first week passes: there is nothing to compare with. A person may release a night, by name and with a
-reason, and this is recorded in risk.volume_releases.
+Only nights of the last four weeks count. The first week passes: there is nothing to compare with. A person
+may release a night, by name and with a reason, and this is recorded in risk.volume_releases.
 """
 
 import logging
