@@ -10,7 +10,7 @@ from xdist.scheduler import LoadFileScheduling
 from settings import REPOSITORY
 
 TAKES_SPARK = re.compile(r"def \w+\([^)]*\bspark\b")
-TAKES_DATABASE = re.compile(r"\b(either_catalog|in_postgres)\b")
+TAKES_DATABASE = re.compile(r"\b(either_catalog|in_postgres|database)\b")
 
 
 @cache
