@@ -21,7 +21,7 @@ from typing import Any
 from uuid import uuid4
 
 from py4j.protocol import Py4JJavaError
-from pyspark.errors import AnalysisException
+from pyspark.errors import AnalysisException, IllegalArgumentException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
@@ -52,10 +52,9 @@ class MovedMeanwhileError(Exception):
 def is_lost_race(error: BaseException) -> bool:
     """Return whether another job has changed the table first, or the answer to this job's change was lost."""
     if isinstance(error, Py4JJavaError):
-        thrown = error.java_exception
-        return thrown.getClass().getSimpleName() == "CommitFailedException" or (
-            "Cannot fast-forward" in str(thrown.getMessage())
-        )
+        return bool(error.java_exception.getClass().getSimpleName() == "CommitFailedException")
+    if isinstance(error, IllegalArgumentException):  # Iceberg looks at `main` once more before it moves it
+        return "Cannot fast-forward" in str(error)
     return isinstance(error, MovedMeanwhileError)
 
 
@@ -200,12 +199,12 @@ class LakeTable:
 
     def _move(self, target: str, done_with: list[str]) -> None:
         """Move `main` forward to the head of `target` and drop the branches, in one change."""
-        change = self._table.manageSnapshots().fastForwardBranch(MAIN, target)
-        for branch in {target, *done_with}:
-            change = change.removeBranch(branch)
         try:
+            change = self._table.manageSnapshots().fastForwardBranch(MAIN, target)
+            for branch in {target, *done_with}:
+                change = change.removeBranch(branch)
             change.commit()
-        except Py4JJavaError:
+        except (Py4JJavaError, IllegalArgumentException):
             if target not in done_with:
                 self.drop(target)
             raise

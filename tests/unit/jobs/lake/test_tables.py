@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from jobs.lake.branches import BranchingOffError, PartitionChangedError
+from jobs.lake.branches import BranchingOffError, LakeTable, PartitionChangedError
 from jobs.lake.clock import ClockSkewError
 from jobs.lake.hadoop_files import HadoopFiles
 from jobs.lake.tables import (
@@ -154,6 +154,23 @@ def test_tables_may_be_created_by_several_dates_at_once(spark):
     with ThreadPoolExecutor(3) as dates:
         list(dates.map(lambda _: ensure_tables(spark), range(3)))
     assert {row.tableName for row in spark.sql("SHOW TABLES IN lake.risk").collect()} == set(COLUMNS)
+
+
+def test_a_move_that_another_job_has_just_overtaken_is_tried_again(spark, rejected, monkeypatch):
+    other_day = TablePartition(rejected.table, date(1999, 1, 2))
+    frame = spark.createDataFrame([("f", "r", "x")], SCHEMA)
+    move = LakeTable._move
+
+    def overtaken_once(table, *arguments):
+        monkeypatch.undo()
+        other_day.overwrite_with(frame)
+        return move(table, *arguments)
+
+    monkeypatch.setattr(LakeTable, "_move", overtaken_once)
+    rejected.overwrite_with(frame)
+    assert (reasons(spark, rejected), reasons(spark, other_day)) == (["x"], ["x"])
+    names = [row.name for row in spark.sql(f"SELECT name FROM {rejected.name}.refs").collect()]
+    assert names == ["main"]
 
 
 def test_several_days_may_be_overwritten_at_once(spark, rejected):
