@@ -168,18 +168,18 @@ class LakeTable:
         if staged is None:
             return  # an earlier try has moved `main` and dropped the branch, and its answer was lost
         now = self.files(ds, main)
-        if now != self.files(ds, staged):
-            if now != self.files(ds, since):
-                raise PartitionChangedError(
-                    f"{self.name}/ds={ds} was written by another job after this one had begun with snapshot "
-                    f"{since}: nothing is replaced; run this job again"
-                )
-            if self.parent(staged) == main:
-                self._move(branch, [branch])
-            else:
-                self._move(self._copy_onto_main(ds, staged, main, properties), [branch])
-        else:
+        if now == self.files(ds, staged):
             self.drop(branch)
+            return
+        if now != self.files(ds, since):
+            raise PartitionChangedError(
+                f"{self.name}/ds={ds} was written by another job after this one had begun with snapshot "
+                f"{since}: nothing is replaced; run this job again"
+            )
+        if self.parent(staged) == main:
+            self._move(branch, branch)
+        else:
+            self._move(branch, self._copy_onto_main(ds, staged, main, properties))
 
     def _copy_onto_main(self, ds: date, staged: int, main: int | None, properties: dict[str, str]) -> str:
         """Commit the day's files of a snapshot again, on a new branch from `main`; return its name."""
@@ -197,15 +197,15 @@ class LakeTable:
             raise MovedMeanwhileError(self.name)
         return copy
 
-    def _move(self, target: str, done_with: list[str]) -> None:
-        """Move `main` forward to the head of `target` and drop the branches, in one change."""
+    def _move(self, branch: str, target: str) -> None:
+        """Move `main` forward to `target`, the branch or its copy, and drop both, in one change."""
         try:
             change = self._table.manageSnapshots().fastForwardBranch(MAIN, target)
-            for branch in {target, *done_with}:
-                change = change.removeBranch(branch)
+            for done_with in {branch, target}:
+                change = change.removeBranch(done_with)
             change.commit()
         except (Py4JJavaError, IllegalArgumentException):
-            if target not in done_with:
+            if target != branch:
                 self.drop(target)
             raise
 
