@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONWARNINGS ?= ignore::FutureWarning,ignore::DeprecationWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down status sql demo check-data test test-quick test-unit test-cluster check format lock screenshots bench-quality bench-encoder bench-batches bench-memory bench-reasons bench-training
+.PHONY: help install up down status sql demo check-data test test-quick test-unit test-cluster test-faults check format lock screenshots bench-quality bench-encoder bench-batches bench-memory bench-reasons bench-training
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -71,7 +71,10 @@ test-unit: install ## unit tests; no cluster
 	@$(BIN)/pytest tests/unit --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 test-cluster: install ## tests on real HDFS, YARN, Spark, Iceberg, MLflow and Airflow, on their own cluster
-	@$(BIN)/pytest tests/cluster
+	@$(BIN)/pytest tests/cluster tests/faults -m "quick or not fault"
+
+test-faults: install ## break the cluster on purpose, at named points; all points and minutes: make test-faults FULL=1
+	@FULL=$(FULL) $(BIN)/pytest tests/faults
 
 check: install ## formatting, lint and types
 	@$(BIN)/ruff format --check .

@@ -47,12 +47,7 @@ def start(layout: Layout) -> None:
     Raises:
         ClusterError: a port is taken, or a service does not come up.
     """
-    services = [
-        postgres.postgres_service(layout),
-        *hadoop_services(layout),
-        mlflow_service(layout, postgres.url(layout, "mlflow", "postgresql+psycopg2")),
-        *airflow_services(layout),
-    ]
+    services = all_services(layout)
     layout.make_folders()
     if supervisor_process(layout) is None:
         refuse_taken_ports(layout)
@@ -61,6 +56,16 @@ def start(layout: Layout) -> None:
         write_supervisor_configuration(layout, services)
         start_supervisor(layout)
     bring_up(layout, services)
+
+
+def all_services(layout: Layout) -> list[Service]:
+    """List every service in the order in which they start."""
+    return [
+        postgres.postgres_service(layout),
+        *hadoop_services(layout),
+        mlflow_service(layout, postgres.url(layout, "mlflow", "postgresql+psycopg2")),
+        *airflow_services(layout),
+    ]
 
 
 def bring_up(layout: Layout, services: list[Service]) -> None:

@@ -17,6 +17,9 @@ from local_cluster.layout import Layout
 from local_cluster.supervision import wait_until
 from settings import Ports, Settings
 from tests.made_up.lake_sessions import session_on
+from tests.real_cluster import cluster, spark_on_yarn
+
+__all__ = ["cluster", "spark_on_yarn"]  # fixtures of tests on the cluster
 
 JARS = Path(__file__).parent.parent / ".cluster" / "jars"
 

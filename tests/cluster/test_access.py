@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from local_cluster.airflow_api import AirflowApi
 from local_cluster.supervision import owned_processes, supervisor_process, wait_until
-from tests.cluster.conftest import Cluster
+from tests.real_cluster import Cluster
 
 SEARCHED = ("*.log", "*.xml", "*.conf", "*.properties")
 

@@ -16,7 +16,7 @@ from jobs.extract_sessions import main as extract_sessions
 from jobs.lake.tables import TablePartition
 from jobs.landing.files import DayNotCompleteError, UnreadableFileError
 from model_registry.errors import PermissionDeniedError
-from tests.cluster.conftest import Cluster
+from tests.real_cluster import Cluster
 
 ROOT = "/bad_input"
 GOOD = '{"user_id": "u1", "app_id": "maps", "event_time": "2020-05-01T10:00:00Z"}\n'

@@ -8,9 +8,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from jobs.lake.staging import find_staged_snapshot, publish, stage_rows
 from jobs.lake.tables import TablePartition, ensure_tables
-from tests.cluster.conftest import Cluster
 from tests.made_up.lake_sessions import session_on
 from tests.made_up.lost_answer import LosesAnAnswer, losing_one_answer
+from tests.real_cluster import Cluster
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -14,8 +14,8 @@ from jobs.score_users import stage
 from local_cluster.demo.watch import last_events, task_log
 from local_cluster.supervision import wait_until
 from model_registry.versions import PinnedModel
-from tests.cluster.conftest import Cluster
-from tests.cluster.night import audit, build, partition, score
+from tests.night import audit, build, partition, score
+from tests.real_cluster import Cluster
 
 # The first test waits for a training and a backfill of two dates.
 pytestmark = pytest.mark.timeout(2400)

@@ -26,7 +26,7 @@ from local_cluster.pages.browser import (
     show_version,
 )
 from model_registry.versions import PinnedModel
-from tests.cluster.conftest import Cluster
+from tests.real_cluster import Cluster
 
 pytestmark = [
     pytest.mark.skipif(find_chromium() is None, reason=NO_CHROMIUM),

@@ -1,0 +1,74 @@
+"""Kill, stop, freeze and start services of the cluster and the processes of jobs."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+
+from local_cluster.layout import Layout
+from local_cluster.services import Service
+from local_cluster.start import all_services
+from local_cluster.supervision import await_ready, owned_processes, supervisor_api
+
+
+class Services:
+    """The running services, by their names in the supervisor: namenode, datanode-1, postgres, mlflow, …"""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._services: dict[str, Service] = {service.name: service for service in all_services(layout)}
+
+    def pid(self, name: str) -> int:
+        return int(supervisor_api(self._layout).getProcessInfo(name)["pid"])
+
+    def await_ready(self, name: str) -> None:
+        await_ready(self._layout, self._services[name])
+
+    def kill(self, name: str) -> None:
+        """End the service and its children by SIGKILL. The supervisor starts it again at once."""
+        process = psutil.Process(self.pid(name))
+        family = [process, *process.children(recursive=True)]
+        for member in family:
+            member.kill()
+        psutil.wait_procs(family, timeout=30)
+
+    def stop(self, name: str) -> None:
+        """Stop the service until `start`."""
+        supervisor_api(self._layout).stopProcess(name)
+
+    def start(self, name: str) -> None:
+        """Start a stopped service and wait until it answers."""
+        supervisor_api(self._layout).startProcess(name)
+        self.await_ready(name)
+
+    @contextmanager
+    def stopped(self, name: str) -> Iterator[None]:
+        self.stop(name)
+        try:
+            yield
+        finally:
+            self.start(name)
+
+    @contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """The service takes connections and does not answer."""
+        process = psutil.Process(self.pid(name))
+        family = [process, *process.children(recursive=True)]
+        for member in family:
+            member.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for member in family:
+                member.send_signal(signal.SIGCONT)
+
+    def executors(self, application_id: str) -> list[psutil.Process]:
+        """The executors' JVMs of a Spark application."""
+        return [
+            process
+            for process in owned_processes(self._layout)
+            if "YarnCoarseGrainedExecutorBackend" in (words := " ".join(process.cmdline()))
+            and application_id in words
+            and process.name() == "java"
+        ]

@@ -1,0 +1,86 @@
+"""One real cluster for all tests that need one, below `.cluster/test` and on ports of its own."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import hdfs
+import pytest
+from pyspark.sql import SparkSession
+
+from local_cluster.airflow_api import AirflowApi
+from local_cluster.environment import client_environment
+from local_cluster.layout import Layout
+from local_cluster.start import start
+from local_cluster.supervision import stop_everything
+from settings import REPOSITORY, Settings
+
+# Far from the demo's, which may be running.
+PORT_OFFSET = 21_000
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Addresses and clients of the running services."""
+
+    layout: Layout
+
+    @property
+    def settings(self) -> Settings:
+        return self.layout.settings
+
+    @property
+    def hdfs_url(self) -> str:
+        return self.settings.hdfs_url
+
+    @property
+    def webhdfs_url(self) -> str:
+        return self.settings.webhdfs_url
+
+    @property
+    def mlflow_uri(self) -> str:
+        return self.settings.mlflow_tracking_uri
+
+    @property
+    def hdfs(self) -> hdfs.Client:
+        return hdfs.InsecureClient(self.webhdfs_url, user=self.settings.hdfs_user)
+
+    @property
+    def airflow(self) -> AirflowApi:
+        return AirflowApi.login(self.layout)
+
+    def environment(self) -> dict[str, str]:
+        """Of a job that is submitted from a test."""
+        return {**os.environ, **client_environment(self.layout)}
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Started from nothing, stopped at the end; its logs stay in `.cluster/test/logs`."""
+    home = REPOSITORY / ".cluster" / "test"
+    # Seconds, not hours: a wait that must fail is seen to fail.
+    os.environ |= {"RISK_LANDING_TIMEOUT_MINUTES": "0.1", "RISK_WAIT_POLL_SECONDS": "2"}
+    settings = Settings(cluster_home=home, port_offset=PORT_OFFSET)
+    layout = Layout(settings)
+    stop_everything(layout)
+    remove_data(home)
+    start(layout)
+    yield Cluster(layout)
+    stop_everything(layout)
+
+
+def remove_data(home: Path) -> None:
+    """What an earlier run kept, so that every run starts alike."""
+    for folder in ("data", "logs", "tmp"):
+        shutil.rmtree(home / folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def spark_on_yarn(cluster: Cluster) -> Iterator[SparkSession]:
+    """A session on YARN in client mode, with the cluster's own spark-defaults, as jobs have."""
+    os.environ |= client_environment(cluster.layout)
+    session = SparkSession.builder.master("yarn").appName("cluster-tests").getOrCreate()
+    yield session
+    session.stop()
