@@ -19,7 +19,7 @@ def partition(table: str, ds: date) -> TablePartition:
     return TablePartition(f"risk.{table}", ds)
 
 
-def extract(settings: Settings, ds: date) -> None:
+def extract(settings: Settings, ds: date, lookback_days: int = 1) -> None:
     extract_sessions(
         landing_root=settings.hdfs_url + settings.landing_root,
         receipts_root=settings.hdfs_url + settings.receipts_root,
@@ -27,6 +27,7 @@ def extract(settings: Settings, ds: date) -> None:
         rejected="risk.rejected_events",
         counts="risk.extraction_counts",
         day=[ds],
+        lookback_days=lookback_days,
     )
 
 

@@ -126,7 +126,7 @@ def publish(spark: SparkSession, scores: TablePartition, wap_id: str, snapshot_i
         table.move_main(scores.ds, wap_id, staged_on, {WAP_ID_PROPERTY: wap_id})
     except PartitionChangedError as error:
         raise StalePublishError(
-            f"conflict: {scores} was replaced after wap id {wap_id!r} was staged, and readers see the scores "
+            f"CONFLICT: {scores} was replaced after wap id {wap_id!r} was staged, and readers see the scores "
             f"of wap id {find_published_wap_id(spark, scores)!r}; these stay on their branch, score the day "
             f"again if they are the right ones ({error})"
         ) from error

@@ -70,7 +70,9 @@ class Watch:
         seen = [state for state, _ in groupby(self.states)]  # a failed look in between is no change
         assert len(seen) <= 2, f"readers saw {len(seen)} states one after the other: {seen}"
         for state in seen:
-            assert len(state.runs) == len(state.models) == 1, f"readers saw rows of several runs: {state}"
+            assert len(state.runs) == len(state.models) == 1, (
+                f"readers saw no rows, or rows of several runs: {state}"
+            )
             assert state.rows == state.users, f"readers saw a user twice: {state}"
         unexpected = [failure for failure in self.failures if not (outage and failure.startswith(OUTAGES))]
         assert not unexpected, f"readers failed: {unexpected}"
