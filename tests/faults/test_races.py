@@ -15,7 +15,6 @@ from tenacity import retry, retry_if_exception, stop_after_attempt
 
 from jobs.lake.branches import LakeTable, PartitionChangedError
 from jobs.lake.staging import StalePublishError, stage_rows
-from jobs.lake.tables import TablePartition
 from model_registry.versions import PinnedModel
 from tests.faults.conftest import FULL, Promise
 from tests.faults.hold import holding, wrap
@@ -188,11 +187,11 @@ def test_dates_that_begin_after_a_day_was_delivered_again_have_its_new_users(
     model: PinnedModel,
     attempts: Iterator[str],
 ) -> None:
-    """A date whose sequences are being built at that moment keeps the old users, all, until its rerun."""
+    """A date whose sequences are just written at that moment keeps the old users, all, until its rerun."""
     again, *between, held = RACED_DAYS
     rows = [*landed_rows(again), *(row.replace('"u0', '"new0') for row in landed_rows(again))]
     with own_session_for_each_thread(spark), ThreadPoolExecutor(4) as pool:
-        with holding(TablePartition, "overwrite_with") as point:
+        with holding(LakeTable, "move_main") as point:  # its sequences are written and not yet seen
             first = pool.submit(build_and_score, cluster, model, held, next(attempts))
             point.wait()
             land(cluster, again, rows)
