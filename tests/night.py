@@ -6,6 +6,8 @@ Out  what the DAG `nightly_scoring` leaves of the day: receipt, sequences, publi
 
 from datetime import date
 
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_fixed
+
 from jobs.audit_scores import main as audit_scores
 from jobs.build_sequences import main as build_sequences
 from jobs.extract_sessions import main as extract_sessions
@@ -13,6 +15,14 @@ from jobs.lake.tables import TablePartition
 from jobs.score_users import main as score_users
 from model_registry.versions import PinnedModel
 from settings import Settings
+
+# As Airflow does: what the input's fault is fails at once, anything else is tried ten times more.
+as_airflow_retries = retry(
+    retry=retry_if_exception(lambda error: getattr(error, "retryable", True)),
+    wait=wait_fixed(1),
+    stop=stop_after_attempt(11),
+    reraise=True,
+)
 
 
 def partition(table: str, ds: date) -> TablePartition:

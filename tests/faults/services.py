@@ -25,6 +25,10 @@ class Services:
     def await_ready(self, name: str) -> None:
         await_ready(self._layout, self._services[name])
 
+    def await_all_ready(self) -> None:
+        for name in self._services:
+            self.await_ready(name)
+
     def kill(self, name: str) -> None:
         """End the service and its children by SIGKILL. The supervisor starts it again at once."""
         process = psutil.Process(self.pid(name))

@@ -11,7 +11,6 @@ from uuid import uuid4
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from tenacity import retry, retry_if_exception, stop_after_attempt
 
 from jobs.lake.branches import LakeTable, PartitionChangedError
 from jobs.lake.staging import StalePublishError, stage_rows
@@ -21,7 +20,7 @@ from tests.faults.hold import holding, wrap
 from tests.faults.scored_days import DAYS, USERS, land, landed_rows, rescore, scores_of
 from tests.faults.sessions import own_session_for_each_thread
 from tests.faults.watch import Oracle, State
-from tests.night import audit, build, extract, partition, score
+from tests.night import as_airflow_retries, audit, build, extract, partition, score
 from tests.real_cluster import Cluster
 
 RACES = 50 if FULL else 5
@@ -108,12 +107,6 @@ def test_a_frozen_extraction_and_frozen_sequences_do_not_replace_those_of_their_
 
 
 LOOKBACK_DAYS = 365
-# Attempts beside each other take turns; a retry reads what the other has written.
-as_airflow_retries = retry(
-    retry=retry_if_exception(lambda error: getattr(error, "retryable", True)),
-    stop=stop_after_attempt(11),
-    reraise=True,
-)
 
 
 @as_airflow_retries
