@@ -4,8 +4,8 @@ In   rows of text from `read_rows`   readable true, user_id "u1", app_id "maps",
 Out  the same rows with event_time a timestamp, event_type filled in, and `reason`: null for a good row,
      else one of
 
-    unparseable, missing_field, too_long, control_characters, unknown_event_type, invalid_event_time,
-    time_out_of_range
+    unparseable, missing_field, too_long, control_characters, space_around_id, unknown_event_type,
+    invalid_event_time, time_out_of_range
 
 A row with several flaws has the first of their reasons in that order.
 """
@@ -25,10 +25,16 @@ INSTALL = "install"
 EVENT_TYPES = (INSTALL, "update", "uninstall")
 LONGEST_USER_ID = 128  # characters
 LONGEST_APP_ID = 255  # characters
-# Line and paragraph separators too: app ids become lines of a model's vocabulary file. And format characters
-# (zero width, direction of writing): with them, two ids that look the same differ.
-CONTROL_CHARACTERS = r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]"
-NOT_BLANK = r"[^\s\p{Z}]"
+# Line and paragraph separators too: app ids become lines of a model's vocabulary file. And what is not seen:
+# format characters (zero width, direction of writing) and letters without a picture. With them, two ids that
+# look the same differ.
+CONTROL_CHARACTERS = (
+    r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\u034F\u115F\u1160\u17B4\u17B5\u180B-\u180F\u2800\u3164\uFFA0]"
+)
+# One emoji made of several, such as a woman and a rocket, has a format character between each two.
+JOINED_EMOJI = r"(\p{So}[\uFE0F\x{1F3FB}-\x{1F3FF}]?)\u200D(?=\p{So})"
+NOT_BLANK = r"[^\s\p{Z}\p{M}]"  # a mark belongs to the character before it
+SPACE_AROUND = r"^[\s\p{Z}]|[\s\p{Z}]$"
 MAX_BAD_SHARE = 0.05  # of a landing day's rows
 LONGEST_AHEAD = timedelta(hours=24)  # after the landing day's end: the clocks of some phones are ahead
 
@@ -64,15 +70,15 @@ def latest_event(ds: date) -> datetime:
 def first_flaw(latest: datetime) -> Column:
     """Name the first rule that a row breaks; null if it breaks none."""
     too_long = (F.char_length("user_id") > LONGEST_USER_ID) | (F.char_length("app_id") > LONGEST_APP_ID)
-    has_control_character = F.col("user_id").rlike(CONTROL_CHARACTERS) | F.col("app_id").rlike(
-        CONTROL_CHARACTERS
-    )
+    has_control_character = holds_control_character("user_id") | holds_control_character("app_id")
+    has_space_around = F.col("user_id").rlike(SPACE_AROUND) | F.col("app_id").rlike(SPACE_AROUND)
     out_of_range = (F.col("instant") < F.lit(EARLIEST_EVENT)) | (F.col("instant") > F.lit(latest))
     return (
         F.when(~F.col("readable"), "unparseable")
         .when(is_missing("user_id") | is_missing("app_id") | is_missing("event_time"), "missing_field")
         .when(too_long, "too_long")
         .when(has_control_character, "control_characters")
+        .when(has_space_around, "space_around_id")
         .when(~F.col("event_type").isin(*EVENT_TYPES), "unknown_event_type")
         .when(F.col("instant").isNull(), "invalid_event_time")
         .when(out_of_range, "time_out_of_range")
@@ -81,3 +87,8 @@ def first_flaw(latest: datetime) -> Column:
 
 def is_missing(name: str) -> Column:
     return F.col(name).isNull() | ~F.col(name).rlike(NOT_BLANK)
+
+
+def holds_control_character(name: str) -> Column:
+    """Whether an id holds a character that is not seen, other than one that joins emoji."""
+    return F.regexp_replace(name, JOINED_EMOJI, "$1").rlike(CONTROL_CHARACTERS)

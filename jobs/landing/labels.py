@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from jobs.errors import DataError
 from jobs.lake.hadoop_files import HadoopFiles
-from jobs.landing.event_rules import CONTROL_CHARACTERS, LONGEST_USER_ID, is_missing
+from jobs.landing.event_rules import LONGEST_USER_ID, SPACE_AROUND, holds_control_character, is_missing
 from jobs.landing.event_time import EARLIEST_EVENT, parse_event_time
 from jobs.landing.files import Fields, LandedFile, list_data_files
 from jobs.landing.rows import read_rows
@@ -72,7 +72,8 @@ def first_flaw() -> Column:
         F.when(~F.col("readable"), "unparseable")
         .when(is_missing("user_id"), "user_id is missing")
         .when(F.char_length("user_id") > LONGEST_USER_ID, f"user_id is over {LONGEST_USER_ID} characters")
-        .when(F.col("user_id").rlike(CONTROL_CHARACTERS), "user_id has a control character")
+        .when(holds_control_character("user_id"), "user_id has a control character")
+        .when(F.col("user_id").rlike(SPACE_AROUND), "user_id begins or ends with white space")
         .when(F.col("label").isNull(), "label is neither 0 nor 1")
         .when(F.col("as_of").isNull(), "as_of is neither a date nor a time with zone")
         .when(F.col("observed_at").isNull(), "observed_at is neither a date nor a time with zone")

@@ -25,9 +25,14 @@ def test_good_rows_have_no_reason(spark):
         ("u1", "maps", TEN, "update"),
         ("u1", "maps", TEN, "uninstall"),
         ("ü" * 128, "x" * 255, TEN, None),  # characters, not bytes
-        (" u1 ", "a b", "1769853600000", None),  # white space in an id is part of it
+        ("u 1", "a b", "1769853600000", None),  # white space within an id is part of it
         ("../../u1", "a=b", TEN, None),
         ("\U0001f600", "حاسبة", TEN, None),
+        # Emoji of several: a woman and a rocket, a family of three, a flag and a rainbow, an astronaut with a
+        # colour of skin, a heart on fire, a key with the digit 1.
+        ("\U0001f469\u200d\U0001f680", "\U0001f468\u200d\U0001f469\u200d\U0001f467 chat", TEN, None),
+        ("\U0001f3f3\ufe0f\u200d\U0001f308", "\U0001f469\U0001f3fd\u200d\U0001f680", TEN, None),
+        ("\u2764\ufe0f\u200d\U0001f525", "1\ufe0f\u20e3", TEN, None),
         ("e\u0301", "\u00e9", TEN, None),  # two ways to write é: two ids
         ("u1", "maps", "1971-01-01T00:00:00Z", None),
         ("u1", "maps", "2026-02-02T00:00:00Z", None),  # 24 h after the day's end
@@ -43,6 +48,7 @@ def test_every_flaw_has_its_reason(spark):
         (("  ", "maps", TEN, None), "missing_field"),
         (("u1", "\u3000\t\xa0", TEN, None), "missing_field"),  # white space of other scripts
         (("u1", "maps", " ", None), "missing_field"),
+        (("\u0301", "maps", TEN, None), "missing_field"),  # an accent without a letter
         (("u" * 129, "maps", TEN, None), "too_long"),
         (("u1", "x" * 256, TEN, None), "too_long"),
         (("u\x00", "maps", TEN, None), "control_characters"),
@@ -53,6 +59,19 @@ def test_every_flaw_has_its_reason(spark):
         (("\u200bu1", "maps", TEN, None), "control_characters"),  # zero width
         (("u1", "\u202espam", TEN, None), "control_characters"),  # direction of writing
         (("u1", "maps\ufeff", TEN, None), "control_characters"),  # byte order mark
+        (
+            ("\u3164", "maps", TEN, None),
+            "control_characters",
+        ),  # the Hangul filler, a letter without a picture
+        (("u1", "ma\u2800ps", TEN, None), "control_characters"),  # a Braille pattern without dots
+        (("u\u200d1", "maps", TEN, None), "control_characters"),  # a joiner of letters
+        (("u1", "\U0001f469\u200d", TEN, None), "control_characters"),  # a joiner of nothing
+        (("u1", "\u200d\U0001f680", TEN, None), "control_characters"),
+        (("u1", "\U0001f469\u200d\u200d\U0001f680", TEN, None), "control_characters"),
+        ((" u1", "maps", TEN, None), "space_around_id"),
+        (("u1", "maps ", TEN, None), "space_around_id"),
+        (("u1\xa0", "maps", TEN, None), "space_around_id"),
+        (("u1", "\u3000maps", TEN, None), "space_around_id"),
         (("u1", "maps", TEN, "Install"), "unknown_event_type"),
         (("u1", "maps", "yesterday", None), "invalid_event_time"),
         (("u1", "maps", "1970-12-31T23:59:59.999Z", None), "time_out_of_range"),

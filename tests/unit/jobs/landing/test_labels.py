@@ -60,6 +60,9 @@ def test_every_flaw_is_found(spark):
         (("u" * 129, *good[1:]), "user_id is over 128 characters"),
         (("u\x01", *good[1:]), "user_id has a control character"),
         ((" ", *good[1:]), "user_id is missing"),
+        (("u1 ", *good[1:]), "user_id begins or ends with white space"),
+        (("\u200bu1", *good[1:]), "user_id has a control character"),
+        (("\U0001f469\u200d\U0001f680", *good[1:]), None),
         (("u1", "1", "2026-01-31T10:00:00", "2026-03-01"), "as_of is neither a date nor a time with zone"),
         (("u1", "1", "2026-01-31", ""), "observed_at is neither a date nor a time with zone"),
         (
