@@ -64,6 +64,7 @@ class Settings(BaseSettings):
         env_file=REPOSITORY / ".env",
         env_ignore_empty=True,  # a variable without a value is the default
         extra="ignore",
+        allow_inf_nan=False,
         hide_input_in_errors=True,  # addresses may hold passwords
     )
 
@@ -99,7 +100,7 @@ class Settings(BaseSettings):
     session_gap_seconds: int = Field(default=30 * 60, ge=1)
     max_bad_share: float = Field(default=0.05, ge=0, le=1)
     lowest_volume: float = Field(default=0.5, ge=0, le=1)
-    highest_volume: float = Field(default=2.0, ge=1, allow_inf_nan=False)
+    highest_volume: float = Field(default=2.0, ge=1)
     reasons_above: float | None = Field(default=None, ge=0, le=1)
     top_reasons: int = Field(default=3, ge=1)
     landing_timeout_minutes: float = Field(default=6 * 60, gt=0, le=WEEK_MINUTES)

@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 from pyspark.sql import SparkSession
 
-from jobs.command import run_job
+from jobs.command import parse_multiple, parse_share, run_job
 from jobs.errors import DataError
 from jobs.lake.staging import (
     count_written_rows,
@@ -75,10 +75,20 @@ def main(
         bool, typer.Option("--publish/--no-publish", help="publish scores that pass, or only check them")
     ] = True,
     lowest_volume: Annotated[
-        float, typer.Option(min=0, help="fewest users, as a share of the median of the last seven nights")
+        float,
+        typer.Option(
+            parser=parse_share,
+            metavar="SHARE",
+            help="fewest users, as a share of the median of the last seven nights",
+        ),
     ] = 0.0,
     highest_volume: Annotated[
-        float, typer.Option(min=0, help="most users, as a share of the median of the last seven nights")
+        float,
+        typer.Option(
+            parser=parse_multiple,
+            metavar="MULTIPLE",
+            help="most users, as a multiple of the median of the last seven nights",
+        ),
     ] = math.inf,
     released_by: Annotated[str, typer.Option(help="who publishes an unusual number of users")] = "",
     release_reason: Annotated[str, typer.Option(help="why that number is right")] = "",

@@ -10,7 +10,7 @@ this process.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
@@ -20,7 +20,7 @@ from typing import Annotated
 import typer
 from pyspark.sql import DataFrame, SparkSession
 
-from jobs.command import run_job
+from jobs.command import parse_share, run_job
 from jobs.data_check import page
 from jobs.data_check.installs import (
     DayCounts,
@@ -31,7 +31,7 @@ from jobs.data_check.installs import (
     keep_installs,
 )
 from jobs.data_check.labels import choose_training_date, examine_labels, find_label_days
-from jobs.errors import DataError
+from jobs.errors import DataError, WrongArgumentsError
 from jobs.lake.hadoop_files import HadoopFiles
 from jobs.lake.user_sequences import LOOKBACK_DAYS
 from jobs.landing.delivery import Delivery, check_names, find_delivery
@@ -165,11 +165,25 @@ def check(
     )
 
 
+def check_plan(plan: Path, inputs: Sequence[str]) -> None:
+    """Raise WrongArgumentsError if the plan would be written over an input or into its folder."""
+    place = plan.expanduser().resolve()
+    for read in inputs:
+        other = Path(to_path(to_uri(read))).resolve()
+        if other == place or other in place.parents:
+            raise WrongArgumentsError(
+                f"the plan {plan} equals or lies in {read}, which is only read: expected a file apart from it"
+            )
+
+
 def main(
     installs: Annotated[str, typer.Option(help="folder of ds=YYYY-MM-DD/ folders, flat folder, or one file")],
     labels: Annotated[str, typer.Option(help="folder of labels, or one file")],
     max_bad_share: Annotated[
-        float, typer.Option(min=0, max=1, help="largest share of bad rows in a day's delivery")
+        float,
+        typer.Option(
+            parser=parse_share, metavar="SHARE", help="largest share of bad rows in a day's delivery"
+        ),
     ] = MAX_BAD_SHARE,
     lookback_days: Annotated[
         int, typer.Option(min=1, help="landing days that an example looks back over, as_of's included")
@@ -180,6 +194,8 @@ def main(
 ) -> None:
     """Print what would become of installs and labels; exit status 65 if anything would be refused."""
     today = datetime.now(UTC).date()
+    if plan:
+        check_plan(plan, [installs, labels])
     planned = check(local_session(), installs, labels, max_bad_share, lookback_days, today)
     if plan:
         plan.write_text(json.dumps(asdict(planned)))

@@ -78,6 +78,22 @@ def parse(arguments: type[Model], command_line: list[str] | None = None) -> Mode
         raise WrongArgumentsError("; ".join(refused_values)) from error
 
 
+def parse_share(text: str) -> float:
+    """Read an option from 0 to 1; NaN is refused, since every comparison with it is false."""
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise typer.BadParameter(f"expected a number from 0 to 1, got {text}")
+    return share
+
+
+def parse_multiple(text: str) -> float:
+    """Read an option from 1 on; `inf` is no limit, and NaN is refused."""
+    multiple = float(text)
+    if not multiple >= 1:
+        raise typer.BadParameter(f"expected a number from 1 on, or inf for no limit, got {text}")
+    return multiple
+
+
 def is_refused(error: Exception) -> bool:
     """Return whether the error has `retryable = False`, as DataError and some registry errors have."""
     return getattr(error, "retryable", True) is False

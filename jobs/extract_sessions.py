@@ -22,7 +22,7 @@ import typer
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from jobs.command import run_job
+from jobs.command import parse_multiple, parse_share, run_job
 from jobs.errors import DataError
 from jobs.lake.branches import PartitionChangedError
 from jobs.lake.hadoop_files import HadoopFiles
@@ -204,14 +204,6 @@ def check_bad_share(rejected: DataFrame, landed: int, max_bad_share: float) -> N
     )
 
 
-def parse_share(text: str) -> float:
-    """Read a share; "nan" is none, since every comparison with it is false."""
-    share = float(text)
-    if not 0 <= share <= 1:
-        raise typer.BadParameter(f"expected a number from 0 to 1, got {text}")
-    return share
-
-
 def check_unchanged(files: HadoopFiles, folder: str, delivery: str) -> None:
     """Check that the folder still holds the delivery with this hash.
 
@@ -326,10 +318,20 @@ def main(
         typer.Option(min=1, help="extract also what lacks a receipt of this many days up to the last --day"),
     ] = 1,
     lowest_volume: Annotated[
-        float, typer.Option(min=0, help="fewest rows, as a share of the median of the last seven days")
+        float,
+        typer.Option(
+            parser=parse_share,
+            metavar="SHARE",
+            help="fewest rows, as a share of the median of the last seven days",
+        ),
     ] = 0.0,
     highest_volume: Annotated[
-        float, typer.Option(min=0, help="most rows, as a share of the median of the last seven days")
+        float,
+        typer.Option(
+            parser=parse_multiple,
+            metavar="MULTIPLE",
+            help="most rows, as a multiple of the median of the last seven days",
+        ),
     ] = math.inf,
     released_by: Annotated[str, typer.Option(help="who accepts an unusual number of rows")] = "",
     release_reason: Annotated[str, typer.Option(help="why that number is right")] = "",

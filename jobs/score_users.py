@@ -23,7 +23,7 @@ from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.command import run_job
+from jobs.command import parse_share, run_job
 from jobs.errors import DataError
 from jobs.lake.staging import check_wap_id, stage_rows
 from jobs.lake.tables import ADDED_COLUMNS, TablePartition, ensure_tables
@@ -43,6 +43,9 @@ SCORED_COLUMNS = (
 # Some seconds of one core. With more users per task, cores would be idle at the end; with fewer, Python
 # workers would spend longer importing TensorFlow than scoring.
 USERS_PER_TASK = 25_000
+# A batch of the default, 8,192, is much quicker than one user at a time; a thousand times as many would need
+# gigabytes in every worker.
+MOST_TOKENS_PER_BATCH = 2**20
 
 
 class NoUsersError(DataError):
@@ -142,10 +145,18 @@ def main(
     wap_id: Annotated[str, typer.Option(help="write-audit-publish id, new for every attempt")],
     run_id: Annotated[str, typer.Option(help="the Airflow run, kept in every row")],
     max_tokens_per_batch: Annotated[
-        int, typer.Option(min=1, help="users times their longest sequence, in one call of the model")
+        int,
+        typer.Option(
+            min=1,
+            max=MOST_TOKENS_PER_BATCH,
+            help="users times their longest sequence, in one call of the model",
+        ),
     ] = 8_192,
     reasons_above: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help="lowest risk score that gets reasons; empty: none")
+        float | None,
+        typer.Option(
+            parser=parse_share, metavar="SCORE", help="lowest risk score that gets reasons; empty: none"
+        ),
     ] = None,
     top_reasons: Annotated[int, typer.Option(min=1, help="most reasons of a user")] = 3,
 ) -> None:

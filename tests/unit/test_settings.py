@@ -115,6 +115,17 @@ def test_a_value_that_cannot_work_is_refused_by_name(
         Settings()
 
 
+NUMBERS = [name for name, field in Settings.model_fields.items() if "float" in str(field.annotation)]
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_no_setting_is_infinite_or_no_number(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"RISK_{name}".upper(), value)
+    with pytest.raises(ValidationError, match=name):
+        Settings()
+
+
 @pytest.mark.parametrize("name", ["RISK_LOOKBACK_DAY", "RISK_PORTS__AIRFLW", "risk_max_bad_shar"])
 def test_a_mistyped_variable_is_refused_by_name(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -17,10 +17,10 @@ class TrainingOptions(BaseModel):
         pydantic.ValidationError: a ValueError that names the setting, what it may be, and what it was.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     seed: int = Field(7, ge=0, description="Fixes initial weights, order of examples, dropout and masks")
-    batch_size: int = Field(64, ge=1, description="Examples in one step")
+    batch_size: int = Field(64, ge=1, le=65_536, description="Examples in one step")
     schedule: Literal["inverse_square_root", "one_cycle", "linear", "cosine"] = Field(
         "cosine", description="Course of the learning rate; all rise first, one_cycle for 30% of the steps"
     )

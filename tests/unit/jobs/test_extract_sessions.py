@@ -4,12 +4,10 @@ import json
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from py4j.protocol import Py4JError
 from pyspark.sql import functions as F
-from typer.testing import CliRunner
 
 from jobs.extract_sessions import (
     LONGEST_SESSION,
@@ -322,17 +320,6 @@ def test_a_failed_write_is_not_blamed_on_a_file(day, monkeypatch):
     monkeypatch.setattr(TablePartition, "overwrite_with", fail)
     with pytest.raises(Py4JError):
         day.extract()
-
-
-@pytest.mark.parametrize("share", ["nan", "-0.1", "1.1"])
-def test_a_share_of_bad_rows_is_a_number_from_0_to_1(share):
-    app = typer.Typer()
-    app.command()(main)
-    names = ("--landing-root", "--receipts-root", "--sessions", "--rejected", "--counts")
-    options = [part for name in names for part in (name, "x")] + ["--day", "2026-01-31"]
-    result = CliRunner().invoke(app, [*options, "--max-bad-share", share])
-    assert result.exit_code == 2
-    assert "from 0 to 1" in result.output
 
 
 def test_a_truncated_file_fails_the_day_with_its_name(day):

@@ -1,5 +1,7 @@
 """What a recipe may be."""
 
+import math
+
 import pytest
 from pydantic import ValidationError
 
@@ -11,6 +13,7 @@ from jobs.training.fit.options import TrainingOptions
     [
         ("seed", -1),
         ("batch_size", 0),
+        ("batch_size", 10**9),  # of no use, and more than memory holds
         ("schedule", "sawtooth"),
         ("learning_rate", 0),
         ("warmup_epochs", 0),
@@ -29,6 +32,16 @@ from jobs.training.fit.options import TrainingOptions
     ],
 )
 def test_an_option_that_cannot_work_is_named(setting, value):
+    with pytest.raises(ValueError, match=rf"(?s)1 validation error.*\n{setting}\n"):
+        TrainingOptions(**{setting: value})
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize(
+    "setting",
+    [name for name, field in TrainingOptions.model_fields.items() if "float" in str(field.annotation)],
+)
+def test_no_option_is_infinite_or_no_number(setting, value):
     with pytest.raises(ValueError, match=rf"(?s)1 validation error.*\n{setting}\n"):
         TrainingOptions(**{setting: value})
 
