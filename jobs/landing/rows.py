@@ -33,8 +33,9 @@ Layout = TypeVar("Layout", bound=Hashable)
 
 LONGEST_LINE = 4 * 2**20  # bytes; Spark holds several copies of a line, and an install takes some hundred
 LONGEST_RAW = 4_000  # characters: people read rejected rows
-# RFC 4180 doubles a quote within quotes; Spark's default escapes it with a backslash.
-CSV_OPTIONS = {"escape": '"', "columnNameOfCorruptRecord": "malformed"}
+# RFC 4180 doubles a quote within quotes; Spark's default escapes it with a backslash. And by default a NUL
+# character beside a quote would vanish, so that "u1<NUL>" would be the user u1.
+CSV_OPTIONS = {"escape": '"', "charToEscapeQuoteEscaping": '"', "columnNameOfCorruptRecord": "malformed"}
 # Spark's own limit. A line with more would end the job, since `from_csv` raises an error there.
 MOST_CSV_FIELDS = 20_480
 # What `from_json` turns into text although it may be none: objects, arrays, booleans, fractions.

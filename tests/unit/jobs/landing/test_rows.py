@@ -155,6 +155,9 @@ def test_csv_lines_follow_rfc_4180_and_need_every_field(spark, tmp_path):
         'u1,"a,1': ("a,1", False),  # a quote that is never closed
         'u1,a,"1': ("a", False),
         'u1,5" screen,1': ('5" screen', True),
+        'u1,"a\0",1': ("a\0", True),  # found by tests/faults/test_fuzzed_landing.py: became "a"
+        'u1,"a""\0b",1': ('a"\0b', True),
+        'u1,"""a""",1': ('"a"', True),
         "u1,a,1" + "," * 30_000: (None, False),
     }
     rows = read(spark, land(tmp_path, a__csv="\n".join(["user_id,app_id,event_time", *expected])))
