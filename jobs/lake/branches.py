@@ -14,6 +14,7 @@ its own the first is harmless, and there are no checks. A change of references w
 repeated.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -24,6 +25,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException, IllegalArgumentException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from jobs.errors import DataError
@@ -39,6 +41,10 @@ MOST_MOVES = 60
 
 class BranchingOffError(DataError):
     """The table would show rows to readers at once."""
+
+
+class TableDamagedError(DataError):
+    """The catalog knows the table, but a file that describes it is gone."""
 
 
 class PartitionChangedError(Exception):
@@ -79,7 +85,8 @@ class LakeTable:
         self.name = name
         # Iceberg looks the catalog up in the session of the thread, which a new thread has not.
         jvm.SparkSession.setActiveSession(spark._jsparkSession)
-        self._table: Any = self._iceberg.spark.Spark3Util.loadIcebergTable(spark._jsparkSession, name)
+        with naming_missing_metadata(name):
+            self._table: Any = self._iceberg.spark.Spark3Util.loadIcebergTable(spark._jsparkSession, name)
 
     def refresh(self) -> None:
         self._table.refresh()
@@ -108,8 +115,11 @@ class LakeTable:
         finally:
             tasks.close()
 
-    def has_column(self, column: str) -> bool:
-        return self._table.schema().findField(column) is not None
+    def columns(self) -> dict[str, str]:
+        """Names of the columns and their types, as Spark writes them: "app_ids" -> "array<string>"."""
+        schema = self._iceberg.spark.SparkSchemaUtil.convert(self._table.schema()).json()
+        fields = StructType.fromJson(json.loads(schema))
+        return {field.name: field.dataType.simpleString() for field in fields}
 
     def allow_branching(self) -> None:
         """Let writes go to branches; tables of earlier versions did without."""
@@ -218,6 +228,25 @@ class LakeTable:
 
     def _day(self, ds: date) -> Any:
         return self._iceberg.expressions.Expressions.equal("ds", ds.isoformat())
+
+
+@contextmanager
+def naming_missing_metadata(name: str) -> Iterator[None]:
+    """Turn Iceberg's failure to find a table's metadata file into an error that says what to do.
+
+    Raises:
+        TableDamagedError: the file is gone; an outage of the file system is another error.
+    """
+    try:
+        yield
+    except Py4JJavaError as error:
+        if error.java_exception.getClass().getSimpleName() != "NotFoundException":
+            raise
+        raise TableDamagedError(
+            f"expected the files of {name} that the catalog names, found none: "
+            f"{error.java_exception.getMessage()}. Bring the file back, or copy the newest metadata file that is "
+            "left to its name, which undoes the last change (docs/operations.md); nothing was written"
+        ) from error
 
 
 def open_table(spark: SparkSession, name: str) -> LakeTable | None:

@@ -9,12 +9,14 @@ Every table is partitioned by `ds`, the UTC day on which the data landed. Timest
 import re
 from dataclasses import dataclass
 from datetime import date
+from typing import cast
 from uuid import uuid4
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from jobs.errors import DataError
 from jobs.lake.branches import BRANCHING, MAIN, LakeTable, PartitionChangedError, open_table
@@ -59,6 +61,10 @@ NEVER_WRITTEN = 0  # in place of a snapshot's id
 
 class PartitionNameError(DataError):
     """A partition was not named as `namespace.table/ds=YYYY-MM-DD`."""
+
+
+class TableColumnsError(DataError):
+    """A table has other columns than this version reads and writes."""
 
 
 class NeverWrittenError(DataError):
@@ -127,13 +133,42 @@ class TablePartition:
 
 
 def ensure_tables(spark: SparkSession) -> None:
-    """Create the tables and columns that are missing; safe when several dates start at once."""
+    """Create the tables and columns that are missing; safe when several dates start at once.
+
+    Raises:
+        TableColumnsError: somebody has dropped, renamed or retyped a column; nothing is written.
+        TableDamagedError: a table's metadata file is gone.
+    """
     for table, columns in COLUMNS.items():
         # Looked at through Iceberg: every command of Spark's own would take some tenths of a second.
         opened = open_table(spark, f"{CATALOG}.{NAMESPACE}.{table}") or create_table(spark, table, columns)
         opened.allow_branching()
-        for column, column_type in ADDED_COLUMNS.get(table, {}).items():
+        added = ADDED_COLUMNS.get(table, {})
+        for column, column_type in added.items():
             add_column(spark, opened, column, column_type)
+        check_columns(opened, f"{columns}, " + ", ".join(map(" ".join, added.items())) if added else columns)
+
+
+def check_columns(table: LakeTable, columns: str) -> None:
+    """Check that the table has these columns; it may have more, which stay null.
+
+    Raises:
+        TableColumnsError: names those that are missing or of another type.
+    """
+    found = table.columns()
+    expected = {
+        field.name: field.dataType.simpleString() for field in cast(StructType, StructType.fromDDL(columns))
+    }
+    wrong = [
+        f"{name} {column_type} (found {found.get(name, 'none')})"
+        for name, column_type in expected.items()
+        if found.get(name) != column_type
+    ]
+    if wrong:
+        raise TableColumnsError(
+            f"{table.name}: expected the columns {', '.join(wrong)}; nothing was written. Undo the change, or "
+            "rename the table, and the next job makes a new one (docs/operations.md)"
+        )
 
 
 def create_table(spark: SparkSession, table: str, columns: str) -> LakeTable:
@@ -159,14 +194,16 @@ def create_namespace(spark: SparkSession) -> None:
 
 def add_column(spark: SparkSession, table: LakeTable, column: str, column_type: str) -> None:
     """Add the column if the table lacks it."""
-    if table.has_column(column):
+    if column in table.columns():
         return
     try:
         spark.sql(f"ALTER TABLE {table.name} ADD COLUMN {column} {column_type}")
     except (PySparkException, Py4JJavaError):
         table.refresh()
-        if not table.has_column(column):  # otherwise another date's job has just added it
+        if column not in table.columns():  # otherwise another date's job has just added it
             raise
+    else:
+        table.refresh()
 
 
 def snapshot_now(spark: SparkSession, table: str) -> int:

@@ -4,8 +4,9 @@ from datetime import date
 
 import pytest
 
-from jobs.check_data import RefusedFilesError, check
+from jobs.check_data import RefusedFilesError, check, check_plan
 from jobs.data_check.labels import FEWEST_USERS
+from jobs.errors import WrongArgumentsError
 from jobs.training_set.folds import make_folds
 from jobs.training_set.splits import SplitError, split_by_user
 from tests.made_up.examples import labelled_users
@@ -212,3 +213,11 @@ def test_one_bad_row_of_a_history_is_rejected_and_the_rest_goes_on(tmp_path, run
     land(tmp_path / "installs", **{name.replace(".", "__"): content, "b__jsonl": installs() + many})
     land(tmp_path / "labels", a__csv=labels())
     assert run().days.keys() == {"2026-01-20"}
+
+
+@pytest.mark.parametrize("plan", ["labels.csv", "installs", "installs/plan.json", "installs/../labels.csv"])
+def test_a_plan_is_not_written_over_an_input_or_into_it(tmp_path, plan):
+    installs, labels = str(tmp_path / "installs"), str(tmp_path / "labels.csv")
+    with pytest.raises(WrongArgumentsError, match=r"equals or lies in .*, which is only read"):
+        check_plan(tmp_path / plan, [installs, labels])
+    check_plan(tmp_path / "plan.json", [installs, labels])

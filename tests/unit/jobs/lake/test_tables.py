@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 
 import pytest
+from pyspark.sql import functions as F
 
 from jobs.lake.branches import BranchingOffError, LakeTable, PartitionChangedError
 from jobs.lake.clock import ClockSkewError
@@ -11,6 +12,7 @@ from jobs.lake.hadoop_files import HadoopFiles
 from jobs.lake.tables import (
     COLUMNS,
     PartitionNameError,
+    TableColumnsError,
     TablePartition,
     ensure_tables,
     snapshot_now,
@@ -180,3 +182,39 @@ def test_several_days_may_be_overwritten_at_once(spark, rejected):
     with ThreadPoolExecutor(4) as dates:
         list(dates.map(lambda day, frame: day.overwrite_with(frame), days, frames))
     assert [reasons(spark, day) for day in days] == [["x"]] * 4
+
+
+@pytest.fixture
+def changed(spark):
+    """Name of a table that a test may change: it is made anew before and after."""
+    name = "lake.risk.extraction_counts"
+    spark.sql(f"DROP TABLE IF EXISTS {name}")
+    ensure_tables(spark)
+    yield name
+    spark.sql(f"DROP TABLE {name}")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("DROP COLUMN rejected", r"rejected bigint \(found none\)"),
+        ("RENAME COLUMN landed TO rows", r"landed bigint \(found none\)"),
+        ("ALTER COLUMN files TYPE BIGINT", r"files int \(found bigint\)"),
+    ],
+)
+def test_a_table_whose_columns_somebody_changed_is_refused_by_name(spark, changed, change, said):
+    spark.sql(f"ALTER TABLE {changed} {change}")
+    with pytest.raises(TableColumnsError, match=rf"extraction_counts: expected the columns {said}"):
+        ensure_tables(spark)
+
+
+def test_a_column_that_somebody_added_does_no_harm(spark, changed):
+    spark.sql(f"ALTER TABLE {changed} ADD COLUMN note STRING")
+    ensure_tables(spark)
+    day = TablePartition("risk.extraction_counts", date(1999, 1, 1))
+    names = ("landed", "accepted", "duplicates", "not_installs", "rejected")
+    frame = spark.range(1).select(
+        *(F.lit(1).cast("bigint").alias(name) for name in names), F.lit(1).alias("files")
+    )
+    day.overwrite_with(frame)
+    assert [(row.landed, row.note) for row in day.read(spark).collect()] == [(1, None)]
