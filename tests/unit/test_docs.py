@@ -194,6 +194,17 @@ def test_the_table_of_bad_rows_has_the_reasons_in_the_order_of_the_rules() -> No
     assert told == reasons
 
 
+def test_every_case_of_bad_input_names_tests_that_exist() -> None:
+    lines = (REPOSITORY / "docs/bad_input.md").read_text().splitlines()
+    cases = [line for line in lines if line.startswith("| ") and not line.startswith("| case |")]
+    assert len(cases) >= 66
+    assert not [case for case in cases if "::" not in case]
+    named_tests = [code.split("::") for case in cases for code in code_in(case) if "::" in code]
+    assert not [
+        (path, name) for path, name in named_tests if f"def {name}(" not in (REPOSITORY / path).read_text()
+    ]
+
+
 def test_the_readme_is_short() -> None:
     assert len((REPOSITORY / "README.md").read_text().splitlines()) < 120
 

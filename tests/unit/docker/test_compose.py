@@ -34,6 +34,11 @@ def secrets_in(part: object) -> set[str]:
     return SECRETS & set(re.findall(r"\$\{(\w+)", str(part)))
 
 
+def test_a_secret_without_a_value_is_refused_by_name() -> None:
+    """Compose ends with the variable's name and the text after `:?` if it is absent or empty."""
+    assert {*re.findall(r"\$\{(\w+):\?", (DOCKER / "compose.yaml").read_text())} >= SECRETS
+
+
 def test_no_command_line_holds_a_secret(services):
     for name, service in services.items():
         assert not secrets_in(service.get("command")), name

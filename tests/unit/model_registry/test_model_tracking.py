@@ -112,7 +112,13 @@ def test_a_version_that_mlflow_has_not_made_is_not_used(
 
 
 @pytest.mark.parametrize(
-    "place", ["hdfs://elsewhere:8020/models", "hdfs://127.0.0.1:8020/other", "http://127.0.0.1:8020/models"]
+    "place",
+    [
+        "hdfs://elsewhere:8020/models",
+        "hdfs://127.0.0.1:8020/other",
+        "hdfs://127.0.0.1:8020/other/../models",
+        "http://127.0.0.1:8020/models",
+    ],
 )
 def test_a_version_whose_tag_names_another_place_is_not_pinned(client, tracking, run_id, saved_model, place):
     number = create_version(client, tracking, run_id, saved_model)

@@ -78,6 +78,7 @@ def test_every_flaw_has_its_reason(spark):
         (("u1", "maps", "1769853600", None), "time_out_of_range"),  # seconds instead of milliseconds
         (("u1", "maps", "1769853600000000", None), "time_out_of_range"),  # microseconds
         (("u1", "maps", "9" * 40, None), "time_out_of_range"),
+        (("u1", "maps", "0", None), "time_out_of_range"),
         (("u1", "maps", "-1", None), "time_out_of_range"),
         (("u1", "maps", "9223372036854775807", None), "time_out_of_range"),  # largest integer: "never"
         (("u1", "maps", "-9223372036854775808", None), "time_out_of_range"),
