@@ -191,12 +191,15 @@ class HadoopFiles:
         folder, name = uri.rsplit("/", 1)
         staged, final = self._path(f"{folder}/.{name}.{uuid4().hex}"), self._path(uri)
         filesystem = final.getFileSystem(self._conf)
-        stream = filesystem.create(staged)
         try:
-            stream.write(bytearray(text.encode()))
+            stream = filesystem.create(staged)
+            try:
+                stream.write(bytearray(text.encode()))
+            finally:
+                stream.close()
+            self._rename(staged, final, overwrite=True)
         finally:
-            stream.close()
-        self._rename(staged, final, overwrite=True)
+            filesystem.delete(staged, False)  # there is none, unless a step failed or its answer was lost
 
     def move(self, source: str, target: str) -> None:
         """Move a file or folder in one step to a place where nothing is; Java's error if something is."""

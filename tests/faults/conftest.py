@@ -22,6 +22,7 @@ from model_registry.versions import PinnedModel
 from tests.faults.scored_days import DAYS, land, landed_rows, publish_undisturbed, push_tiny_model, scores_of
 from tests.faults.services import Services
 from tests.faults.watch import Oracle, State, Watch
+from tests.night import as_airflow_retries
 from tests.real_cluster import Cluster
 
 # All points, races and minutes: `make test-faults FULL=1`.
@@ -160,8 +161,9 @@ def promise(
     return kept
 
 
+@as_airflow_retries
 def data_files(spark: SparkSession, ds: date) -> frozenset[str]:
-    """The files of a day that readers see."""
+    """The files of a day that readers see; the session's connection may have died with PostgreSQL."""
     table: LakeTable = scores_of(ds).open(spark)
     table.refresh()
     return table.files(ds, table.head(MAIN))
