@@ -41,6 +41,7 @@ MOST_CSV_FIELDS = 20_480
 # What `from_json` turns into text although it may be none: objects, arrays, booleans, fractions.
 MAYBE_NOT_TEXT = r"^(?:[{\[]|(?:true|false)$|-?\d+(?:\.\d+|[eE])[\d.eE+-]*$)"
 WHOLE_WITH_POINT = r"^-?\d+\.0+$"  # pandas writes integers with gaps as 12.0
+NOT_OF_THE_WHOLE = r"^-(?=0+\.)|\.0+$"  # the point and what follows, and the sign of -0.0
 
 
 def read_rows(spark: SparkSession, landed: Sequence[LandedFile], fields: Fields) -> DataFrame:
@@ -122,9 +123,8 @@ def read_jsonl(spark: SparkSession, landed: Sequence[LandedFile], fields: Fields
         is_text = is_json_text(F.col("raw"), name, values[name])
         is_whole = values[name].rlike(WHOLE_WITH_POINT)
         readable &= is_text | is_whole
-        values[name] = F.when(~is_text & is_whole, F.substring_index(values[name], ".", 1)).otherwise(
-            values[name]
-        )
+        whole = F.regexp_replace(values[name], NOT_OF_THE_WHOLE, "")
+        values[name] = F.when(~is_text & is_whole, whole).otherwise(values[name])
     return lines.select(
         "file",
         "raw",
