@@ -59,6 +59,12 @@ def hdfs_site(layout: Layout) -> dict[str, str]:
         "dfs.datanode.hostname": "127.0.0.1",
         # With two DataNodes there is no third to replace a slow one in the middle of a write.
         "dfs.client.block.write.replace-datanode-on-failure.policy": "NEVER",
+        # A DataNode that is silent for 10 s (three heartbeats) gets no new files and is read last; after a
+        # minute it counts as dead. By default WebHDFS would send it every second request for ten minutes.
+        "dfs.namenode.avoid.read.stale.datanode": "true",
+        "dfs.namenode.avoid.write.stale.datanode": "true",
+        "dfs.namenode.stale.datanode.interval": "10000",
+        "dfs.namenode.heartbeat.recheck-interval": "15000",
     }
 
 

@@ -3,6 +3,7 @@
     ModelRegistryError
     ├── ServiceDownError              worth a retry: the service may come back
     │   ├── WebHdfsDownError          nothing answers, or no NameNode is active
+    │   ├── DataNodeDownError         the NameNode answers, the DataNode that it chose does not
     │   ├── NoDataNodeError           the NameNode answers, but no DataNode can take or give the bytes
     │   ├── HdfsSafeModeError         the NameNode answers, but refuses writes for now
     │   └── MlflowDownError           nothing answers, or the server fails inside
@@ -48,6 +49,10 @@ class ServiceDownError(ModelRegistryError):
 
 
 class WebHdfsDownError(ServiceDownError):
+    pass
+
+
+class DataNodeDownError(ServiceDownError):
     pass
 
 

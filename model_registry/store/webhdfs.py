@@ -5,17 +5,20 @@ Out  plain values; ModelRegistryError instead of the client's and requests' own 
 """
 
 import functools
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 import hdfs
 import requests
 import tenacity
 
 from model_registry.errors import (
+    DataNodeDownError,
     HdfsSafeModeError,
     InvalidModelFolderError,
     ModelFolderMissingError,
@@ -24,6 +27,7 @@ from model_registry.errors import (
     NoSpaceError,
     PermissionDeniedError,
     RemoteRequestError,
+    ServiceDownError,
     VersionExistsError,
     WebHdfsDownError,
 )
@@ -39,10 +43,24 @@ LONGEST_REASON = 500  # characters: a web server that is no NameNode answers wit
 P = ParamSpec("P")
 R = TypeVar("R")
 
+ATTEMPTS = 3
+# A NameNode sends requests to a dead DataNode, too, until heartbeats are missing: 30 s by Hadoop's default.
+DATANODE_SECONDS = 45
+
+
+def is_given_up(state: tenacity.RetryCallState) -> bool:
+    """Whether to stop: after three attempts; if only a DataNode is away, once the NameNode must know it."""
+    error = state.outcome.exception() if state.outcome else None
+    waited = state.seconds_since_start or 0.0
+    return state.attempt_number >= ATTEMPTS and not (
+        isinstance(error, DataNodeDownError) and waited < DATANODE_SECONDS
+    )
+
+
 # For a restarted NameNode or a dropped connection; for longer outages the scheduler retries the task.
 retry_briefly = tenacity.retry(
-    retry=tenacity.retry_if_exception_type(WebHdfsDownError),
-    stop=tenacity.stop_after_attempt(3),
+    retry=tenacity.retry_if_exception_type((WebHdfsDownError, DataNodeDownError)),
+    stop=is_given_up,
     wait=tenacity.wait_exponential(multiplier=0.5, max=4),  # seconds
     reraise=True,
 )
@@ -69,8 +87,7 @@ def with_named_errors(verb: str) -> Callable[[Operation[P, R]], Operation[P, R]]
             except hdfs.HdfsError as error:
                 raise named_error(error, f"{verb} {path}", self.client.url) from error
             except requests.RequestException as error:
-                found = f"{type(error).__name__}: {error}"
-                raise webhdfs_down(found, f"{verb} {path}", self.client.url) from error
+                raise no_answer(error, f"{verb} {path}", self.client.url) from error
 
         return call
 
@@ -171,9 +188,9 @@ class WebHdfs:
         Raises:
             FileNotFoundError: there is no such file.
         """
-        with missing_as_builtin(path), self.client.read(path) as stream:
-            content: bytes = stream.read()
-        return content.decode()
+        # In chunks: `requests` gives its own error if the connection is lost then, and urllib3's otherwise.
+        with missing_as_builtin(path), self.client.read(path, chunk_size=CHUNK_BYTES) as chunks:
+            return b"".join(chunks).decode()
 
     @with_named_errors("rename")
     def rename(self, path: str, target: str) -> None:
@@ -227,15 +244,16 @@ def named_error(error: hdfs.HdfsError, doing: str, url: str) -> ModelRegistryErr
         )
     if error.exception == "StandbyException":
         return webhdfs_down(reason, doing, url)
-    if "quota" in text or "could only be written to 0" in text or "no space left" in text:
-        return NoSpaceError(
-            f"room on HDFS to {doing}", reason, "free space or raise the quota of the folder, then repeat"
-        )
-    if "failed to find datanode" in text:
+    # DataNodes that failed meanwhile are excluded; where none is, the rest has no room.
+    if "failed to find datanode" in text or re.search(r"are 0 datanode|and \d+ node\(s\) are excluded", text):
         return NoDataNodeError(
             f"a live DataNode with room to {doing}",
             reason,
             "see the NameNode's web page for live DataNodes and free space",
+        )
+    if "quota" in text or "could only be written to 0" in text or "no space left" in text:
+        return NoSpaceError(
+            f"room on HDFS to {doing}", reason, "free space or raise the quota of the folder, then repeat"
         )
     if error.exception in ("AccessControlException", "AuthorizationException") or "authentication" in text:
         return PermissionDeniedError(
@@ -251,6 +269,19 @@ def named_error(error: hdfs.HdfsError, doing: str, url: str) -> ModelRegistryErr
         return ModelFolderMissingError(f"HDFS to {doing}", reason, "push the version again")
     return RemoteRequestError(
         f"HDFS at {url} to {doing}", reason, "check that this is a NameNode's HTTP address, and its log"
+    )
+
+
+def no_answer(error: requests.RequestException, doing: str, url: str) -> ServiceDownError:
+    """Choose the error by who did not answer: a NameNode, or the DataNode to which it sent the request."""
+    found = f"{type(error).__name__}: {error}"
+    asked = urlsplit(error.request.url).netloc if error.request is not None and error.request.url else ""
+    if asked in ("", *(urlsplit(namenode).netloc for namenode in url.split(";"))):
+        return webhdfs_down(found, doing, url)
+    return DataNodeDownError(
+        f"the DataNode at {asked} to {doing}",
+        found,
+        "start it; the NameNode chooses another one after some missed heartbeats",
     )
 
 

@@ -49,8 +49,21 @@ URL = "http://127.0.0.1:9870"
         ),
         (
             "IOException",
-            "File /models/x could only be written to 0 of the 1 minReplication nodes.",
+            "File /models/x could only be written to 0 of the 1 minReplication nodes. There are 2 datanode(s) "
+            "running and no node(s) are excluded in this operation.",
             errors.NoSpaceError,
+        ),
+        (
+            "IOException",
+            "File /models/x could only be written to 0 of the 1 minReplication nodes. There are 2 datanode(s) "
+            "running and 2 node(s) are excluded in this operation.",
+            errors.NoDataNodeError,
+        ),
+        (
+            "IOException",
+            "File /models/x could only be written to 0 of the 1 minReplication nodes. There are 0 datanode(s) "
+            "running and no node(s) are excluded in this operation.",
+            errors.NoDataNodeError,
         ),
         (
             "IOException",
@@ -88,6 +101,7 @@ def test_only_a_service_that_may_come_back_is_retried():
     assert retried == {
         "ServiceDownError",
         "WebHdfsDownError",
+        "DataNodeDownError",
         "NoDataNodeError",
         "HdfsSafeModeError",
         "MlflowDownError",

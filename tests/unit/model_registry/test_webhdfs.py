@@ -1,4 +1,4 @@
-"""Answers of a WebHDFS server that is no NameNode, or a hostile one."""
+"""Answers of a WebHDFS server that is no NameNode, or a hostile one, and DataNodes that are away."""
 
 import json
 import threading
@@ -8,12 +8,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import hdfs
 import pytest
 
-from model_registry.errors import InvalidModelFolderError
+from model_registry.errors import DataNodeDownError, InvalidModelFolderError, WebHdfsDownError
+from model_registry.store import webhdfs
 from model_registry.store.model_store import ModelStore
-from model_registry.store.webhdfs import webhdfs_client
+from model_registry.store.webhdfs import WebHdfs, webhdfs_client
 from model_registry.versions import ModelVersion
 
 MODEL = ModelVersion("risk_encoder", 1, "ab" * 32)
+CLOSED_PORT = 1  # of tcpmux, for which no system listens any more
 
 
 class Listing(ThreadingHTTPServer):
@@ -21,6 +23,7 @@ class Listing(ThreadingHTTPServer):
 
     name = "saved_model.pb"
     type = "FILE"
+    dead_datanodes = 0  # redirects to a port where nothing listens, before a file is answered
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -32,8 +35,16 @@ class Answers(BaseHTTPRequestHandler):
         elif "op=LISTSTATUS" in self.path:
             status = {"pathSuffix": self.server.name, "type": self.server.type, "modificationTime": 0}
             self.answer({"FileStatuses": {"FileStatus": [status]}})
+        elif self.server.dead_datanodes:
+            self.server.dead_datanodes -= 1
+            self.redirect(f"http://127.0.0.1:{CLOSED_PORT}/datanode")
         else:
             self.answer("bytes of the attacker")
+
+    def redirect(self, url: str) -> None:
+        self.send_response(307)
+        self.send_header("Location", url)
+        self.end_headers()
 
     def answer(self, content: object) -> None:
         self.send_response(200)
@@ -67,3 +78,31 @@ def test_a_name_that_leads_out_of_the_folder_is_refused_and_nothing_is_written(
     with pytest.raises(InvalidModelFolderError, match="leads out of it"):
         store.pull(MODEL, tmp_path / "a" / "b" / "c")
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses between attempts, which are not made."""
+    pauses: list[float] = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", pauses.append)
+    return pauses
+
+
+def test_a_file_is_asked_for_until_the_namenode_chooses_a_datanode_that_is_alive(server, client, pauses):
+    server.dead_datanodes = 6
+    assert WebHdfs(client).read_text("/receipts/a.json") == '"bytes of the attacker"'
+    assert len(pauses) == 6
+
+
+def test_a_datanode_that_stays_away_is_named_in_the_end(server, client, pauses, monkeypatch):
+    monkeypatch.setattr(webhdfs, "DATANODE_SECONDS", 0)
+    server.dead_datanodes = 100
+    with pytest.raises(DataNodeDownError, match=f"127.0.0.1:{CLOSED_PORT} to read /receipts/a.json"):
+        WebHdfs(client).read_text("/receipts/a.json")
+    assert len(pauses) == 2
+
+
+def test_a_namenode_that_is_away_is_given_up_after_three_attempts(pauses):
+    with pytest.raises(WebHdfsDownError):
+        WebHdfs(webhdfs_client(f"http://127.0.0.1:{CLOSED_PORT}", "risk")).read_text("/receipts/a.json")
+    assert len(pauses) == 2
