@@ -82,6 +82,10 @@ def airflow_environment(layout: Layout) -> dict[str, str]:
         # which took a fifth of a core.
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+        # Tasks of a scheduler that was killed, and a task that was killed alone, are started again within a
+        # minute; by default after five. Heartbeats come every 5 s.
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
         "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps(spark_connection(layout)),
     }
 

@@ -42,7 +42,8 @@ def write_supervisor_configuration(layout: Layout, services: list[Service]) -> N
 
 
 def _program(layout: Layout, service: Service, place: int) -> dict[str, str]:
-    environment = ",".join(f'{name}="{value}"' for name, value in service.environment.items())
+    # Single quotes: a connection of Airflow is JSON.
+    environment = ",".join(f"{name}='{value}'" for name, value in service.environment.items())
     return {
         # supervisord expands %(…)s in every value.
         "command": shlex.join(service.command).replace("%", "%%"),
