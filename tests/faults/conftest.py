@@ -18,8 +18,18 @@ from pyspark.sql import SparkSession
 from jobs.lake.branches import MAIN, LakeTable
 from jobs.lake.tables import ensure_tables
 from local_cluster.supervision import wait_until
+from model_registry.connect import connect_store, connect_tracking
+from model_registry.publishing import push_version
 from model_registry.versions import PinnedModel
-from tests.faults.scored_days import DAYS, land, landed_rows, publish_undisturbed, push_tiny_model, scores_of
+from tests.faults.scored_days import (
+    DAYS,
+    land,
+    landed_rows,
+    log_run,
+    publish_undisturbed,
+    push_tiny_model,
+    scores_of,
+)
 from tests.faults.services import Services
 from tests.faults.watch import Oracle, State, Watch
 from tests.night import as_airflow_retries
@@ -88,6 +98,23 @@ def landed(cluster: Cluster) -> list[date]:
 @pytest.fixture(scope="session")
 def model(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> PinnedModel:
     return push_tiny_model(cluster, tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def version(cluster: Cluster, model: PinnedModel, tmp_path_factory: pytest.TempPathFactory) -> int:
+    """The same model's number in MLflow, for nights in Airflow; it is not the champion."""
+    store, tracking = connect_store(cluster.settings), connect_tracking(cluster.settings)
+    saved_model = store.pull(model, tmp_path_factory.mktemp("pulled"))
+    number = tracking.register(log_run(saved_model)).version
+    push_version(tracking, store, number)
+    return number
+
+
+@pytest.fixture(scope="session")
+def patient_airflow(services: Services) -> Iterator[None]:
+    """Airflow whose waits outlast an outage."""
+    with services.airflow_with(RISK_LANDING_TIMEOUT_MINUTES="60", RISK_EXTRACTION_TIMEOUT_MINUTES="60"):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,12 @@ from datetime import date, timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import mlflow
+
 from jobs.lake.tables import TablePartition
 from model_registry.connect import connect_store
 from model_registry.hashing import folder_sha256
+from model_registry.model_folder import SAVED_MODEL
 from model_registry.versions import ModelVersion, PinnedModel
 from tests.made_up.tiny_model import APPS, save_tiny_model
 from tests.night import audit, build, extract, score
@@ -53,6 +56,14 @@ def push_tiny_model(cluster: Cluster, folder: Path, name: str = "faults_tiny") -
     model = ModelVersion(name, 1, folder_sha256(saved))
     connect_store(cluster.settings).push(saved, model)
     return connect_store(cluster.settings).pinned(model)
+
+
+def log_run(saved_model: Path) -> str:
+    """Log a finished training run with this model, as far as the registry reads it; return its id."""
+    mlflow.set_experiment("faults")
+    with mlflow.start_run() as run:
+        mlflow.log_artifacts(str(saved_model), SAVED_MODEL)
+    return str(run.info.run_id)
 
 
 def publish_undisturbed(cluster: Cluster, model: PinnedModel, days: list[date]) -> None:

@@ -3,13 +3,21 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import psutil
 
 from local_cluster.layout import Layout
 from local_cluster.services import Service
 from local_cluster.start import all_services
-from local_cluster.supervision import await_ready, owned_processes, supervisor_api
+from local_cluster.supervision import (
+    await_ready,
+    owned_processes,
+    supervisor_api,
+    write_supervisor_configuration,
+)
+
+READ_SETTINGS = ("airflow-scheduler", "airflow-dag-processor")  # tasks are children of the scheduler
 
 
 class Services:
@@ -53,6 +61,34 @@ class Services:
             yield
         finally:
             self.start(name)
+
+    @contextmanager
+    def airflow_with(self, **variables: str) -> Iterator[None]:
+        """Airflow started again with other variables, such as RISK_SPARK_DEPLOY_MODE."""
+        before = self._services
+        changed = {
+            name: replace(before[name], environment=before[name].environment | variables)
+            for name in READ_SETTINGS
+        }
+        self._start_anew(before | changed)
+        try:
+            yield
+        finally:
+            self._start_anew(before)
+
+    def _start_anew(self, services: dict[str, Service]) -> None:
+        """Start those services again whose configuration differs."""
+        self._services = services
+        write_supervisor_configuration(self._layout, list(services.values()))
+        supervisor = supervisor_api(self._layout)
+        _, changed, _ = supervisor.reloadConfig()[0]
+        for name in changed:
+            supervisor.stopProcess(name)
+            supervisor.removeProcessGroup(name)
+            supervisor.addProcessGroup(name)
+            supervisor.startProcess(name, False)
+        for name in changed:
+            self.await_ready(name)
 
     @contextmanager
     def frozen(self, name: str) -> Iterator[None]:
