@@ -13,7 +13,6 @@ import gzip
 import io
 import itertools
 import json
-import os
 import re
 import time
 import zlib
@@ -49,9 +48,11 @@ from jobs.landing.first_bytes import FIRST_BYTES, check_first_bytes
 from jobs.landing.parquet import unpack, wanted_types
 from jobs.landing.rows import check_separator, find_header, read_rows, read_text_start
 from jobs.landing.unreadable import naming_file, naming_unreadable_files
+from tests.faults.conftest import FULL
 from tests.made_up.landing_day import uri
 
-FULL = os.environ.get("FULL") == "1"
+pytestmark = pytest.mark.fault(17)
+
 DAY = date(2026, 1, 31)
 TEN = datetime(2026, 1, 31, 10, tzinfo=UTC)
 
