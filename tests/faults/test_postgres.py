@@ -3,15 +3,21 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from typing import Any
 
 import pytest
 
 from jobs.lake.branches import LakeTable
+from local_cluster.demo.watch import follow
+from local_cluster.supervision import wait_until
 from model_registry.versions import PinnedModel
 from tests.faults.conftest import Promise
 from tests.faults.hold import holding
+from tests.faults.nights import DAG
 from tests.faults.services import Services
+from tests.faults.watch import State
 from tests.night import as_airflow_retries, audit, score
+from tests.real_cluster import Cluster
 
 pytestmark = pytest.mark.fault(18)
 
@@ -49,3 +55,33 @@ def test_a_postgres_killed_while_scores_are_published_costs_a_retry(
             services.kill("postgres")
         publishing.result()
         services.await_all_ready()
+
+
+@pytest.mark.usefixtures("patient_airflow")
+def test_a_postgres_killed_in_the_middle_of_a_backfill_costs_retries(
+    cluster: Cluster, services: Services, undisturbed: dict[date, State], version: int, promise: Promise
+) -> None:
+    """Airflow keeps its own state there, too."""
+    first, last = undisturbed
+    airflow, runs = cluster.airflow, set[str]()
+    earlier = {run["dag_run_id"] for run in airflow.runs(DAG)}
+    airflow.unpause(DAG)
+
+    def is_new(run: dict[str, Any]) -> bool:
+        return run["run_type"] == "backfill" and run["dag_run_id"] not in earlier
+
+    def scores_are_computed() -> bool:
+        tasks = [
+            task for run in airflow.runs(DAG) if is_new(run) for task in airflow.tasks(DAG, run["dag_run_id"])
+        ]
+        return any(task["task_id"] == "score_users" and task["state"] == "running" for task in tasks)
+
+    with promise(first, runs, outage=True):
+        airflow.backfill(
+            DAG, str(first), str(last), max_active_runs=2, dag_run_conf={"model_version": version}
+        )
+        wait_until(scores_are_computed, "no run of the backfill computes scores", 600)
+        services.kill("postgres")
+        services.await_all_ready()
+        finished = follow(airflow, cluster.layout, DAG, is_new, expected_runs=2, timeout_seconds=1800)
+        runs |= {run["dag_run_id"] for run in finished}
