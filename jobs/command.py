@@ -11,6 +11,7 @@ Out  an exit status, and on failure one line, the last of stderr, which SparkSub
 """
 
 import logging
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -27,6 +28,8 @@ EXIT_FAILED = 1
 EXIT_REFUSED = 65  # EX_DATAERR of sysexits.h
 # Characters. A Java error's text holds its whole stack trace, which is already printed above the line.
 LONGEST_UNEXPECTED_MESSAGE = 1000
+# HDFS's quota, or a disk of a DataNode or of Spark, somewhere among the causes.
+NO_SPACE = re.compile(r"\w*QuotaExceededException: [^\n]+|No space left on device")
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -101,6 +104,11 @@ def is_refused(error: Exception) -> bool:
 
 def failure_line(job: str, error: Exception) -> str:
     """Write the one line that says which job failed and why."""
+    if no_space := NO_SPACE.search(str(error)):
+        return (
+            f"{job} failed: NoSpaceError: {no_space[0].strip()}: expected room on HDFS and in Spark's local "
+            "folders (spark.local.dir); make room or raise the quota, a retry then goes on"
+        )
     message = " ".join(str(error).split())
     if not is_refused(error) and len(message) > LONGEST_UNEXPECTED_MESSAGE:
         message = message[:LONGEST_UNEXPECTED_MESSAGE] + " …"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hdfs
 import pytest
+import requests
 from pyspark.sql import SparkSession
 
 from local_cluster.airflow_api import AirflowApi
@@ -50,6 +51,20 @@ class Cluster:
     @property
     def airflow(self) -> AirflowApi:
         return AirflowApi.login(self.layout)
+
+    def set_quota(self, folder: str, storage_bytes: int) -> None:
+        """Limit the space of a folder on HDFS, replicas counted; -1 takes the limit away."""
+        answer = requests.put(
+            f"{self.webhdfs_url}/webhdfs/v1{folder}",
+            params={
+                "op": "SETQUOTA",
+                "namespacequota": -1,
+                "storagespacequota": storage_bytes,
+                "user.name": self.settings.hdfs_user,
+            },
+            timeout=30,
+        )
+        answer.raise_for_status()
 
     def environment(self) -> dict[str, str]:
         """Of a job that is submitted from a test."""

@@ -296,24 +296,10 @@ def test_a_folder_without_permission_is_reported_as_denied_and_not_as_absent(clu
 
 def test_a_full_quota_is_named_and_no_partial_folder_stays(cluster, store, client, root, saved_model, model):
     client.makedirs(root)
-    set_quota(cluster, root, storage_bytes=1_000_000)  # below one block
+    cluster.set_quota(root, storage_bytes=1_000_000)  # below one block
     with pytest.raises(NoSpaceError, match="quota"):
         store.push(saved_model, model)
     assert client.list(f"{root}/risk_encoder/_staging") == []
-
-
-def set_quota(cluster, folder: str, storage_bytes: int) -> None:
-    answer = requests.put(
-        f"{cluster.webhdfs_url}/webhdfs/v1{folder}",
-        params={
-            "op": "SETQUOTA",
-            "namespacequota": 1000,
-            "storagespacequota": storage_bytes,
-            "user.name": cluster.settings.hdfs_user,
-        },
-        timeout=30,
-    )
-    answer.raise_for_status()
 
 
 def test_webhdfs_that_is_down_is_named_within_seconds(cluster, model):

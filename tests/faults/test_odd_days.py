@@ -2,38 +2,21 @@
 
 import random
 import re
-import subprocess
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import libfaketime
 import pytest
+from pyspark.sql import SparkSession
 
 from model_registry.versions import PinnedModel
-from settings import REPOSITORY
 from tests.faults.conftest import Promise
-from tests.faults.scored_days import land, landed_rows, rescore
-from tests.night import build, extract
+from tests.faults.scored_days import land, landed_rows, rescore, scores_of
+from tests.faults.submit import submit
+from tests.made_up.tiny_model import APPS
+from tests.night import build, extract, partition
 from tests.real_cluster import Cluster
-
-
-def submit(
-    cluster: Cluster, job: str, *options: str, conf: tuple[str, ...] = (), **variables: str
-) -> subprocess.CompletedProcess[str]:
-    """Run a job by spark-submit, as Airflow does, and wait for it."""
-    return subprocess.run(
-        [
-            f"{cluster.layout.python_bin}/spark-submit",
-            *("--master", "yarn"),
-            *(part for setting in conf for part in ("--conf", setting)),
-            str(REPOSITORY / "jobs" / f"{job}.py"),
-            *options,
-        ],
-        env={**cluster.environment(), **variables},
-        capture_output=True,
-        text=True,
-    )
 
 
 @pytest.fixture
@@ -112,3 +95,23 @@ def python_with_shifted_clock(cluster: Cluster, folder: Path, shift: str) -> Pat
     )
     python.chmod(0o700)
     return python
+
+
+@pytest.mark.fault(14)
+def test_a_user_with_a_million_events_is_scored_by_the_last_2048_installs(
+    cluster: Cluster, spark: SparkSession, model: PinnedModel, attempts: Iterator[str]
+) -> None:
+    ds = date(2022, 8, 1)  # no other day lies in its window
+    first_ms = 1656633600000  # 2022-07-01T00:00:00Z
+    apps = random.Random(14).choices(APPS, k=1_000_000)
+    events = [f'"app_id": "{app}", "event_time": {first_ms + 1000 * n}}}' for n, app in enumerate(apps)]
+    everything = [f'{{"user_id": "million", {event}' for event in events]
+    last = [f'{{"user_id": "last", {event}' for event in events[-2048:]]
+    land(cluster, ds, everything, last, landed_rows(ds))
+    extract(cluster.settings, ds)
+    build(cluster.settings, ds)
+    rescore(model, ds, next(attempts))
+    sequences = {row.user_id: row.app_ids for row in partition("user_sequences", ds).read(spark).collect()}
+    assert sequences["million"] == sequences["last"] == apps[-2048:]
+    scores = {row.user_id: (row.risk_score, row.logit) for row in scores_of(ds).read(spark).collect()}
+    assert scores["million"] == scores["last"]

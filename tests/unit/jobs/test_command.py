@@ -66,3 +66,18 @@ def test_a_missing_option_exits_with_2_and_is_named_last(monkeypatch, capsys):
 def test_a_refusal_is_printed_in_full_and_an_unexpected_error_is_cut():
     assert failure_line("job", DayRefusedError("day " * 1000)).endswith("day")
     assert failure_line("job", ConnectionError("frame " * 1000)).endswith(" …")
+
+
+@pytest.mark.parametrize(
+    ("cause", "named"),
+    [
+        (
+            "org.apache.hadoop.hdfs.protocol.DSQuotaExceededException: The DiskSpace quota of /lake is exceeded",
+            "DSQuotaExceededException: The DiskSpace quota of /lake is exceeded",
+        ),
+        ("java.io.IOException: No space left on device", "No space left on device"),
+    ],
+)
+def test_a_full_disk_is_named_wherever_it_stands_in_javas_causes(cause, named):
+    error = RuntimeError(f"An error occurred\n\tat org.apache.X\nCaused by: {cause}\n\tat java.base/java.Y")
+    assert failure_line("job", error).startswith(f"job failed: NoSpaceError: {named}: expected room")
