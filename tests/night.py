@@ -50,20 +50,22 @@ def build(settings: Settings, ds: date) -> None:
     )
 
 
+def score_options(champion: PinnedModel, ds: date, wap_id: str) -> dict[str, str]:
+    return audit_options(champion, ds, wap_id) | {"run_id": wap_id}
+
+
+def audit_options(champion: PinnedModel, ds: date, wap_id: str) -> dict[str, str]:
+    return {
+        "sequences": str(partition("user_sequences", ds)),
+        "scores": str(partition("risk_scores", ds)),
+        "model": champion.to_json(),
+        "wap_id": wap_id,
+    }
+
+
 def score(champion: PinnedModel, ds: date, wap_id: str) -> None:
-    score_users(
-        sequences=str(partition("user_sequences", ds)),
-        scores=str(partition("risk_scores", ds)),
-        model=champion.to_json(),
-        wap_id=wap_id,
-        run_id=wap_id,
-    )
+    score_users(**score_options(champion, ds, wap_id))
 
 
 def audit(champion: PinnedModel, ds: date, wap_id: str) -> None:
-    audit_scores(
-        sequences=str(partition("user_sequences", ds)),
-        scores=str(partition("risk_scores", ds)),
-        model=champion.to_json(),
-        wap_id=wap_id,
-    )
+    audit_scores(**audit_options(champion, ds, wap_id))

@@ -1,0 +1,124 @@
+"""Drivers and executors that are killed in the middle of a job, and the retry that follows."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import date
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from local_cluster import postgres
+from local_cluster.supervision import wait_until
+from model_registry.versions import PinnedModel
+from tests.faults.conftest import Promise
+from tests.faults.held_job import HeldJob
+from tests.faults.scored_days import rescore
+from tests.night import audit, audit_options, score, score_options
+from tests.real_cluster import Cluster
+
+STAGING = {
+    "before staging": "jobs.score_users:stage_rows:before",
+    "mid-task": "jobs.score_users:load_once:before",  # on the executor
+    "staged": "jobs.score_users:stage_rows:after",
+}
+MOVE = "jobs.lake.branches:LakeTable._move:before"
+PUBLISHING = {
+    "before the move": MOVE,
+    "copied, before the move": "jobs.lake.branches:LakeTable._copy_onto_main:after",
+    "published, not acknowledged": "jobs.audit_scores:publish:after",
+}
+
+
+@pytest.mark.fault(2)
+@pytest.mark.parametrize("point", STAGING)
+def test_scores_of_a_driver_killed_while_it_scores_are_those_of_its_retry(
+    cluster: Cluster,
+    day: date,
+    model: PinnedModel,
+    promise: Promise,
+    attempts: Iterator[str],
+    tmp_path: Path,
+    point: str,
+) -> None:
+    killed, retry = next(attempts), next(attempts)
+    options = score_options(model, day, killed)
+    with (
+        promise(day, retry),
+        HeldJob(cluster, "score_users", STAGING[point], tmp_path / "point", options) as job,
+    ):
+        job.wait()
+        job.kill()
+        rescore(model, day, retry)
+
+
+@pytest.mark.fault(2)
+@pytest.mark.parametrize("point", PUBLISHING)
+def test_scores_of_a_driver_killed_while_it_publishes_are_published_once_by_its_retry(
+    cluster: Cluster,
+    undisturbed: dict[date, object],
+    model: PinnedModel,
+    promise: Promise,
+    attempts: Iterator[str],
+    tmp_path: Path,
+    point: str,
+) -> None:
+    day, other_day = undisturbed
+    run = next(attempts)
+    score(model, day, run)
+    if point.startswith("copied"):  # what was staged on an older `main` is committed again before the move
+        rescore(model, other_day, next(attempts))
+    options = audit_options(model, day, run)
+    with (
+        promise(day, run),
+        HeldJob(cluster, "audit_scores", PUBLISHING[point], tmp_path / "point", options) as job,
+    ):
+        job.wait()
+        job.kill()
+        audit(model, day, run)
+
+
+@contextmanager
+def catalog_without_updates(cluster: Cluster) -> Iterator[Callable[[], bool]]:
+    """Let clients read the catalog and hold back their changes; tells whether one is held back."""
+
+    def connect() -> psycopg2.extensions.connection:
+        url = postgres.url(cluster.layout, "lake", "postgresql")
+        return psycopg2.connect(url, passfile=str(cluster.layout.pgpass))
+
+    with closing(connect()) as holding, closing(connect()) as looking:
+        looking.autocommit = True
+
+        def is_one_waiting() -> bool:
+            with looking.cursor() as cursor:
+                cursor.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+                return cursor.fetchone() is not None
+
+        with holding.cursor() as cursor:
+            cursor.execute("LOCK TABLE iceberg_tables IN EXCLUSIVE MODE")
+        yield is_one_waiting
+
+
+@pytest.mark.fault(2)
+def test_a_move_that_the_catalog_makes_after_its_driver_was_killed_is_not_made_again(
+    cluster: Cluster,
+    day: date,
+    model: PinnedModel,
+    promise: Promise,
+    attempts: Iterator[str],
+    tmp_path: Path,
+) -> None:
+    run = next(attempts)
+    score(model, day, run)
+    options = audit_options(model, day, run)
+    with (
+        promise(day, run) as watch,
+        HeldJob(cluster, "audit_scores", MOVE, tmp_path / "point", options) as job,
+    ):
+        job.wait()
+        with catalog_without_updates(cluster) as is_one_waiting:
+            job.release()
+            wait_until(is_one_waiting, "the job does not move main", 60)
+            job.kill()
+        wait_until(lambda: watch.states[-1].runs == (run,), "the catalog has not made the move", 60)
+        audit(model, day, run)
