@@ -1,7 +1,8 @@
 """Kill, stop, freeze and start services of the cluster and the processes of jobs."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -44,6 +45,25 @@ class Services:
         for member in family:
             member.kill()
         psutil.wait_procs(family, timeout=30)
+
+    def kill_worker(self, word: str) -> None:
+        """End by SIGKILL the worker of Airflow with this word in a command of its task, and its children."""
+        workers = psutil.Process(self.pid("airflow-scheduler")).children()
+        families = [[worker, *worker.children(recursive=True)] for worker in workers]
+        (family,) = [
+            family for family in families if any(word in " ".join(member.cmdline()) for member in family[1:])
+        ]
+        for member in family:
+            member.kill()
+        psutil.wait_procs(family, timeout=30)
+
+    def try_again(self, first: Future[None], job: Callable[[], None]) -> None:
+        """Do as Airflow does: run the job once more, after the outage, if its first try failed of it."""
+        error = first.exception()
+        self.await_all_ready()
+        if error is not None:
+            assert getattr(error, "retryable", True), error
+            job()
 
     def stop(self, name: str) -> None:
         """Stop the service until `start`."""
