@@ -35,8 +35,9 @@ from jobs.errors import DataError, WrongArgumentsError
 from jobs.lake.hadoop_files import HadoopFiles
 from jobs.lake.user_sequences import LOOKBACK_DAYS
 from jobs.landing.delivery import Delivery, check_names, find_delivery
-from jobs.landing.event_rules import MAX_BAD_SHARE
+from jobs.landing.event_rules import FIELDS, MAX_BAD_SHARE
 from jobs.landing.labels import list_label_files, read_labels
+from jobs.landing.rows import reading_alone
 from jobs.landing.unreadable import naming_unreadable_files
 
 
@@ -102,7 +103,7 @@ def check_installs(spark: SparkSession, delivery: Delivery, today: date) -> tupl
     Raises:
         UnreadableFileError, NoEventsError: the extraction would fail.
     """
-    with naming_unreadable_files(delivery.files):
+    with naming_unreadable_files(delivery.files, reading_alone(spark, FIELDS)):
         judged = judge_delivery(spark, delivery, today)
         events = count_copies(judged).persist()
         counts = count_days(judged, events, sorted(delivery.days))

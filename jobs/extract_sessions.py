@@ -40,7 +40,7 @@ from jobs.lake.tables import TablePartition, ensure_tables, snapshot_now
 from jobs.lake.volume import Release, Volume, VolumeLimits, check_volume, landed_before
 from jobs.landing.event_rules import FIELDS, INSTALL, MAX_BAD_SHARE, judge_events
 from jobs.landing.files import SUCCESS, list_complete_day
-from jobs.landing.rows import read_rows
+from jobs.landing.rows import read_rows, reading_alone
 from jobs.landing.unreadable import naming_unreadable_files
 
 logger = logging.getLogger("extract_sessions")
@@ -249,7 +249,7 @@ def extract_day(
     landed_files = list_complete_day(files, folder)
 
     # Every landed file is read here and nowhere below: what fails later is not the fault of a file.
-    with naming_unreadable_files(landed_files):
+    with naming_unreadable_files(landed_files, reading_alone(spark, FIELDS)):
         judged = judge_events(read_rows(spark, landed_files, FIELDS), ds).persist()
         landed = judged.count()
     bad_rows = select_rejected(judged)

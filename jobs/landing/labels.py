@@ -17,7 +17,7 @@ from jobs.lake.hadoop_files import HadoopFiles
 from jobs.landing.event_rules import LONGEST_USER_ID, SPACE_AROUND, holds_control_character, is_missing
 from jobs.landing.event_time import EARLIEST_EVENT, parse_event_time
 from jobs.landing.files import Fields, LandedFile, list_data_files
-from jobs.landing.rows import read_rows
+from jobs.landing.rows import read_rows, reading_alone
 from jobs.landing.unreadable import naming_unreadable_files
 
 LABEL_FIELDS = Fields(required=("user_id", "label", "as_of", "observed_at"), ids=("user_id",))
@@ -171,7 +171,7 @@ def read_labels(spark: SparkSession, folder: str) -> DataFrame:
         MalformedLabelsError: a row does not follow the contract.
     """
     landed = list_label_files(HadoopFiles(spark), folder)
-    with naming_unreadable_files(landed):
+    with naming_unreadable_files(landed, reading_alone(spark, LABEL_FIELDS)):
         labels = parse_labels(read_rows(spark, landed, LABEL_FIELDS)).persist()
         check_labels(labels)
     return labels

@@ -77,6 +77,15 @@ def read_rows(spark: SparkSession, landed: Sequence[LandedFile], fields: Fields)
     return rows.withColumn("raw", F.when(is_long, F.left("raw", F.lit(LONGEST_RAW))).otherwise(F.col("raw")))
 
 
+def reading_alone(spark: SparkSession, fields: Fields) -> Callable[[LandedFile], None]:
+    """Make the function that reads a single file to its last value, for `naming_unreadable_files`."""
+
+    def read_alone(file: LandedFile) -> None:
+        read_rows(spark, [file], fields).write.format("noop").mode("overwrite").save()
+
+    return read_alone
+
+
 def read_text_start(files: HadoopFiles, file: LandedFile, fields: Fields) -> bytes:
     """Read the first bytes of a text file, after a look at what it holds.
 

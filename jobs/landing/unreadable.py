@@ -6,7 +6,7 @@ Out  UnreadableFileError: hdfs://…/part-2.parquet cannot be read: RuntimeExcep
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import unquote
 
@@ -32,8 +32,13 @@ FRAME = re.compile(r"^\s+at (?:[\w.@]+/)?(?!(?:java|jdk|sun)\.)(?P<method>[\w.$]
 
 
 @contextmanager
-def naming_unreadable_files(files: Sequence[LandedFile]) -> Iterator[None]:
-    """Turn Spark's failure to read one of `files` into an error that names it.
+def naming_unreadable_files(
+    files: Sequence[LandedFile], read_alone: Callable[[LandedFile], None]
+) -> Iterator[None]:
+    """Turn Spark's failure to read `files` together into an error that names the one at fault.
+
+    Args:
+        read_alone: reads a single file whole; called only if Spark does not say which file is damaged.
 
     Raises:
         UnreadableFileError: the file is at fault. If the cluster is, Spark's own error passes through.
@@ -42,11 +47,30 @@ def naming_unreadable_files(files: Sequence[LandedFile]) -> Iterator[None]:
         yield
     except (Py4JError, PySparkException) as error:
         text = str(error)
+        if not is_damage(text):
+            raise
         # The longest name, since a.csv also occurs in a.csv.gz.
         named = max((file.uri for file in files if names_file(text, file.uri)), key=len, default=None)
-        if named is None or not is_damage(text):
+        named = named or find_damaged(files, read_alone)
+        if named is None:
             raise
         raise UnreadableFileError(f"{named} cannot be read: {root_cause(text)}") from error
+
+
+def find_damaged(files: Sequence[LandedFile], read_alone: Callable[[LandedFile], None]) -> str | None:
+    """Find the damaged Parquet file by reading them one after another; None if each can be read.
+
+    A damaged dictionary fails where its values are used, when Spark no longer knows of which file they are.
+    """
+    for file in files:
+        if file.format == "parquet":
+            try:
+                read_alone(file)
+            except (Py4JError, PySparkException) as error:
+                if not is_damage(str(error)):
+                    raise
+                return file.uri
+    return None
 
 
 def names_file(text: str, uri: str) -> bool:

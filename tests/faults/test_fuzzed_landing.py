@@ -46,7 +46,7 @@ from jobs.landing.event_rules import FIELDS, judge_events
 from jobs.landing.files import LandedFile, UnreadableFileError, list_data_files
 from jobs.landing.first_bytes import FIRST_BYTES, check_first_bytes
 from jobs.landing.parquet import unpack, wanted_types
-from jobs.landing.rows import check_separator, find_header, read_rows, read_text_start
+from jobs.landing.rows import check_separator, find_header, read_rows, read_text_start, reading_alone
 from jobs.landing.unreadable import naming_file, naming_unreadable_files
 from tests.faults.conftest import FULL
 from tests.made_up.landing_day import uri
@@ -273,7 +273,7 @@ DELIVERED = st.builds(
 @contextmanager
 def judged_rows(spark: SparkSession, landed: list[LandedFile]) -> Iterator[tuple[DataFrame, int]]:
     """Read and judge files as `extract_day` does; yield the rows and their number."""
-    with naming_unreadable_files(landed):
+    with naming_unreadable_files(landed, reading_alone(spark, FIELDS)):
         judged = judge_events(read_rows(spark, landed, FIELDS), DAY).persist()
         try:
             number = judged.count()

@@ -1,6 +1,7 @@
 """Data files of a folder, and errors that name the file that cannot be read."""
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from py4j.protocol import Py4JJavaError
 
@@ -13,7 +14,7 @@ from jobs.landing.files import (
     list_complete_day,
     list_data_files,
 )
-from jobs.landing.rows import read_rows
+from jobs.landing.rows import read_rows, reading_alone
 from jobs.landing.unreadable import naming_file, naming_unreadable_files, root_cause
 from tests.made_up.landing_day import gz, jsonl, land, land_complete, uri
 
@@ -78,7 +79,7 @@ def test_a_day_without_a_folder_says_that_nothing_landed(files, tmp_path):
 
 def read_all(spark, folder):
     landed = list_data_files(HadoopFiles(spark), folder)
-    with naming_unreadable_files(landed):
+    with naming_unreadable_files(landed, reading_alone(spark, FIELDS)):
         return read_rows(spark, landed, FIELDS).collect()
 
 
@@ -129,6 +130,21 @@ def test_a_damaged_parquet_file_is_named(spark, tmp_path, damage, packed):
         read_all(spark, folder)
 
 
+def test_a_damaged_dictionary_is_named_although_spark_does_not_say_of_which_file_it_is(spark, tmp_path):
+    """Found by tests/faults/test_fuzzed_landing.py."""
+    rows = [{**A_ROW, "user_id": user} for user in ("u1", "u2", "u1", "u2")]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "plain.parquet", compression="none")
+    content = (tmp_path / "plain.parquet").read_bytes()
+    length = b"\x02\x00\x00\x00"
+    assert content.count(length + b"u2") == 1
+    damaged = content.replace(length + b"u2", b"\xbb\x00\x00\x00u2")
+    folder = land(tmp_path / "day", a__parquet=content, b__parquet=damaged, c__jsonl=jsonl(A_ROW))
+    with pytest.raises(
+        UnreadableFileError, match=r"/day/b\.parquet cannot be read: IllegalArgumentException"
+    ):
+        read_all(spark, folder)
+
+
 READ_FAILED = (
     "Encountered error while reading file hdfs://h/a.parquet.\n\tat org.apache.spark.sql.X(Y.scala:1)\n"
 )
@@ -169,7 +185,7 @@ def test_an_outage_while_reading_is_not_blamed_on_the_file(cause):
     outage = JavaError(
         f"An error occurred.\n: org.apache.spark.SparkException: {READ_FAILED}Caused by: {cause}\t... 9 more\n"
     )
-    with pytest.raises(JavaError), naming_unreadable_files([landed]):
+    with pytest.raises(JavaError), naming_unreadable_files([landed], pytest.fail):
         raise outage
     with pytest.raises(JavaError), naming_file(landed):
         raise outage
