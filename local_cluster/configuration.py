@@ -130,6 +130,8 @@ def spark_defaults(layout: Layout) -> dict[str, str]:
         "spark.pyspark.python": python,
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.session.timeZone": "UTC",
+        # A flipped byte below a table fails its reader: by default nobody looks at the checksums of pages.
+        "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
         # Two cores; adaptive execution merges these further.
         "spark.sql.shuffle.partitions": "8",
         "spark.sql.warehouse.dir": f"{hdfs}/warehouse",

@@ -1,14 +1,15 @@
 """A job that stands still at a named point, so that a test can kill or freeze its driver or executor there.
 
-    spark-submit held_job.py score_users jobs.score_users:load_once:before 3 /tmp/point --sequences …
+    spark-submit held_job.py score_users jobs.score_users:load_once:before 3 /tmp/point {} --sequences …
 
-In   a job's name, a point as module:function:before or after, which of its calls is held, a folder, the
-     job's own options
+In   a job's name, a point as module:function:before or after, which of its calls is held, a folder,
+     constants of the job's module, the job's own options
 Out  call-1, call-2, … in the folder, one for each call wherever it is made; `reached`, with the held call's
      process id, once that stands there; it goes on when the file `go` appears
 """
 
 import importlib
+import json
 import os
 import signal
 import subprocess
@@ -38,6 +39,7 @@ class HeldJob:
         folder: Path,
         options: dict[str, str],
         call: int = 1,
+        constants: dict[str, int] | None = None,
         spark: dict[str, str] | None = None,
     ) -> None:
         """Submit the job.
@@ -45,7 +47,8 @@ class HeldJob:
         Args:
             folder: for the marks of calls; made anew.
             options: of the job's main: {"wap_id": "attempt-1"}.
-            call: the held one, counted over all processes from 1; 0: none.
+            call: the held one, counted over all processes from 1.
+            constants: of the job's module, to be set: {"USERS_PER_TASK": 25}.
             spark: settings beside the cluster's defaults.
         """
         folder.mkdir(parents=True)
@@ -53,7 +56,19 @@ class HeldJob:
         settings = [part for key, value in (spark or {}).items() for part in ("--conf", f"{key}={value}")]
         listed = [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", value)]
         self._process = subprocess.Popen(
-            ["spark-submit", "--master", "yarn", *settings, __file__, job, point, str(call), folder, *listed],
+            [
+                "spark-submit",
+                "--master",
+                "yarn",
+                *settings,
+                __file__,
+                job,
+                point,
+                str(call),
+                folder,
+                json.dumps(constants or {}),
+                *listed,
+            ],
             env={**cluster.environment(), "PYTHONPATH": str(REPOSITORY)},
             stderr=(folder / "log").open("w"),
             start_new_session=True,
@@ -100,7 +115,7 @@ class HeldJob:
 
 
 def main() -> None:
-    _, job, point, held, folder, *options = sys.argv
+    _, job, point, held, folder, constants, *options = sys.argv
     module, name, when = point.split(":")
     owner: object = importlib.import_module(module)
     *path, name = name.split(".")
@@ -122,8 +137,11 @@ def main() -> None:
                 time.sleep(0.05)
 
     setattr(owner, name, wrap(getattr(owner, name), stand, when))
+    script = importlib.import_module(f"jobs.{job}")
+    for constant, value in json.loads(constants).items():
+        setattr(script, constant, value)
     sys.argv = [job, *options]
-    run_job(importlib.import_module(f"jobs.{job}").main)
+    run_job(script.main)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Drivers and executors that are killed in the middle of a job, and the retry that follows."""
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import date
@@ -11,7 +12,7 @@ import pytest
 from local_cluster import postgres
 from local_cluster.supervision import wait_until
 from model_registry.versions import PinnedModel
-from tests.faults.conftest import Promise
+from tests.faults.conftest import FULL, Promise
 from tests.faults.held_job import HeldJob
 from tests.faults.scored_days import rescore
 from tests.night import audit, audit_options, score, score_options
@@ -28,6 +29,43 @@ PUBLISHING = {
     "copied, before the move": "jobs.lake.branches:LakeTable._copy_onto_main:after",
     "published, not acknowledged": "jobs.audit_scores:publish:after",
 }
+
+
+POINTS = 20 if FULL else 2
+
+
+@pytest.mark.fault(1)
+@pytest.mark.parametrize("seed", range(POINTS))
+def test_scores_of_an_executor_killed_after_its_first_task_are_those_of_an_undisturbed_run(
+    cluster: Cluster,
+    day: date,
+    model: PinnedModel,
+    promise: Promise,
+    attempts: Iterator[str],
+    tmp_path: Path,
+    seed: int,
+) -> None:
+    """Twelve tasks of 25 users, two at a time: the third and later ones begin after the first has ended."""
+    chance, run = random.Random(seed), next(attempts)
+    with (
+        promise(day, run),
+        HeldJob(
+            cluster,
+            "score_users",
+            f"jobs.score_users:load_once:{chance.choice(['before', 'after'])}",
+            tmp_path / "point",
+            score_options(model, day, run),
+            call=chance.randint(3, 12),
+            constants={"USERS_PER_TASK": 25},
+            spark={"spark.speculation": "true"},
+        ) as job,
+    ):
+        worker = job.wait()
+        executor = next(parent for parent in worker.parents() if parent.name() == "java")
+        executor.kill()
+        job.release()
+        assert job.exit_status() == 0, job.last_line()
+        audit(model, day, run)
 
 
 @pytest.mark.fault(2)
