@@ -11,7 +11,6 @@ Out  an exit status, and on failure one line, the last of stderr, which SparkSub
 """
 
 import logging
-import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -23,13 +22,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic_settings import CliApp
 
 from jobs.errors import WrongArgumentsError
+from jobs.lake.java_errors import find_lack_of_room, find_parquet_file, is_damage, java_text, root_cause
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 65  # EX_DATAERR of sysexits.h
 # Characters. A Java error's text holds its whole stack trace, which is already printed above the line.
 LONGEST_UNEXPECTED_MESSAGE = 1000
-# HDFS's quota, or a disk of a DataNode or of Spark, somewhere among the causes.
-NO_SPACE = re.compile(r"\w*QuotaExceededException: [^\n]+|No space left on device")
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -98,21 +96,40 @@ def parse_multiple(text: str) -> float:
 
 
 def is_refused(error: Exception) -> bool:
-    """Return whether the error has `retryable = False`, as DataError and some registry errors have."""
-    return getattr(error, "retryable", True) is False
+    """Return whether a retry cannot help.
+
+    The error says so by `retryable = False`, as DataError and some registry errors do; or a file below a
+    table is damaged.
+    """
+    return getattr(error, "retryable", True) is False or is_damage(java_text(error))
 
 
 def failure_line(job: str, error: Exception) -> str:
     """Write the one line that says which job failed and why."""
-    if no_space := NO_SPACE.search(str(error)):
-        return (
-            f"{job} failed: NoSpaceError: {no_space[0].strip()}: expected room on HDFS and in Spark's local "
-            "folders (spark.local.dir); make room or raise the quota, a retry then goes on"
-        )
-    message = " ".join(str(error).split())
+    name, message = describe(error)
+    message = " ".join(message.split())
     if not is_refused(error) and len(message) > LONGEST_UNEXPECTED_MESSAGE:
         message = message[:LONGEST_UNEXPECTED_MESSAGE] + " …"
-    return f"{job} failed: {type(error).__name__}: {message}"
+    return f"{job} failed: {name}: {message}"
+
+
+def describe(error: Exception) -> tuple[str, str]:
+    """Name the error and its reason; two reasons are looked for among the causes that Java gives."""
+    text = java_text(error)
+    if getattr(error, "retryable", True) is False:
+        return type(error).__name__, str(error)
+    if is_damage(text):
+        file = find_parquet_file(text) or "a file below a table, named in the executor's log,"
+        return "TableDamagedError", (
+            f"{file} cannot be read: {root_cause(text)}: expected the bytes that were written; run the job "
+            "again that wrote this date of the table"
+        )
+    if lack := find_lack_of_room(text):
+        return "NoSpaceError", (
+            f"{lack}: expected room on HDFS and in Spark's local folders (spark.local.dir); make room or raise "
+            "the quota, a retry then goes on"
+        )
+    return type(error).__name__, str(error)
 
 
 def stop_spark(silence_its_log: bool = False) -> None:

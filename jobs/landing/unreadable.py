@@ -5,7 +5,6 @@ Out  UnreadableFileError: hdfs://…/part-2.parquet cannot be read: RuntimeExcep
      or, where the cluster is at fault, the error as it was: a retry may help
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import unquote
@@ -13,22 +12,8 @@ from urllib.parse import unquote
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
 
+from jobs.lake.java_errors import is_damage, root_cause
 from jobs.landing.files import LandedFile, UnreadableFileError, shorten
-
-# A file is damaged if what failed last was a decoder: these packages only turn bytes into rows.
-# Anything else (a lost DataNode, an expired token, no memory) may be gone at the next try.
-DECODERS = (
-    "org.apache.parquet.",
-    "shaded.parquet.",
-    "org.apache.spark.sql.execution.datasources.parquet.",
-    "org.apache.hadoop.io.compress.",
-    "org.xerial.snappy.",
-    "com.github.luben.zstd.",
-    "net.jpountz.",
-    "io.airlift.",
-)
-CAUSE = re.compile(r"^(?:Caused by: |: )?(?:[\w$]+\.)*(?P<error>[\w$]+(?:Exception|Error)\b.*)", re.MULTILINE)
-FRAME = re.compile(r"^\s+at (?:[\w.@]+/)?(?!(?:java|jdk|sun)\.)(?P<method>[\w.$]+)", re.MULTILINE)
 
 
 @contextmanager
@@ -54,7 +39,7 @@ def naming_unreadable_files(
         named = named or find_damaged(files, read_alone)
         if named is None:
             raise
-        raise UnreadableFileError(f"{named} cannot be read: {root_cause(text)}") from error
+        raise UnreadableFileError(f"{named} cannot be read: {shorten(root_cause(text))}") from error
 
 
 def find_damaged(files: Sequence[LandedFile], read_alone: Callable[[LandedFile], None]) -> str | None:
@@ -79,21 +64,6 @@ def names_file(text: str, uri: str) -> bool:
     return name in text or name in unquote(text)
 
 
-def root_cause(text: str) -> str:
-    """Find the innermost cause in a Java stack trace, without its frames."""
-    causes = [match["error"] for match in CAUSE.finditer(text)]
-    return shorten(causes[-1] if causes else text.splitlines()[0])
-
-
-def is_damage(text: str) -> bool:
-    """Return whether the innermost cause in a Java stack trace was raised by a decoder."""
-    causes = list(CAUSE.finditer(text))
-    if not causes or "OutOfMemoryError" in causes[-1]["error"]:
-        return False
-    frame = FRAME.search(text, causes[-1].end())
-    return frame is not None and frame["method"].startswith(DECODERS)
-
-
 @contextmanager
 def naming_file(file: LandedFile) -> Iterator[None]:
     """Turn the driver's failure to read `file` into an error that names it; see `naming_unreadable_files`."""
@@ -102,4 +72,4 @@ def naming_file(file: LandedFile) -> Iterator[None]:
     except Py4JJavaError as error:
         if not is_damage(str(error)):
             raise
-        raise UnreadableFileError(f"{file.uri} cannot be read: {root_cause(str(error))}") from error
+        raise UnreadableFileError(f"{file.uri} cannot be read: {shorten(root_cause(str(error)))}") from error

@@ -79,13 +79,13 @@ def test_a_full_local_disk_is_named_and_the_retry_elsewhere_goes_on(
             *("--landing-root", settings.hdfs_url + settings.landing_root),
             *("--receipts-root", settings.hdfs_url + settings.receipts_root),
             master="local[1]",
-            # A disk of its own, of 64 KiB, in a name space of its own.
+            # A disk of its own, of one page, in a name space of its own.
             within=(
                 "unshare",
                 "-rm",
                 "sh",
                 "-c",
-                f'mount -t tmpfs -o size=64k tmpfs {tmp_path} && exec "$@"',
+                f'mount -t tmpfs -o size=4k tmpfs {tmp_path} && exec "$@"',
                 "sh",
             ),
             SPARK_LOCAL_DIRS=str(tmp_path),

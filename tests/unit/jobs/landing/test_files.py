@@ -6,6 +6,7 @@ import pytest
 from py4j.protocol import Py4JJavaError
 
 from jobs.lake.hadoop_files import HadoopFiles
+from jobs.lake.java_errors import root_cause
 from jobs.landing.event_rules import FIELDS
 from jobs.landing.files import (
     DayNotCompleteError,
@@ -15,7 +16,7 @@ from jobs.landing.files import (
     list_data_files,
 )
 from jobs.landing.rows import read_rows, reading_alone
-from jobs.landing.unreadable import naming_file, naming_unreadable_files, root_cause
+from jobs.landing.unreadable import naming_file, naming_unreadable_files
 from tests.made_up.landing_day import gz, jsonl, land, land_complete, uri
 
 A_ROW = {"user_id": "u1", "app_id": "maps", "event_time": "2026-01-31T10:00:00Z"}
