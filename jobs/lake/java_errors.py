@@ -19,6 +19,7 @@ DECODERS = (
     "com.github.luben.zstd.",
     "net.jpountz.",
     "io.airlift.",
+    "org.apache.iceberg.io.IOUtil.",  # a file that is shorter than its table says
 )
 CAUSE = re.compile(r"^(?:Caused by: |: )?(?:[\w$]+\.)*(?P<error>[\w$]+(?:Exception|Error)\b.*)", re.MULTILINE)
 FRAME = re.compile(r"^\s+at (?:[\w.@]+/)?(?!(?:java|jdk|sun)\.)(?P<method>[\w.$]+)", re.MULTILINE)

@@ -1,6 +1,7 @@
 """Bytes that are not as they were written: in a model, and in the files below a table."""
 
 import random
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -11,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 import requests
+from pyspark import cloudpickle
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
@@ -112,6 +114,9 @@ def test_a_byte_flipped_in_a_models_file_on_hdfs_is_refused_and_nothing_is_stage
     with promise(day, None), pytest.raises(DataError, match="HashMismatchError"):
         score(copy, day, attempt)
     assert scores_of(day).open(spark).head(attempt) is None
+
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # executors do not have this module
 
 
 def load_flipped(name: str, path: Path, sha256: str, num_threads: int) -> ScoringModel:

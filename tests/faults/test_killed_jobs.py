@@ -15,6 +15,7 @@ from model_registry.versions import PinnedModel
 from tests.faults.conftest import FULL, Promise
 from tests.faults.held_job import HeldJob
 from tests.faults.scored_days import rescore
+from tests.faults.watch import Oracle
 from tests.night import audit, audit_options, score, score_options
 from tests.real_cluster import Cluster
 
@@ -32,6 +33,21 @@ PUBLISHING = {
 
 
 POINTS = 20 if FULL else 2
+USERS_PER_TASK = 25  # so that there are twelve tasks, two at a time
+
+
+@pytest.fixture
+def scores_of_many_tasks(
+    oracle: Oracle, day: date, model: PinnedModel, attempts: Iterator[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """An undisturbed run of as many tasks: other batches differ in the last digits."""
+    with monkeypatch.context() as patch:
+        patch.setattr("jobs.score_users.USERS_PER_TASK", USERS_PER_TASK)
+        rescore(model, day, next(attempts))
+    with oracle.watching(ds=day.isoformat()) as watch:
+        pass
+    yield watch.states[-1].scores
+    rescore(model, day, next(attempts))
 
 
 @pytest.mark.fault(1)
@@ -42,13 +58,14 @@ def test_scores_of_an_executor_killed_after_its_first_task_are_those_of_an_undis
     model: PinnedModel,
     promise: Promise,
     attempts: Iterator[str],
+    scores_of_many_tasks: str,
     tmp_path: Path,
     seed: int,
 ) -> None:
-    """Twelve tasks of 25 users, two at a time: the third and later ones begin after the first has ended."""
+    """The third task and later ones begin after the first has ended."""
     chance, run = random.Random(seed), next(attempts)
     with (
-        promise(day, run),
+        promise(day, run, scores=scores_of_many_tasks),
         HeldJob(
             cluster,
             "score_users",
@@ -56,7 +73,7 @@ def test_scores_of_an_executor_killed_after_its_first_task_are_those_of_an_undis
             tmp_path / "point",
             score_options(model, day, run),
             call=chance.randint(3, 12),
-            constants={"USERS_PER_TASK": 25},
+            constants={"USERS_PER_TASK": USERS_PER_TASK},
             spark={"spark.speculation": "true"},
         ) as job,
     ):
