@@ -4,6 +4,7 @@ In   a date, a run id, the version to score with
 Out  Night: its tasks, their logs by try, its applications on YARN
 """
 
+import time
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -24,11 +25,13 @@ class Night:
     cluster: Cluster
     airflow: AirflowApi
     run_id: str
+    begun_ms: float
 
     @classmethod
     def start(cls, cluster: Cluster, ds: date, run_id: str, version: int) -> "Night":
         airflow = cluster.airflow
         airflow.unpause(DAG)
+        begun_ms = time.time() * 1000
         body = {
             "dag_run_id": run_id,
             "logical_date": None,
@@ -36,7 +39,7 @@ class Night:
             "conf": {"model_version": version},
         }
         airflow.call("POST", f"dags/{DAG}/dagRuns", json=body)
-        return cls(cluster, airflow, run_id)
+        return cls(cluster, airflow, run_id, begun_ms)
 
     def task(self, task_id: str) -> dict[str, Any]:
         tasks = self.airflow.tasks(DAG, self.run_id)
@@ -86,8 +89,12 @@ class Night:
         self.airflow.call("POST", f"dags/{DAG}/clearTaskInstances", json=body)
 
     def applications(self, job: str) -> list[dict[str, Any]]:
-        """What YARN says of the job's applications, in the order of their start."""
+        """What YARN says of the job's applications since the run began, in the order of their start."""
         url = f"http://127.0.0.1:{self.cluster.settings.ports.resourcemanager_web}/ws/v1/cluster/apps"
         apps = requests.get(url, timeout=30).json()["apps"] or {"app": []}
-        mine = [app for app in apps["app"] if app["name"] == f"{job} {self.run_id}"]
+        mine = [
+            app
+            for app in apps["app"]
+            if app["name"].startswith(f"{job} ") and app["startedTime"] >= self.begun_ms
+        ]
         return sorted(mine, key=lambda app: int(app["startedTime"]))
