@@ -1,6 +1,5 @@
 """A text file whose first bytes are those of something else is named."""
 
-import gzip
 import json
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from jobs.landing.event_rules import FIELDS
 from jobs.landing.files import LandedFile, UnreadableFileError
 from jobs.landing.first_bytes import check_first_bytes
+from tests.made_up.landing_day import gz
 
 ROW = {"user_id": "u1", "app_id": "maps", "event_time": "2026-01-31T10:00:00Z"}
 LINE = json.dumps(ROW)
@@ -23,7 +23,7 @@ def check(content, name="jsonl"):
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        (gzip.compress(b"x"), "gzip"),
+        (gz("x"), "gzip"),
         (b"PAR1\x15\x04", "Parquet"),
         (b"PK\x03\x04\x14", "zip"),
         (b"\x28\xb5\x2f\xfd", "zstd"),
