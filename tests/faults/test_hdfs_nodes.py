@@ -24,14 +24,14 @@ from tests.night import audit, build, extract, score
 from tests.real_cluster import Cluster
 
 SECONDS_AWAY = 600 if FULL else 0
-FILES = 12  # so many that some are sent to the dead DataNode
+FILES = 40  # so many that, by chance, some are sent to the dead DataNode three times one after the other
 
 
 @pytest.fixture
 def saved_model(tmp_path: Path) -> Path:
     """Bytes in the place of a SavedModel."""
     for number in range(FILES):
-        (tmp_path / f"variables-{number:02}").write_bytes(bytes([number]) * 100_000)
+        (tmp_path / f"variables-{number:02}").write_bytes(bytes([number]) * 10_000)
     return tmp_path
 
 
