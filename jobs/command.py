@@ -14,6 +14,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -50,12 +51,12 @@ def run_job(main: Callable[..., None], arguments: type[BaseModel] | None = None)
         else:
             main(parse(arguments))
     except Exception as error:
-        refused = is_refused(error)
-        if not refused:
+        failure = Failure.of(error)
+        if not failure.is_refused:
             traceback.print_exc()
         stop_spark(silence_its_log=True)
-        print(failure_line(Path(sys.argv[0]).stem, error), file=sys.stderr, flush=True)
-        raise SystemExit(EXIT_REFUSED if refused else EXIT_FAILED) from error
+        print(failure.line(Path(sys.argv[0]).stem), file=sys.stderr, flush=True)
+        raise SystemExit(EXIT_REFUSED if failure.is_refused else EXIT_FAILED) from error
     finally:
         stop_spark()
     raise SystemExit(0)
@@ -95,41 +96,44 @@ def parse_multiple(text: str) -> float:
     return multiple
 
 
-def is_refused(error: Exception) -> bool:
-    """Return whether a retry cannot help.
+@dataclass(frozen=True)
+class Failure:
+    """Why a job failed; `is_refused` if a retry cannot help."""
 
-    The error says so by `retryable = False`, as DataError and some registry errors do; or a file below a
-    table is damaged.
-    """
-    return getattr(error, "retryable", True) is False or is_damage(java_text(error))
+    name: str
+    message: str
+    is_refused: bool
 
+    @classmethod
+    def of(cls, error: Exception) -> "Failure":
+        """Read the reason of an error; two reasons are looked for among the causes that Java gives.
 
-def failure_line(job: str, error: Exception) -> str:
-    """Write the one line that says which job failed and why."""
-    name, message = describe(error)
-    message = " ".join(message.split())
-    if not is_refused(error) and len(message) > LONGEST_UNEXPECTED_MESSAGE:
-        message = message[:LONGEST_UNEXPECTED_MESSAGE] + " …"
-    return f"{job} failed: {name}: {message}"
+        DataError and some registry errors say by `retryable = False` that a retry cannot help.
+        """
+        if getattr(error, "retryable", True) is False:
+            return cls(type(error).__name__, str(error), is_refused=True)
+        text = java_text(error)
+        if is_damage(text):
+            file = find_parquet_file(text) or "a file below a table, named in the executor's log,"
+            message = (
+                f"{file} cannot be read: {root_cause(text)}: expected the bytes that were written; run the job "
+                "again that wrote this date of the table"
+            )
+            return cls("TableDamagedError", message, is_refused=True)
+        if lack := find_lack_of_room(text):
+            message = (
+                f"{lack}: expected room on HDFS and in Spark's local folders (spark.local.dir); make room or "
+                "raise the quota, a retry then goes on"
+            )
+            return cls("NoSpaceError", message, is_refused=False)
+        return cls(type(error).__name__, str(error), is_refused=False)
 
-
-def describe(error: Exception) -> tuple[str, str]:
-    """Name the error and its reason; two reasons are looked for among the causes that Java gives."""
-    text = java_text(error)
-    if getattr(error, "retryable", True) is False:
-        return type(error).__name__, str(error)
-    if is_damage(text):
-        file = find_parquet_file(text) or "a file below a table, named in the executor's log,"
-        return "TableDamagedError", (
-            f"{file} cannot be read: {root_cause(text)}: expected the bytes that were written; run the job "
-            "again that wrote this date of the table"
-        )
-    if lack := find_lack_of_room(text):
-        return "NoSpaceError", (
-            f"{lack}: expected room on HDFS and in Spark's local folders (spark.local.dir); make room or raise "
-            "the quota, a retry then goes on"
-        )
-    return type(error).__name__, str(error)
+    def line(self, job: str) -> str:
+        """Write the one line that says which job failed and why."""
+        message = " ".join(self.message.split())
+        if not self.is_refused and len(message) > LONGEST_UNEXPECTED_MESSAGE:
+            message = message[:LONGEST_UNEXPECTED_MESSAGE] + " …"
+        return f"{job} failed: {self.name}: {message}"
 
 
 def stop_spark(silence_its_log: bool = False) -> None:

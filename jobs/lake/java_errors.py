@@ -29,7 +29,10 @@ PARQUET_FILE = re.compile(r"[a-z]+:/\S+?\.parquet")
 
 
 def java_text(error: BaseException) -> str:
-    """Write an error with all causes that Java gives; pyspark's own text may leave them out."""
+    """Write an error with all causes that Java gives; pyspark's own text may leave them out.
+
+    pyspark shows its `_stackTrace` only by a setting of the session, which may be gone by now.
+    """
     return f"{error}\n{getattr(error, '_stackTrace', None) or ''}"
 
 

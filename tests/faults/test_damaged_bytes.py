@@ -16,7 +16,7 @@ from pyspark import cloudpickle
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from jobs.command import failure_line
+from jobs.command import Failure
 from jobs.errors import DataError
 from jobs.lake.branches import MAIN
 from jobs.scoring import engine
@@ -195,6 +195,6 @@ def test_a_damaged_file_below_a_table_is_named_or_changes_nothing(
         try:
             rescore(model, day, attempt)
         except (DataError, PySparkException) as error:
-            line = failure_line("score_users", error)
+            line = Failure.of(error).line("score_users")
             assert "TableDamagedError" in line, line
             assert path in line or "named in the executor's log" in line

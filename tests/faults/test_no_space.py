@@ -10,7 +10,7 @@ import pytest
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
-from jobs.command import failure_line
+from jobs.command import Failure
 from model_registry.versions import PinnedModel
 from tests.faults.conftest import Promise
 from tests.faults.scored_days import rescore
@@ -41,7 +41,7 @@ def no_room_on_hdfs(cluster: Cluster) -> Iterator[None]:
 def naming_the_quota() -> Iterator[None]:
     with pytest.raises((PySparkException, Py4JJavaError)) as caught:
         yield
-    line = failure_line("job", caught.value)
+    line = Failure.of(caught.value).line("job")
     assert "NoSpaceError: DSQuotaExceededException: The DiskSpace quota of /lake is exceeded" in line
 
 

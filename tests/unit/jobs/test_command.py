@@ -5,7 +5,7 @@ from typing import Annotated
 import pytest
 import typer
 
-from jobs.command import EXIT_FAILED, EXIT_REFUSED, failure_line, run_job
+from jobs.command import EXIT_FAILED, EXIT_REFUSED, Failure, run_job
 from jobs.errors import DataError
 
 
@@ -64,8 +64,8 @@ def test_a_missing_option_exits_with_2_and_is_named_last(monkeypatch, capsys):
 
 
 def test_a_refusal_is_printed_in_full_and_an_unexpected_error_is_cut():
-    assert failure_line("job", DayRefusedError("day " * 1000)).endswith("day")
-    assert failure_line("job", ConnectionError("frame " * 1000)).endswith(" …")
+    assert Failure.of(DayRefusedError("day " * 1000)).line("job").endswith("day")
+    assert Failure.of(ConnectionError("frame " * 1000)).line("job").endswith(" …")
 
 
 @pytest.mark.parametrize(
@@ -80,4 +80,4 @@ def test_a_refusal_is_printed_in_full_and_an_unexpected_error_is_cut():
 )
 def test_a_full_disk_is_named_wherever_it_stands_in_javas_causes(cause, named):
     error = RuntimeError(f"An error occurred\n\tat org.apache.X\nCaused by: {cause}\n\tat java.base/java.Y")
-    assert failure_line("job", error).startswith(f"job failed: NoSpaceError: {named}: expected room")
+    assert Failure.of(error).line("job").startswith(f"job failed: NoSpaceError: {named}: expected room")
