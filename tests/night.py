@@ -5,6 +5,7 @@ Out  what the DAG `nightly_scoring` leaves of the day: receipt, sequences, publi
 """
 
 from datetime import date
+from typing import Any
 
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_fixed
 
@@ -29,32 +30,43 @@ def partition(table: str, ds: date) -> TablePartition:
     return TablePartition(f"risk.{table}", ds)
 
 
+def roots(settings: Settings) -> dict[str, Any]:
+    return {
+        "landing_root": settings.hdfs_url + settings.landing_root,
+        "receipts_root": settings.hdfs_url + settings.receipts_root,
+    }
+
+
+def extract_options(settings: Settings, ds: date, lookback_days: int = 1) -> dict[str, Any]:
+    return roots(settings) | {
+        "sessions": "risk.install_sessions",
+        "rejected": "risk.rejected_events",
+        "counts": "risk.extraction_counts",
+        "day": [ds],
+        "lookback_days": lookback_days,
+    }
+
+
+def build_options(settings: Settings, ds: date) -> dict[str, Any]:
+    return roots(settings) | {
+        "sessions": "risk.install_sessions",
+        "sequences": partition("user_sequences", ds),
+    }
+
+
 def extract(settings: Settings, ds: date, lookback_days: int = 1) -> None:
-    extract_sessions(
-        landing_root=settings.hdfs_url + settings.landing_root,
-        receipts_root=settings.hdfs_url + settings.receipts_root,
-        sessions="risk.install_sessions",
-        rejected="risk.rejected_events",
-        counts="risk.extraction_counts",
-        day=[ds],
-        lookback_days=lookback_days,
-    )
+    extract_sessions(**extract_options(settings, ds, lookback_days))
 
 
 def build(settings: Settings, ds: date) -> None:
-    build_sequences(
-        sessions="risk.install_sessions",
-        sequences=partition("user_sequences", ds),
-        landing_root=settings.hdfs_url + settings.landing_root,
-        receipts_root=settings.hdfs_url + settings.receipts_root,
-    )
+    build_sequences(**build_options(settings, ds))
 
 
-def score_options(champion: PinnedModel, ds: date, wap_id: str) -> dict[str, str]:
+def score_options(champion: PinnedModel, ds: date, wap_id: str) -> dict[str, Any]:
     return audit_options(champion, ds, wap_id) | {"run_id": wap_id}
 
 
-def audit_options(champion: PinnedModel, ds: date, wap_id: str) -> dict[str, str]:
+def audit_options(champion: PinnedModel, ds: date, wap_id: str) -> dict[str, Any]:
     return {
         "sequences": str(partition("user_sequences", ds)),
         "scores": str(partition("risk_scores", ds)),

@@ -52,6 +52,15 @@ class Cluster:
     def airflow(self) -> AirflowApi:
         return AirflowApi.login(self.layout)
 
+    def fsck(self, path: str, **options: str) -> str:
+        """Check the blocks below a path, as `hdfs fsck` does; `files="1", blocks="1"` lists them."""
+        answer = requests.get(
+            f"http://127.0.0.1:{self.settings.ports.namenode_web}/fsck",
+            params={"path": path, "ugi": self.settings.hdfs_user, **options},
+            timeout=30,
+        )
+        return answer.text
+
     def set_quota(self, folder: str, storage_bytes: int) -> None:
         """Limit the space of a folder on HDFS, replicas counted; -1 takes the limit away."""
         answer = requests.put(

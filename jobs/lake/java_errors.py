@@ -13,6 +13,7 @@ import re
 DECODERS = (
     "org.apache.parquet.",
     "shaded.parquet.",
+    "org.apache.iceberg.shaded.org.apache.parquet.",
     "org.apache.spark.sql.execution.datasources.parquet.",
     "org.apache.hadoop.io.compress.",
     "org.xerial.snappy.",

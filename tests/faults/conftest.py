@@ -21,7 +21,7 @@ from local_cluster.supervision import wait_until
 from model_registry.connect import connect_store, connect_tracking
 from model_registry.publishing import push_version
 from model_registry.versions import PinnedModel
-from tests.faults.scored_days import (
+from tests.faults.harness.scored_days import (
     DAYS,
     land,
     landed_rows,
@@ -30,8 +30,8 @@ from tests.faults.scored_days import (
     push_tiny_model,
     scores_of,
 )
-from tests.faults.services import Services
-from tests.faults.watch import Oracle, State, Watch
+from tests.faults.harness.services import Services
+from tests.faults.harness.watch import Oracle, State, Watch
 from tests.night import as_airflow_retries
 from tests.real_cluster import Cluster
 
@@ -129,12 +129,7 @@ def undisturbed(
     ensure_tables(spark)  # also starts the session that the jobs find
     days = landed[:2]
     publish_undisturbed(cluster, model, days)
-    states = {}
-    for ds in days:
-        with oracle.watching(ds=ds.isoformat()) as watch:
-            pass
-        (states[ds],) = watch.states
-    return states
+    return {ds: oracle.see(ds) for ds in days}
 
 
 @pytest.fixture
@@ -174,9 +169,7 @@ def promise(
             if outage:
                 wait_until(lambda: is_healthy(cluster), "HDFS is not healthy", 120)
         watch.check(outage)
-        with oracle.watching(ds=ds.isoformat()) as afterwards:
-            pass
-        (state,) = afterwards.states
+        state = oracle.see(ds)
         expected = {run_id} if isinstance(run_id, str) else run_id or {*watch.states[0].runs}
         assert {*state.runs} <= expected, f"readers see scores of {state.runs}, expected {expected}"
         assert (state.rows, state.users, state.scores) == (
@@ -200,10 +193,8 @@ def data_files(spark: SparkSession, ds: date) -> frozenset[str]:
 
 
 def is_healthy(cluster: Cluster) -> bool:
-    """Whether HDFS has all blocks of all files, by the check behind `hdfs fsck /`."""
-    url = f"http://127.0.0.1:{cluster.settings.ports.namenode_web}/fsck"
+    """Whether HDFS has all blocks of all files."""
     try:
-        answer = requests.get(url, params={"path": "/", "ugi": cluster.settings.hdfs_user}, timeout=30)
+        return "is HEALTHY" in cluster.fsck("/")
     except requests.ConnectionError:
         return False
-    return "is HEALTHY" in answer.text

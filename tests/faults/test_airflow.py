@@ -11,8 +11,8 @@ from local_cluster.environment import spark_connection
 from local_cluster.layout import Layout
 from local_cluster.supervision import wait_until
 from tests.faults.conftest import FULL, Promise
-from tests.faults.nights import Night
-from tests.faults.services import Services
+from tests.faults.harness.nights import Night
+from tests.faults.harness.services import Services
 from tests.real_cluster import Cluster
 
 pytestmark = pytest.mark.usefixtures("patient_airflow")

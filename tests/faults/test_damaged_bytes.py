@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
-import requests
+from py4j.protocol import Py4JJavaError
 from pyspark import cloudpickle
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -25,7 +25,7 @@ from model_registry.connect import connect_store
 from model_registry.hashing import folder_sha256, relative_files
 from model_registry.versions import ModelVersion, PinnedModel
 from tests.faults.conftest import FULL, Promise
-from tests.faults.scored_days import rescore, scores_of
+from tests.faults.harness.scored_days import rescore, scores_of
 from tests.night import partition, score
 from tests.real_cluster import Cluster
 
@@ -86,34 +86,40 @@ def test_a_byte_flipped_in_blocks_on_one_disk_changes_no_score(
 
 def find_block(cluster: Cluster, path: str) -> Path:
     """Find the one block of a small file on the disk of the first DataNode."""
-    url = f"http://127.0.0.1:{cluster.settings.ports.namenode_web}/fsck"
-    answer = requests.get(
-        url, params={"path": path, "files": "1", "blocks": "1", "ugi": cluster.settings.hdfs_user}, timeout=30
-    )
-    block = answer.text.split(":blk_")[1].split("_")[0]
+    block = cluster.fsck(path, files="1", blocks="1").split(":blk_")[1].split("_")[0]
     (found,) = (cluster.layout.data / "datanode-1").rglob(f"blk_{block}")
     return found
+
+
+@pytest.fixture
+def check_refused(
+    spark: SparkSession, day: date, promise: Promise, attempts: Iterator[str]
+) -> Callable[[PinnedModel], None]:
+    """Check that a night with the model is refused for its hash, and stages nothing."""
+
+    def check(model: PinnedModel) -> None:
+        attempt = next(attempts)
+        with promise(day, None), pytest.raises(DataError, match="HashMismatchError"):
+            score(model, day, attempt)
+        assert scores_of(day).open(spark).head(attempt) is None
+
+    return check
 
 
 @pytest.mark.fault(8)
 @pytest.mark.parametrize("name", MODEL_FILES)
 def test_a_byte_flipped_in_a_models_file_on_hdfs_is_refused_and_nothing_is_staged(
     cluster: Cluster,
-    spark: SparkSession,
-    day: date,
-    promise: Promise,
-    attempts: Iterator[str],
     another_model: Callable[[], PinnedModel],
+    check_refused: Callable[[PinnedModel], None],
     name: str,
 ) -> None:
-    copy, attempt = another_model(), next(attempts)
+    copy = another_model()
     path = f"{urlsplit(copy.uri).path}/{name}"
     with cluster.hdfs.read(path) as file:
         content = file.read()
     cluster.hdfs.write(path, flip_in_the_middle(content), overwrite=True)
-    with promise(day, None), pytest.raises(DataError, match="HashMismatchError"):
-        score(copy, day, attempt)
-    assert scores_of(day).open(spark).head(attempt) is None
+    check_refused(copy)
 
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # executors do not have this module
@@ -128,19 +134,14 @@ def load_flipped(name: str, path: Path, sha256: str, num_threads: int) -> Scorin
 @pytest.mark.fault(8)
 @pytest.mark.parametrize("name", MODEL_FILES)
 def test_a_byte_flipped_in_an_executors_copy_is_refused_and_nothing_is_staged(
-    spark: SparkSession,
-    day: date,
-    promise: Promise,
-    attempts: Iterator[str],
     another_model: Callable[[], PinnedModel],
+    check_refused: Callable[[PinnedModel], None],
     monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
-    copy, attempt = another_model(), next(attempts)
+    copy = another_model()
     monkeypatch.setattr("jobs.score_users.load_once", partial(load_flipped, name))
-    with promise(day, None), pytest.raises(DataError, match="HashMismatchError"):
-        score(copy, day, attempt)
-    assert scores_of(day).open(spark).head(attempt) is None
+    check_refused(copy)
 
 
 # --- Files below a table ------------------------------------------------------------------------------------
@@ -194,7 +195,7 @@ def test_a_damaged_file_below_a_table_is_named_or_changes_nothing(
     with promise(day, {before.run_id, attempt}), damaged_file(cluster, spark, day, DAMAGES[damage]) as path:
         try:
             rescore(model, day, attempt)
-        except (DataError, PySparkException) as error:
+        except (DataError, PySparkException, Py4JJavaError) as error:
             line = Failure.of(error).line("score_users")
             assert "TableDamagedError" in line, line
             assert path in line or "named in the executor's log" in line

@@ -19,9 +19,10 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -61,33 +62,36 @@ QUIET = settings(
 )
 
 
-@dataclass
-class Tried:
-    """What a test has tried, printed at its end."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    begun: float = field(default_factory=time.monotonic)
-
-    def __str__(self) -> str:
-        seconds = time.monotonic() - self.begun
-        return (
-            ", ".join(f"{number:,} {what}" for what, number in self.counts.items()) + f" in {seconds:.0f} s"
-        )
+Tried = Counter[str]
 
 
-class Budget:
-    """Time for new examples: this many seconds, ten times as many if FULL."""
+@pytest.fixture
+def fuzz(capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
+    """Try examples for some seconds, ten times as many if FULL, and print what was tried."""
 
-    def __init__(self, seconds: float) -> None:
-        self.end = time.monotonic() + seconds * (10 if FULL else 1)
+    def try_examples(
+        what: str,
+        seconds: float,
+        strategy: st.SearchStrategy[Any],
+        try_one: Callable[[Any, Tried], None],
+        max_examples: int = 5,
+    ) -> None:
+        begun, tried = time.monotonic(), Tried()
+        end = begun + seconds * (10 if FULL else 1)
 
-    def is_spent(self) -> bool:
-        return time.monotonic() >= self.end
+        @settings(QUIET, max_examples=max_examples)
+        @given(strategy)
+        def one_more(example: Any) -> None:
+            if time.monotonic() < end:
+                try_one(example, tried)
 
-    def spend_on(self, test: Callable[[], None]) -> None:
-        """Run a hypothesis test again and again, each time with new examples."""
-        while not self.is_spent():
-            test()
+        while time.monotonic() < end:  # each time with new examples
+            one_more()
+        counts = ", ".join(f"{number:,} {name}" for name, number in tried.items())
+        with capsys.disabled():
+            print(f"\n{what}: {counts} in {time.monotonic() - begun:.0f} s")
+
+    return try_examples
 
 
 # --- Good files ---------------------------------------------------------------------------------------------
@@ -338,23 +342,23 @@ def read_day(spark: SparkSession, folder: Path, tried: Tried) -> None:
     files = HadoopFiles(spark)
     landed = []
     for file in list_data_files(files, uri(folder)):
-        tried.counts["files"] += 1
+        tried["files"] += 1
         try:
             look_at(files, file)
             landed.append(file)
         except DataError as error:
             refused_file(error, [file])
-            tried.counts["refused at first sight"] += 1
+            tried["refused at first sight"] += 1
     while True:
         try:
             with judged_rows(spark, landed) as (judged, number):
                 counts, sessions = account(judged, number, len(landed))
                 check_rows(judged, sessions, landed, folder)
-            tried.counts["rows"] += counts.landed
+            tried["rows"] += counts.landed
             return
         except DataError as error:
             landed.remove(refused_file(error, landed))
-            tried.counts["refused by Spark"] += 1
+            tried["refused by Spark"] += 1
 
 
 def check_rows(judged: DataFrame, sessions: DataFrame, landed: list[LandedFile], folder: Path) -> None:
@@ -371,15 +375,9 @@ GOOD_ROWS = good_rows("good-", 12)
 
 @pytest.mark.timeout(1800)
 def test_damaged_files_are_refused_by_name_or_read_to_the_last_row(
-    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    spark: SparkSession, tmp_path: Path, fuzz: Callable[..., None]
 ) -> None:
-    tried, budget = Tried(), Budget(35)
-
-    @QUIET
-    @given(st.lists(DELIVERED, min_size=24, max_size=56))
-    def one_day(delivered: list[Delivered]) -> None:
-        if budget.is_spent():
-            return
+    def try_day(delivered: list[Delivered], tried: Tried) -> None:
         folder = tmp_path / f"{next(NAMES)}" / "ds=2026-01-31"
         folder.mkdir(parents=True)
         (folder / "good.jsonl").write_bytes(as_jsonl(GOOD_ROWS))
@@ -387,11 +385,9 @@ def test_damaged_files_are_refused_by_name_or_read_to_the_last_row(
             if content := file.content():  # zero bytes are refused by the listing, for the first such file
                 (folder / f"{number}-{file.landed_name}").write_bytes(content)
         read_day(spark, folder, tried)
-        tried.counts["days"] += 1
+        tried["days"] += 1
 
-    budget.spend_on(one_day)
-    with capsys.disabled():
-        print(f"\ndamaged files: {tried}")
+    fuzz("damaged files", 35, st.lists(DELIVERED, min_size=24, max_size=56), try_day)
 
 
 # --- Odd values ---------------------------------------------------------------------------------------------
@@ -508,15 +504,9 @@ def write_in_every_format(rows: list[dict[str, str]], folder: Path) -> None:
 
 @pytest.mark.timeout(1800)
 def test_a_row_of_text_is_judged_alike_in_every_format(
-    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    spark: SparkSession, tmp_path: Path, fuzz: Callable[..., None]
 ) -> None:
-    tried, budget = Tried(), Budget(15)
-
-    @QUIET
-    @given(st.lists(ROWS_OF_TEXT, min_size=60, max_size=250))
-    def one_day(rows: list[dict[str, str]]) -> None:
-        if budget.is_spent():
-            return
+    def try_day(rows: list[dict[str, str]], tried: Tried) -> None:
         # The first row keeps the start of the text files theirs, and the second is never a header's copy.
         rows = [
             *GOOD_ROWS[:1],
@@ -535,12 +525,10 @@ def test_a_row_of_text_is_judged_alike_in_every_format(
         first = found["a.jsonl"]
         differing = {name: (values - first, first - values) for name, values in found.items()}
         assert not {name: differences for name, differences in differing.items() if any(differences)}
-        tried.counts["rows in six files"] += len(rows)
-        tried.counts["days"] += 1
+        tried["rows in six files"] += len(rows)
+        tried["days"] += 1
 
-    budget.spend_on(one_day)
-    with capsys.disabled():
-        print(f"\nodd values: {tried}")
+    fuzz("odd values", 15, st.lists(ROWS_OF_TEXT, min_size=60, max_size=250), try_day)
 
 
 JSON_VALUES = st.recursive(
@@ -557,15 +545,9 @@ JSON_VALUES = st.recursive(
 
 @pytest.mark.timeout(1800)
 def test_only_text_and_whole_numbers_become_ids_of_json(
-    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    spark: SparkSession, tmp_path: Path, fuzz: Callable[..., None]
 ) -> None:
-    tried, budget = Tried(), Budget(5)
-
-    @QUIET
-    @given(st.lists(st.tuples(JSON_VALUES, JSON_VALUES), min_size=60, max_size=250))
-    def one_day(ids: list[tuple[object, object]]) -> None:
-        if budget.is_spent():
-            return
+    def try_day(ids: list[tuple[object, object]], tried: Tried) -> None:
         folder = tmp_path / f"{next(NAMES)}" / "ds=2026-01-31"
         folder.mkdir(parents=True)
         rows = [
@@ -582,11 +564,9 @@ def test_only_text_and_whole_numbers_become_ids_of_json(
             )
             found = {row.row: (row.user_id, row.app_id) for row in good.collect()}
         assert {row: tuple(map(as_id, ids[row])) for row in found} == found
-        tried.counts["rows"] += len(rows)
+        tried["rows"] += len(rows)
 
-    budget.spend_on(one_day)
-    with capsys.disabled():
-        print(f"\nodd JSON: {tried}")
+    fuzz("odd JSON", 5, st.lists(st.tuples(JSON_VALUES, JSON_VALUES), min_size=60, max_size=250), try_day)
 
 
 def as_id(value: object) -> str | None:
@@ -605,9 +585,8 @@ def as_id(value: object) -> str | None:
 
 @pytest.mark.timeout(1800)
 def test_the_first_bytes_of_any_file_pass_or_are_refused_by_its_name(
-    capsys: pytest.CaptureFixture[str],
+    fuzz: Callable[..., None],
 ) -> None:
-    tried, budget = Tried(), Budget(5)
     text_files = sorted(name for name in GOOD_FILES if "parquet" not in name)
     pieces = st.lists(
         ODD_BYTES | st.sampled_from([GOOD_FILES[name][:200] for name in text_files]), max_size=20
@@ -618,19 +597,18 @@ def test_the_first_bytes_of_any_file_pass_or_are_refused_by_its_name(
         st.lists(DAMAGES, max_size=5),
     )
 
-    @settings(QUIET, max_examples=2_000)
-    @given(st.binary(max_size=300) | pieces.map(b"".join) | damaged, st.sampled_from(["jsonl", "csv"]))
-    def one_file(content: bytes, kind: str) -> None:
+    def try_file(delivered: tuple[bytes, str], tried: Tried) -> None:
+        content, kind = delivered
         file = LandedFile(f"hdfs://h/part-1.{kind}", "csv" if kind == "csv" else "jsonl", False)
-        tried.counts["files"] += 1
+        tried["files"] += 1
         try:
             check_first_bytes(file, content[:FIRST_BYTES], FIELDS)
             if kind == "csv":
                 check_header(file, find_header(file, content[:FIRST_BYTES]))
         except DataError as error:
             refused_file(error, [file])
-            tried.counts["refused"] += 1
+            tried["refused"] += 1
 
-    budget.spend_on(one_file)
-    with capsys.disabled():
-        print(f"\nfirst bytes: {tried}")
+    contents = st.binary(max_size=300) | pieces.map(b"".join) | damaged
+    files = st.tuples(contents, st.sampled_from(["jsonl", "csv"]))
+    fuzz("first bytes", 5, files, try_file, max_examples=2_000)

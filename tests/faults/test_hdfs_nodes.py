@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,10 +17,10 @@ from model_registry.store.model_store import ModelStore
 from model_registry.store.webhdfs import WebHdfs
 from model_registry.versions import ModelVersion, PinnedModel
 from tests.faults.conftest import FULL, Promise
-from tests.faults.hold import holding
-from tests.faults.nights import Night
-from tests.faults.scored_days import rescore
-from tests.faults.services import Services
+from tests.faults.harness.hold import holding
+from tests.faults.harness.nights import Night
+from tests.faults.harness.scored_days import rescore
+from tests.faults.harness.services import Services
 from tests.night import audit, build, extract, score
 from tests.real_cluster import Cluster
 
@@ -114,12 +115,7 @@ def test_a_model_is_pushed_whole_after_the_namenode_was_killed_meanwhile(
         if not store.exists(unpushed):
             store.push(saved_model, unpushed)
 
-    with ThreadPoolExecutor(1) as pool:
-        with holding(WebHdfs, point) as hold:
-            first = pool.submit(push)
-            hold.wait()
-            services.kill("namenode")
-        services.try_again(first, push)
+    services.kill_during("namenode", holding(WebHdfs, point), push)
     check_pushed(cluster, store, unpushed)
 
 
@@ -131,12 +127,8 @@ def test_scores_are_staged_by_the_next_try_after_the_namenode_was_killed(
     def score_anew() -> None:
         score(model, day, next(attempts))
 
-    with promise(day, None, outage=True), ThreadPoolExecutor(1) as pool:
-        with holding(LakeTable, point) as hold:
-            first = pool.submit(score_anew)
-            hold.wait()
-            services.kill("namenode")
-        services.try_again(first, score_anew)
+    with promise(day, None, outage=True):
+        services.kill_during("namenode", holding(LakeTable, point), score_anew)
 
 
 @pytest.mark.fault(7)
@@ -146,16 +138,9 @@ def test_scores_are_published_by_the_next_try_after_the_namenode_was_killed(
 ) -> None:
     attempt = next(attempts)
     score(model, day, attempt)
-
-    def publish() -> None:
-        audit(model, day, attempt)
-
-    with promise(day, attempt, outage=True), ThreadPoolExecutor(1) as pool:
-        with holding(LakeTable, "_move", when) as hold:
-            first = pool.submit(publish)
-            hold.wait()
-            services.kill("namenode")
-        services.try_again(first, publish)
+    publish = partial(audit, model, day, attempt)
+    with promise(day, attempt, outage=True):
+        services.kill_during("namenode", holding(LakeTable, "_move", when), publish)
 
 
 @pytest.fixture

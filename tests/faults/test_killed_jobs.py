@@ -13,9 +13,9 @@ from local_cluster import postgres
 from local_cluster.supervision import wait_until
 from model_registry.versions import PinnedModel
 from tests.faults.conftest import FULL, Promise
-from tests.faults.held_job import HeldJob
-from tests.faults.scored_days import rescore
-from tests.faults.watch import Oracle
+from tests.faults.harness.held_job import HeldJob
+from tests.faults.harness.scored_days import rescore
+from tests.faults.harness.watch import Oracle
 from tests.night import audit, audit_options, score, score_options
 from tests.real_cluster import Cluster
 
@@ -32,6 +32,14 @@ PUBLISHING = {
 }
 
 
+@pytest.fixture
+def submit_held(cluster: Cluster, tmp_path: Path) -> Callable[..., HeldJob]:
+    """Submit a job that will stand at a point; the arguments are those of HeldJob from the job's name on."""
+    return lambda job, point, options, **more: HeldJob(
+        cluster, job, point, tmp_path / "point", options, **more
+    )
+
+
 POINTS = 20 if FULL else 2
 USERS_PER_TASK = 25  # so that there are twelve tasks, two at a time
 
@@ -44,33 +52,28 @@ def scores_of_many_tasks(
     with monkeypatch.context() as patch:
         patch.setattr("jobs.score_users.USERS_PER_TASK", USERS_PER_TASK)
         rescore(model, day, next(attempts))
-    with oracle.watching(ds=day.isoformat()) as watch:
-        pass
-    yield watch.states[-1].scores
+    yield oracle.see(day).scores
     rescore(model, day, next(attempts))
 
 
 @pytest.mark.fault(1)
 @pytest.mark.parametrize("seed", range(POINTS))
 def test_scores_of_an_executor_killed_after_its_first_task_are_those_of_an_undisturbed_run(
-    cluster: Cluster,
     day: date,
     model: PinnedModel,
     promise: Promise,
     attempts: Iterator[str],
+    submit_held: Callable[..., HeldJob],
     scores_of_many_tasks: str,
-    tmp_path: Path,
     seed: int,
 ) -> None:
     """The third task and later ones begin after the first has ended."""
     chance, run = random.Random(seed), next(attempts)
     with (
         promise(day, run, scores=scores_of_many_tasks),
-        HeldJob(
-            cluster,
+        submit_held(
             "score_users",
             f"jobs.score_users:load_once:{chance.choice(['before', 'after'])}",
-            tmp_path / "point",
             score_options(model, day, run),
             call=chance.randint(3, 12),
             constants={"USERS_PER_TASK": USERS_PER_TASK},
@@ -88,20 +91,16 @@ def test_scores_of_an_executor_killed_after_its_first_task_are_those_of_an_undis
 @pytest.mark.fault(2)
 @pytest.mark.parametrize("point", STAGING)
 def test_scores_of_a_driver_killed_while_it_scores_are_those_of_its_retry(
-    cluster: Cluster,
     day: date,
     model: PinnedModel,
     promise: Promise,
     attempts: Iterator[str],
-    tmp_path: Path,
+    submit_held: Callable[..., HeldJob],
     point: str,
 ) -> None:
     killed, retry = next(attempts), next(attempts)
     options = score_options(model, day, killed)
-    with (
-        promise(day, retry),
-        HeldJob(cluster, "score_users", STAGING[point], tmp_path / "point", options) as job,
-    ):
+    with promise(day, retry), submit_held("score_users", STAGING[point], options) as job:
         job.wait()
         job.kill()
         rescore(model, day, retry)
@@ -110,12 +109,11 @@ def test_scores_of_a_driver_killed_while_it_scores_are_those_of_its_retry(
 @pytest.mark.fault(2)
 @pytest.mark.parametrize("point", PUBLISHING)
 def test_scores_of_a_driver_killed_while_it_publishes_are_published_once_by_its_retry(
-    cluster: Cluster,
     undisturbed: dict[date, object],
     model: PinnedModel,
     promise: Promise,
     attempts: Iterator[str],
-    tmp_path: Path,
+    submit_held: Callable[..., HeldJob],
     point: str,
 ) -> None:
     day, other_day = undisturbed
@@ -124,10 +122,7 @@ def test_scores_of_a_driver_killed_while_it_publishes_are_published_once_by_its_
     if point.startswith("copied"):  # what was staged on an older `main` is committed again before the move
         rescore(model, other_day, next(attempts))
     options = audit_options(model, day, run)
-    with (
-        promise(day, run),
-        HeldJob(cluster, "audit_scores", PUBLISHING[point], tmp_path / "point", options) as job,
-    ):
+    with promise(day, run), submit_held("audit_scores", PUBLISHING[point], options) as job:
         job.wait()
         job.kill()
         audit(model, day, run)
@@ -161,15 +156,12 @@ def test_a_move_that_the_catalog_makes_after_its_driver_was_killed_is_not_made_a
     model: PinnedModel,
     promise: Promise,
     attempts: Iterator[str],
-    tmp_path: Path,
+    submit_held: Callable[..., HeldJob],
 ) -> None:
     run = next(attempts)
     score(model, day, run)
     options = audit_options(model, day, run)
-    with (
-        promise(day, run) as watch,
-        HeldJob(cluster, "audit_scores", MOVE, tmp_path / "point", options) as job,
-    ):
+    with promise(day, run) as watch, submit_held("audit_scores", MOVE, options) as job:
         job.wait()
         with catalog_without_updates(cluster) as is_one_waiting:
             job.release()

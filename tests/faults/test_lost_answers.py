@@ -8,7 +8,6 @@ from uuid import uuid4
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from jobs.extract_sessions import main as extract_sessions
 from jobs.lake.hadoop_files import HadoopFiles
 from jobs.lake.receipts import is_extracted
 from jobs.lake.staging import find_staged_snapshot, publish, stage_rows
@@ -19,10 +18,10 @@ from model_registry.store.model_store import ModelStore
 from model_registry.store.webhdfs import webhdfs_client
 from model_registry.versions import ModelVersion, PinnedModel
 from tests.faults.conftest import Promise
-from tests.faults.scored_days import land, landed_rows
+from tests.faults.harness.scored_days import land, landed_rows
 from tests.made_up.lake_sessions import session_on
 from tests.made_up.lost_answer import LosesAnAnswer, losing_one_answer
-from tests.night import as_airflow_retries, audit, score
+from tests.night import as_airflow_retries, audit, extract, roots, score
 from tests.real_cluster import Cluster
 
 pytestmark = pytest.mark.fault(5)
@@ -150,22 +149,11 @@ def test_a_day_has_its_receipt_when_the_answer_to_writing_it_is_lost(
     with losing_one_answer(
         cluster.settings.ports.namenode, rb"%s.{0,400}?ds=2022-07-01\.json" % request_of.encode()
     ) as proxy:
-        through = f"hdfs://127.0.0.1:{proxy.port}"
+        through = cluster.settings.model_copy(update={"hdfs_uri": f"hdfs://127.0.0.1:{proxy.port}"})
         proxy.armed.set()
-        as_airflow_retries(extract_sessions)(
-            landing_root=f"{through}{cluster.settings.landing_root}",
-            receipts_root=f"{through}{cluster.settings.receipts_root}",
-            sessions="risk.install_sessions",
-            rejected="risk.rejected_events",
-            counts="risk.extraction_counts",
-            day=[ds],
-        )
+        as_airflow_retries(extract)(through, ds)
         assert proxy.lost.is_set()
-    roots = (
-        f"{cluster.hdfs_url}{cluster.settings.landing_root}",
-        f"{cluster.hdfs_url}{cluster.settings.receipts_root}",
-    )
-    assert is_extracted(HadoopFiles(spark), *roots, ds)
+    assert is_extracted(HadoopFiles(spark), **roots(cluster.settings), day=ds)
     names = cluster.hdfs.list(cluster.settings.receipts_root)
     assert [name for name in names if "2022-07-01" in name] == ["ds=2022-07-01.json"]
 

@@ -6,8 +6,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,9 +20,9 @@ from model_registry.publishing import push_version
 from model_registry.tracking.model_tracking import CHALLENGER, HDFS_URI_TAG, READY, ModelTracking
 from settings import Settings
 from tests.faults.conftest import FULL
-from tests.faults.hold import Hold, holding
-from tests.faults.scored_days import log_run
-from tests.faults.services import Services
+from tests.faults.harness.hold import Hold, holding
+from tests.faults.harness.scored_days import log_run
+from tests.faults.harness.services import Services
 from tests.made_up.examples import made_up_examples, write_training_set
 from tests.made_up.lost_answer import losing_one_answer
 from tests.made_up.tiny_model import save_tiny_model
@@ -91,12 +91,7 @@ def test_a_registration_in_which_mlflow_was_killed_leaves_one_version(
     services: Services, settings: Settings, saved_model: Path, point: str
 ) -> None:
     run_id = log_run(saved_model)
-    with ThreadPoolExecutor(1) as pool:
-        with POINTS[point]() as hold:
-            first = pool.submit(register, settings, run_id)
-            hold.wait()
-            services.kill("mlflow")
-        services.try_again(first, lambda: register(settings, run_id))
+    services.kill_during("mlflow", POINTS[point](), partial(register, settings, run_id))
     check_one_version(settings, run_id)
 
 
@@ -126,12 +121,7 @@ def test_a_push_in_which_mlflow_was_killed_is_completed_by_the_next(
     def push() -> None:
         push_version(connect_tracking(settings), store, number)
 
-    with ThreadPoolExecutor(1) as pool:
-        with holding(ModelTracking, point) as hold:
-            first = pool.submit(push)
-            hold.wait()
-            services.kill("mlflow")
-        services.try_again(first, push)
+    services.kill_during("mlflow", holding(ModelTracking, point), push)
     store.verify(connect_tracking(settings).pushed(number))
     version = mlflow.MlflowClient().get_model_version_by_alias(settings.model_name, CHALLENGER)
     assert (int(version.version), HDFS_URI_TAG in version.tags) == (number, True)

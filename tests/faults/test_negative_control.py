@@ -10,8 +10,8 @@ from pyspark.sql import functions as F
 
 from jobs.lake.staging import stage_rows
 from tests.faults.conftest import Promise
-from tests.faults.scored_days import scores_of
-from tests.faults.watch import Oracle
+from tests.faults.harness.scored_days import scores_of
+from tests.faults.harness.watch import Oracle
 from tests.real_cluster import Cluster
 
 pytestmark = [pytest.mark.quick, pytest.mark.fault(0)]

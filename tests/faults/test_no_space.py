@@ -13,9 +13,9 @@ from pyspark.errors import PySparkException
 from jobs.command import Failure
 from model_registry.versions import PinnedModel
 from tests.faults.conftest import Promise
-from tests.faults.scored_days import rescore
-from tests.faults.submit import submit
-from tests.night import audit, build, extract, score
+from tests.faults.harness.scored_days import rescore
+from tests.faults.harness.spark_submit import submit
+from tests.night import audit, build, build_options, extract, score
 from tests.real_cluster import Cluster
 
 pytestmark = pytest.mark.fault(10)
@@ -70,27 +70,25 @@ def test_a_full_quota_is_named_leaves_nothing_behind_and_a_retry_goes_on(
 def test_a_full_local_disk_is_named_and_the_retry_elsewhere_goes_on(
     cluster: Cluster, tmp_path: Path, day: date, model: PinnedModel, promise: Promise, attempts: Iterator[str]
 ) -> None:
-    settings = cluster.settings
+    # A disk of its own, of one page, in a name space of its own.
+    on_a_tiny_disk = (
+        "unshare",
+        "-rm",
+        "sh",
+        "-c",
+        f'mount -t tmpfs -o size=4k tmpfs {tmp_path} && exec "$@"',
+        "sh",
+    )
     with promise(day, attempt := next(attempts)):
         done = submit(
             cluster,
             "build_sequences",
-            *("--sessions", "risk.install_sessions", "--sequences", f"risk.user_sequences/ds={day}"),
-            *("--landing-root", settings.hdfs_url + settings.landing_root),
-            *("--receipts-root", settings.hdfs_url + settings.receipts_root),
+            build_options(cluster.settings, day),
             master="local[1]",
-            # A disk of its own, of one page, in a name space of its own.
-            within=(
-                "unshare",
-                "-rm",
-                "sh",
-                "-c",
-                f'mount -t tmpfs -o size=4k tmpfs {tmp_path} && exec "$@"',
-                "sh",
-            ),
+            within=on_a_tiny_disk,
             SPARK_LOCAL_DIRS=str(tmp_path),
         )
         assert done.returncode == 1
         assert "NoSpaceError: No space left on device" in done.stdout.splitlines()[-1]
-        build(settings, day)
+        build(cluster.settings, day)
         rescore(model, day, attempt)

@@ -12,10 +12,10 @@ from pyspark.sql import SparkSession
 
 from model_registry.versions import PinnedModel
 from tests.faults.conftest import Promise
-from tests.faults.scored_days import land, landed_rows, rescore, scores_of
-from tests.faults.submit import submit
+from tests.faults.harness.scored_days import land, landed_rows, rescore, scores_of
+from tests.faults.harness.spark_submit import submit
 from tests.made_up.tiny_model import APPS
-from tests.night import build, extract, partition
+from tests.night import build, build_options, extract, extract_options, partition
 from tests.real_cluster import Cluster
 
 
@@ -44,25 +44,15 @@ def test_files_that_are_shuffled_and_delivered_three_times_give_the_same_scores(
 def test_executors_in_another_time_zone_give_the_same_scores(
     cluster: Cluster, day: date, model: PinnedModel, promise: Promise, attempts: Iterator[str]
 ) -> None:
-    settings = cluster.settings
-    roots = (
-        *("--landing-root", settings.hdfs_url + settings.landing_root),
-        *("--receipts-root", settings.hdfs_url + settings.receipts_root),
-    )
-    tables = ("--sessions", "risk.install_sessions", "--rejected", "risk.rejected_events")
-    extraction = (*tables, "--counts", "risk.extraction_counts", "--day", str(day), *roots)
-    sequences = (
-        "--sessions",
-        "risk.install_sessions",
-        "--sequences",
-        f"risk.user_sequences/ds={day}",
-        *roots,
-    )
-    elsewhere = ("spark.executorEnv.TZ=Pacific/Kiritimati",)
+    jobs = {
+        "extract_sessions": extract_options(cluster.settings, day),
+        "build_sequences": build_options(cluster.settings, day),
+    }
+    elsewhere = {"spark.executorEnv.TZ": "Pacific/Kiritimati"}
     with promise(day, attempt := next(attempts)):
-        for job, options in (("extract_sessions", extraction), ("build_sequences", sequences)):
-            done = submit(cluster, job, *options, conf=elsewhere, TZ="America/Los_Angeles")
-            assert done.returncode == 0, done.stderr[-3000:]
+        for job, options in jobs.items():
+            done = submit(cluster, job, options, elsewhere, TZ="America/Los_Angeles")
+            assert done.returncode == 0, done.stdout[-3000:]
         rescore(model, day, attempt)
 
 
@@ -71,16 +61,10 @@ def test_executors_in_another_time_zone_give_the_same_scores(
 def test_a_driver_whose_clock_is_two_hours_off_changes_nothing_and_says_so(
     cluster: Cluster, tmp_path: Path, day: date, promise: Promise, shift: str, said: str
 ) -> None:
-    settings = cluster.settings
+    python = python_with_shifted_clock(cluster, tmp_path, shift)
     with promise(day, None):
-        done = submit(
-            cluster,
-            "build_sequences",
-            *("--sessions", "risk.install_sessions", "--sequences", f"risk.user_sequences/ds={day}"),
-            *("--landing-root", settings.hdfs_url + settings.landing_root),
-            *("--receipts-root", settings.hdfs_url + settings.receipts_root),
-            conf=(f"spark.pyspark.driver.python={python_with_shifted_clock(cluster, tmp_path, shift)}",),
-        )
+        options, spark = build_options(cluster.settings, day), {"spark.pyspark.driver.python": str(python)}
+        done = submit(cluster, "build_sequences", options, spark)
     assert done.returncode == 1
     # spark-submit passes on what Python writes as its own standard output.
     assert re.search(f"ClockSkewError: .*clock is (1:59|2:00).* {said}", done.stdout.splitlines()[-1])

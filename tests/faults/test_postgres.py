@@ -1,8 +1,8 @@
 """PostgreSQL killed: it holds the catalog, Airflow's state and MLflow's."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,34 +12,26 @@ from local_cluster.demo.watch import follow
 from local_cluster.supervision import wait_until
 from model_registry.versions import PinnedModel
 from tests.faults.conftest import Promise
-from tests.faults.hold import holding
-from tests.faults.nights import DAG
-from tests.faults.services import Services
-from tests.faults.watch import State
-from tests.night import as_airflow_retries, audit, score
+from tests.faults.harness.hold import holding
+from tests.faults.harness.nights import DAG
+from tests.faults.harness.services import Services
+from tests.faults.harness.watch import State
+from tests.night import audit, score
 from tests.real_cluster import Cluster
 
 pytestmark = pytest.mark.fault(18)
 
 
-@as_airflow_retries
-def score_anew(model: PinnedModel, day: date, attempts: Iterator[str]) -> str:
-    attempt = next(attempts)
-    score(model, day, attempt)
-    return attempt
+def score_anew(model: PinnedModel, day: date, attempts: Iterator[str]) -> None:
+    score(model, day, next(attempts))
 
 
 @pytest.mark.parametrize("point", ["write", "head"])
 def test_a_postgres_killed_while_scores_are_staged_costs_a_retry(
     services: Services, day: date, model: PinnedModel, promise: Promise, attempts: Iterator[str], point: str
 ) -> None:
-    with promise(day, None, outage=True), ThreadPoolExecutor(1) as pool:
-        with holding(LakeTable, point) as hold:
-            scoring = pool.submit(score_anew, model, day, attempts)
-            hold.wait()
-            services.kill("postgres")
-        scoring.result()
-        services.await_all_ready()
+    with promise(day, None, outage=True):
+        services.kill_during("postgres", holding(LakeTable, point), partial(score_anew, model, day, attempts))
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -48,13 +40,9 @@ def test_a_postgres_killed_while_scores_are_published_costs_a_retry(
 ) -> None:
     attempt = next(attempts)
     score(model, day, attempt)
-    with promise(day, attempt, outage=True), ThreadPoolExecutor(1) as pool:
-        with holding(LakeTable, "_move", when) as hold:
-            publishing = pool.submit(as_airflow_retries(audit), model, day, attempt)
-            hold.wait()
-            services.kill("postgres")
-        publishing.result()
-        services.await_all_ready()
+    publish = partial(audit, model, day, attempt)
+    with promise(day, attempt, outage=True):
+        services.kill_during("postgres", holding(LakeTable, "_move", when), publish)
 
 
 @pytest.mark.usefixtures("patient_airflow")

@@ -1,11 +1,10 @@
 """Attempts that run side by side, or come back after others have finished."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 from threading import Barrier
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -15,11 +14,12 @@ from pyspark.sql import functions as F
 from jobs.lake.branches import LakeTable, PartitionChangedError
 from jobs.lake.staging import StalePublishError, stage_rows
 from model_registry.versions import PinnedModel
+from settings import Settings
 from tests.faults.conftest import FULL, Promise
-from tests.faults.hold import holding, wrap
-from tests.faults.scored_days import DAYS, USERS, land, landed_rows, rescore, scores_of
-from tests.faults.sessions import own_session_for_each_thread
-from tests.faults.watch import Oracle, State
+from tests.faults.harness.hold import Hold, holding, wrap
+from tests.faults.harness.scored_days import DAYS, USERS, land, landed_rows, rescore, scores_of
+from tests.faults.harness.sessions import own_session_for_each_thread
+from tests.faults.harness.watch import Oracle, State
 from tests.night import as_airflow_retries, audit, build, extract, partition, score
 from tests.real_cluster import Cluster
 
@@ -79,7 +79,7 @@ def test_a_frozen_extraction_and_frozen_sequences_do_not_replace_those_of_their_
     def users(table: str) -> set[str]:
         return {row.user_id for row in partition(table, CORRECTED).read(spark).collect()}
 
-    def freeze(job: Any, pool: ThreadPoolExecutor) -> Future[None]:
+    def freeze(job: Callable[[Settings, date], None], point: Hold) -> Future[None]:
         first = pool.submit(job, cluster.settings, CORRECTED)
         point.wait()
         return first
@@ -88,7 +88,7 @@ def test_a_frozen_extraction_and_frozen_sequences_do_not_replace_those_of_their_
     extract(cluster.settings, CORRECTED)
     with own_session_for_each_thread(spark), ThreadPoolExecutor(2) as pool:
         with holding(LakeTable, "move_main") as point:
-            extraction = freeze(extract, pool)
+            extraction = freeze(extract, point)
             land(cluster, CORRECTED, [row.replace('"u0', '"new0') for row in landed_rows(CORRECTED)])
             extract(cluster.settings, CORRECTED)
         with pytest.raises(PartitionChangedError):
@@ -97,7 +97,7 @@ def test_a_frozen_extraction_and_frozen_sequences_do_not_replace_those_of_their_
         assert "u000" not in users("install_sessions")
         build(cluster.settings, CORRECTED)
         with holding(LakeTable, "move_main") as point:
-            sequences = freeze(build, pool)
+            sequences = freeze(build, point)
             land(cluster, CORRECTED, landed_rows(CORRECTED))
             extract(cluster.settings, CORRECTED)
             build(cluster.settings, CORRECTED)
@@ -126,28 +126,20 @@ def night(cluster: Cluster, model: PinnedModel, ds: date, run_id: str) -> None:
     build_and_score(cluster, model, ds, run_id)
 
 
-def see(oracle: Oracle, ds: date) -> State:
-    with oracle.watching(ds=ds.isoformat()) as watch:
-        pass
-    return watch.states[-1]
-
-
 def scores_now(oracle: Oracle) -> dict[date, str]:
-    return {ds: see(oracle, ds).scores for ds in RACED_DAYS}
+    return {ds: oracle.see(ds).scores for ds in RACED_DAYS}
 
 
 @pytest.fixture(scope="module")
 def in_order(
-    cluster: Cluster,
-    spark: SparkSession,  # noqa: ARG001 (the jobs' session)
-    oracle: Oracle,
-    landed: list[date],
-    model: PinnedModel,
+    cluster: Cluster, oracle: Oracle, undisturbed: dict[date, State], model: PinnedModel
 ) -> dict[date, str]:
     """Scores of each date, by nights one after the other."""
-    for ds in landed[: len(RACED_DAYS)]:
+    for ds in RACED_DAYS:
         night(cluster, model, ds, f"in-order-{uuid4().hex[:8]}")
-    return scores_now(oracle)
+    scores = scores_now(oracle)
+    assert {ds: scores[ds] for ds in undisturbed} == {ds: state.scores for ds, state in undisturbed.items()}
+    return scores
 
 
 @pytest.mark.fault(4)
@@ -167,7 +159,7 @@ def test_dates_at_once_and_in_any_order_give_what_dates_in_order_give(
         nights = {ds: (run := next(attempts), pool.submit(night, cluster, model, ds, run)) for ds in days}
     for ds, (run, done) in nights.items():
         done.result()
-        assert see(oracle, ds).runs[0].startswith(run)
+        assert oracle.see(ds).runs[0].startswith(run)
     assert scores_now(oracle) == in_order
 
 
@@ -192,10 +184,10 @@ def test_dates_that_begin_after_a_day_was_delivered_again_have_its_new_users(
             for done in begun:
                 done.result()
         first.result()
-    assert see(oracle, held).scores == in_order[held]
-    assert {see(oracle, ds).rows for ds in (again, *between)} == {USERS + 100}
+    assert oracle.see(held).scores == in_order[held]
+    assert {oracle.see(ds).rows for ds in (again, *between)} == {USERS + 100}
     night(cluster, model, held, next(attempts))
-    assert see(oracle, held).rows == USERS + 100
+    assert oracle.see(held).rows == USERS + 100
 
     land(cluster, again, landed_rows(again))
     for ds in RACED_DAYS:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import groupby
 from threading import Event, Thread
 from typing import Any
@@ -84,7 +85,7 @@ class Oracle:
     def __init__(self, layout: Layout) -> None:
         environment = {**os.environ, **client_environment(layout), **pipeline_settings(layout)}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.oracle"],
+            [sys.executable, "-m", "tests.faults.harness.oracle"],
             cwd=REPOSITORY,
             env=environment,
             stdin=subprocess.PIPE,
@@ -106,6 +107,13 @@ class Oracle:
             self._send({})
             thread.join(timeout=60)
         assert end.is_set(), "the oracle has ended"
+
+    def see(self, ds: date) -> State:
+        """Look at a date."""
+        with self.watching(ds=ds.isoformat()) as watch:
+            pass
+        (state,) = watch.states
+        return state
 
     def _send(self, command: dict[str, str]) -> None:
         assert self._process.stdin is not None

@@ -1,9 +1,8 @@
-"""Kill, stop, freeze and start services of the cluster and the processes of jobs."""
+"""Kill, stop and start services of the cluster."""
 
-import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
 import psutil
@@ -11,12 +10,8 @@ import psutil
 from local_cluster.layout import Layout
 from local_cluster.services import Service
 from local_cluster.start import all_services
-from local_cluster.supervision import (
-    await_ready,
-    owned_processes,
-    supervisor_api,
-    write_supervisor_configuration,
-)
+from local_cluster.supervision import await_ready, supervisor_api, write_supervisor_configuration
+from tests.faults.harness.hold import Hold
 
 READ_SETTINGS = ("airflow-scheduler", "airflow-dag-processor")  # tasks are children of the scheduler
 
@@ -40,47 +35,44 @@ class Services:
 
     def kill(self, name: str) -> None:
         """End the service and its children by SIGKILL. The supervisor starts it again at once."""
-        process = psutil.Process(self.pid(name))
-        family = [process, *process.children(recursive=True)]
-        for member in family:
-            member.kill()
-        psutil.wait_procs(family, timeout=30)
+        kill_all(family(psutil.Process(self.pid(name))))
 
     def kill_worker(self, word: str) -> None:
         """End by SIGKILL the worker of Airflow with this word in a command of its task, and its children."""
         workers = psutil.Process(self.pid("airflow-scheduler")).children()
-        families = [[worker, *worker.children(recursive=True)] for worker in workers]
-        (family,) = [
-            family for family in families if any(word in " ".join(member.cmdline()) for member in family[1:])
+        (found,) = [
+            members
+            for members in map(family, workers)
+            if any(word in " ".join(member.cmdline()) for member in members[1:])
         ]
-        for member in family:
-            member.kill()
-        psutil.wait_procs(family, timeout=30)
+        kill_all(found)
 
-    def try_again(self, first: Future[None], job: Callable[[], None]) -> None:
-        """Do as Airflow does: run the job once more, after the outage, if its first try failed of it."""
-        error = first.exception()
+    def kill_during(self, name: str, point: AbstractContextManager[Hold], job: Callable[[], None]) -> None:
+        """Kill the service while the job stands at the point; then do as Airflow does.
+
+        If its try failed of the outage, the job is run once more when all services answer.
+        """
+        with ThreadPoolExecutor(1) as pool:
+            with point as hold:
+                first = pool.submit(job)
+                hold.wait()
+                self.kill(name)
+            error = first.exception()
         self.await_all_ready()
         if error is not None:
             assert getattr(error, "retryable", True), error
             job()
 
-    def stop(self, name: str) -> None:
-        """Stop the service until `start`."""
-        supervisor_api(self._layout).stopProcess(name)
-
-    def start(self, name: str) -> None:
-        """Start a stopped service and wait until it answers."""
-        supervisor_api(self._layout).startProcess(name)
-        self.await_ready(name)
-
     @contextmanager
     def stopped(self, name: str) -> Iterator[None]:
-        self.stop(name)
+        """The service is away during the block, and answers after it."""
+        supervisor = supervisor_api(self._layout)
+        supervisor.stopProcess(name)
         try:
             yield
         finally:
-            self.start(name)
+            supervisor.startProcess(name)
+            self.await_ready(name)
 
     @contextmanager
     def airflow_with(self, **variables: str) -> Iterator[None]:
@@ -110,25 +102,13 @@ class Services:
         for name in changed:
             self.await_ready(name)
 
-    @contextmanager
-    def frozen(self, name: str) -> Iterator[None]:
-        """The service takes connections and does not answer."""
-        process = psutil.Process(self.pid(name))
-        family = [process, *process.children(recursive=True)]
-        for member in family:
-            member.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for member in family:
-                member.send_signal(signal.SIGCONT)
 
-    def executors(self, application_id: str) -> list[psutil.Process]:
-        """The executors' JVMs of a Spark application."""
-        return [
-            process
-            for process in owned_processes(self._layout)
-            if "YarnCoarseGrainedExecutorBackend" in (words := " ".join(process.cmdline()))
-            and application_id in words
-            and process.name() == "java"
-        ]
+def family(process: psutil.Process) -> list[psutil.Process]:
+    """The process and all that it has started, directly or not."""
+    return [process, *process.children(recursive=True)]
+
+
+def kill_all(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        process.kill()
+    psutil.wait_procs(processes, timeout=30)

@@ -15,16 +15,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psutil
 
 from jobs.command import run_job
 from local_cluster.supervision import wait_until
 from settings import REPOSITORY
-from tests.faults.hold import LONGEST_SECONDS, wrap
+from tests.faults.harness.hold import LONGEST_SECONDS, wrap
+from tests.faults.harness.spark_submit import submission
 from tests.real_cluster import Cluster
 
 
@@ -37,40 +39,26 @@ class HeldJob:
         job: str,
         point: str,
         folder: Path,
-        options: dict[str, str],
+        options: Mapping[str, Any],
         call: int = 1,
         constants: dict[str, int] | None = None,
-        spark: dict[str, str] | None = None,
+        spark: Mapping[str, str] | None = None,
     ) -> None:
         """Submit the job.
 
         Args:
             folder: for the marks of calls; made anew.
-            options: of the job's main: {"wap_id": "attempt-1"}.
             call: the held one, counted over all processes from 1.
             constants: of the job's module, to be set: {"USERS_PER_TASK": 25}.
-            spark: settings beside the cluster's defaults.
+            options, spark: as of `submission`.
         """
         folder.mkdir(parents=True)
         self._folder = folder
-        settings = [part for key, value in (spark or {}).items() for part in ("--conf", f"{key}={value}")]
-        listed = [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", value)]
+        words = (job, point, str(call), str(folder), json.dumps(constants or {}))
         self._process = subprocess.Popen(
-            [
-                "spark-submit",
-                "--master",
-                "yarn",
-                *settings,
-                __file__,
-                job,
-                point,
-                str(call),
-                folder,
-                json.dumps(constants or {}),
-                *listed,
-            ],
+            submission(cluster, Path(__file__), *words, options=options, spark=spark),
             env={**cluster.environment(), "PYTHONPATH": str(REPOSITORY)},
-            stderr=(folder / "log").open("w"),
+            stdout=(folder / "log").open("w"),  # spark-submit passes on there what the job writes
             start_new_session=True,
         )
 
@@ -106,9 +94,6 @@ class HeldJob:
     def exit_status(self) -> int:
         """Wait until the job ends by itself."""
         return self._process.wait(LONGEST_SECONDS)
-
-    def calls(self) -> int:
-        return len(list(self._folder.glob("call-*")))
 
     def last_line(self) -> str:
         return (self._folder / "log").read_text().splitlines()[-1]
