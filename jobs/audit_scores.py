@@ -28,7 +28,7 @@ from jobs.lake.staging import (
     publish,
     read_staged,
 )
-from jobs.lake.tables import TablePartition, ensure_tables
+from jobs.lake.tables import TablePartition, check_tables_differ, ensure_tables
 from jobs.lake.volume import Release, Volume, VolumeLimits, check_volume, rows_before
 from jobs.scoring.gates import ScoreCounts, count_scores, failed_gates
 from model_registry.versions import PinnedModel
@@ -95,6 +95,7 @@ def main(
 ) -> None:
     """Audit one day's staged scores against its sequences and the pinned model, then publish them."""
     expected, target = TablePartition.parse(sequences), TablePartition.parse(scores)
+    check_tables_differ(expected.table, target.table)
     pinned, release = PinnedModel.from_json(model), Release.of(released_by, release_reason)
     spark = SparkSession.builder.appName(f"audit_scores {target}").getOrCreate()
     ensure_tables(spark)

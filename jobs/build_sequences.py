@@ -18,21 +18,20 @@ from pyspark.sql import DataFrame, SparkSession
 from jobs.command import run_job
 from jobs.lake.hadoop_files import HadoopFiles
 from jobs.lake.receipts import DayRange, require_receipts
-from jobs.lake.tables import CATALOG, TablePartition, ensure_tables, snapshot_now
+from jobs.lake.tables import TablePartition, check_tables_differ, ensure_tables, read_days, snapshot_now
 from jobs.lake.user_sequences import (
     LOOKBACK_DAYS,
     MAX_SEQUENCE_LENGTH,
     collect_sequences,
-    keep_landed_in,
     list_installs,
 )
 
 logger = logging.getLogger("build_sequences")
 
 
-def build_sequences(sessions: DataFrame, window: DayRange, max_sequence_length: int) -> DataFrame:
-    """Make the rows of `user_sequences` (without `ds`): one for each user with an install in the window."""
-    installs = list_installs(keep_landed_in(sessions, window), "user_id")
+def build_sequences(sessions: DataFrame, max_sequence_length: int) -> DataFrame:
+    """Make the rows of `user_sequences` (without `ds`): one for each user with an install."""
+    installs = list_installs(sessions, "user_id")
     return collect_sequences(installs, ["user_id"], max_sequence_length)
 
 
@@ -54,15 +53,14 @@ def main(
     ] = MAX_SEQUENCE_LENGTH,
 ) -> None:
     """Build the sequences of one landing day; a rerun replaces them."""
+    check_tables_differ(sessions, sequences.table)
     window = DayRange(sequences.ds - timedelta(days=lookback_days - 1), sequences.ds)
     spark = SparkSession.builder.appName(f"build_sequences {sequences.ds}").getOrCreate()
     ensure_tables(spark)
     begun = snapshot_now(spark, sequences.table)
-    # Receipts are checked before sessions are read: a receipt is written after its sessions. The catalog may
-    # still hold the table as it was before the check.
+    # Receipts are checked before sessions are read: a receipt is written after its sessions.
     require_receipts(HadoopFiles(spark), landing_root, receipts_root, window)
-    spark.catalog.refreshTable(f"{CATALOG}.{sessions}")
-    built = build_sequences(spark.table(f"{CATALOG}.{sessions}"), window, max_sequence_length)
+    built = build_sequences(read_days(spark, sessions, window), max_sequence_length)
     sequences.overwrite_with(built, since=begun)
     logger.info("%s: sequences from the landing days %s", sequences, window)
 

@@ -28,8 +28,8 @@ from jobs.lake.hadoop_files import HadoopFiles
 from jobs.lake.labelled_sequences import build_examples
 from jobs.lake.output_folder import OutputFolder
 from jobs.lake.receipts import DayRange, require_receipts
-from jobs.lake.tables import CATALOG, current_snapshot, ensure_tables
-from jobs.lake.user_sequences import LOOKBACK_DAYS, MAX_SEQUENCE_LENGTH, keep_landed_in
+from jobs.lake.tables import CATALOG, current_snapshot, ensure_tables, read_days
+from jobs.lake.user_sequences import LOOKBACK_DAYS, MAX_SEQUENCE_LENGTH
 from jobs.landing.history import find_history_days
 from jobs.landing.label_counts import NothingToLearnError, count_labels, find_as_of_days
 from jobs.landing.labels import keep_last_observed, keep_observed, read_labels
@@ -115,8 +115,7 @@ def main(
     require_receipts(files, landing_root, receipts_root, window)
     # After the receipts, each of which is written after its sessions.
     snapshot_id = current_snapshot(spark, sessions)
-    at_snapshot = spark.sql(f"SELECT * FROM {CATALOG}.{sessions} VERSION AS OF {snapshot_id}")
-    seen = keep_landed_in(at_snapshot, window)
+    seen = read_days(spark, sessions, window, int(snapshot_id))
     examples = build_examples(seen, usable, lookback_days, max_sequence_length, history_days).persist()
 
     landing_days = find_landing_days(seen)

@@ -36,7 +36,7 @@ from jobs.lake.receipts import (
     list_names,
     read_delivery,
 )
-from jobs.lake.tables import TablePartition, ensure_tables, snapshot_now
+from jobs.lake.tables import TablePartition, check_tables_differ, ensure_tables, snapshot_now
 from jobs.lake.volume import Release, Volume, VolumeLimits, check_volume, landed_before
 from jobs.landing.event_rules import FIELDS, INSTALL, MAX_BAD_SHARE, judge_events
 from jobs.landing.files import SUCCESS, list_complete_day
@@ -337,6 +337,7 @@ def main(
     release_reason: Annotated[str, typer.Option(help="why that number is right")] = "",
 ) -> None:
     """Validate, deduplicate and sessionize landing days in order; the job ends at the first that fails."""
+    check_tables_differ(sessions, rejected, counts)
     places = Places(landing_root, receipts_root, sessions, rejected, counts)
     rules = Rules(max_bad_share, session_gap_seconds, VolumeLimits(lowest_volume, highest_volume))
     release = Release.of(released_by, release_reason)

@@ -26,7 +26,7 @@ from pyspark.sql import functions as F
 from jobs.command import parse_share, run_job
 from jobs.errors import DataError
 from jobs.lake.staging import check_wap_id, stage_rows
-from jobs.lake.tables import ADDED_COLUMNS, TablePartition, ensure_tables
+from jobs.lake.tables import ADDED_COLUMNS, TablePartition, check_tables_differ, ensure_tables
 from jobs.scoring.engine import load_once
 from jobs.scoring.reasons import ReasonsOptions
 from jobs.scoring.stream import score_stream
@@ -162,6 +162,7 @@ def main(
 ) -> None:
     """Score one day's users with a pinned model; the scores stay staged until audit_scores publishes them."""
     source, target = TablePartition.parse(sequences), TablePartition.parse(scores)
+    check_tables_differ(source.table, target.table)
     pinned = PinnedModel.from_json(model)
     spark = SparkSession.builder.appName(f"score_users {target}").getOrCreate()
     ensure_tables(spark)

@@ -17,6 +17,7 @@ repeated.
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from uuid import uuid4
@@ -31,6 +32,7 @@ from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_
 from jobs.errors import DataError
 from jobs.lake.clock import check_clock
 from jobs.lake.hadoop_files import HadoopFiles
+from jobs.lake.receipts import DayRange
 
 BRANCH_SETTING = "spark.wap.branch"
 BRANCHING = ("write.wap.enabled", "true")
@@ -72,6 +74,15 @@ until_it_wins = retry(
 )
 
 
+@dataclass(frozen=True)
+class DataFile:
+    """A file below a table, as Iceberg recorded it when it was written."""
+
+    path: str
+    size: int  # bytes
+    rows: int
+
+
 class LakeTable:
     """An Iceberg table, through Iceberg's own classes in Spark's JVM.
 
@@ -106,14 +117,29 @@ class LakeTable:
 
     def files(self, ds: date, snapshot_id: int | None) -> frozenset[str]:
         """Paths of a day's data files in a snapshot; none where there is no snapshot."""
+        return frozenset(file.path for file in self.data_files(DayRange(ds, ds), snapshot_id))
+
+    def data_files(self, days: DayRange, snapshot_id: int | None) -> list[DataFile]:
+        """List the data files of some days in a snapshot; none where there is no snapshot."""
         if snapshot_id is None:
-            return frozenset()
-        scan = self._table.newScan().useSnapshot(snapshot_id).filter(self._day(ds))
-        tasks = scan.planFiles()
+            return []
+        scan, expressions = (
+            self._table.newScan().useSnapshot(snapshot_id),
+            self._iceberg.expressions.Expressions,
+        )
+        scan = scan.filter(expressions.greaterThanOrEqual("ds", days.first.isoformat()))
+        tasks = scan.filter(expressions.lessThanOrEqual("ds", days.last.isoformat())).planFiles()
         try:
-            return frozenset(str(task.file().location()) for task in each(tasks))
+            return [
+                DataFile(str(file.location()), int(file.fileSizeInBytes()), int(file.recordCount()))
+                for file in (task.file() for task in each(tasks))
+            ]
         finally:
             tasks.close()
+
+    def schemas(self) -> frozenset[str]:
+        """Columns that the table has or had, with their ids: `struct<1: user_id: optional string, …>`."""
+        return frozenset(describe_columns(schema) for schema in self._table.schemas().values())
 
     def columns(self) -> dict[str, str]:
         """Names of the columns and their types, as Spark writes them: "app_ids" -> "array<string>"."""
@@ -247,6 +273,15 @@ def naming_missing_metadata(name: str) -> Iterator[None]:
             f"{error.java_exception.getMessage()}. Bring the file back, or copy the newest metadata file that is "
             "left to its name, which undoes the last change (docs/operations.md); nothing was written"
         ) from error
+
+
+def describe_columns(schema: Any) -> str:
+    """Write the columns of Iceberg's `Schema` with their ids: `struct<1: user_id: optional string, …>`.
+
+    All are written as optional: Spark writes a file's column as required if the frame says so, whatever the
+    table says.
+    """
+    return str(schema.asStruct().toString()).replace(": required ", ": optional ")
 
 
 def open_table(spark: SparkSession, name: str) -> LakeTable | None:

@@ -14,16 +14,24 @@ DECODERS = (
     "org.apache.parquet.",
     "shaded.parquet.",
     "org.apache.iceberg.shaded.org.apache.parquet.",
+    "org.apache.iceberg.shaded.io.airlift.",
+    "org.apache.iceberg.parquet.",
     "org.apache.spark.sql.execution.datasources.parquet.",
     "org.apache.hadoop.io.compress.",
     "org.xerial.snappy.",
     "com.github.luben.zstd.",
     "net.jpountz.",
     "io.airlift.",
-    "org.apache.iceberg.io.IOUtil.",  # a file that is shorter than its table says
+    # A file that is shorter than its table or its own footer says.
+    "org.apache.iceberg.io.IOUtil.",
+    "org.apache.iceberg.io.EagerInputStream.",
 )
 CAUSE = re.compile(r"^(?:Caused by: |: )?(?:[\w$]+\.)*(?P<error>[\w$]+(?:Exception|Error)\b.*)", re.MULTILINE)
-FRAME = re.compile(r"^\s+at (?:[\w.@]+/)?(?!(?:java|jdk|sun)\.)(?P<method>[\w.$]+)", re.MULTILINE)
+# The first frame that is not of a library of checks, nor of Java itself.
+FRAME = re.compile(
+    r"^\s+at (?:[\w.@]+/)?(?!(?:java|jdk|sun|org\.apache\.iceberg\.relocated)\.)(?P<method>[\w.$]+)",
+    re.MULTILINE,
+)
 # HDFS's quota, or a disk of a DataNode or of Spark.
 NO_SPACE = re.compile(r"\w*QuotaExceededException: [^\n]+|No space left on device")
 PARQUET_FILE = re.compile(r"[a-z]+:/\S+?\.parquet")

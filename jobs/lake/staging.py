@@ -14,11 +14,11 @@ Source: https://iceberg.apache.org/docs/latest/branching/
 from datetime import date
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from jobs.errors import DataError
 from jobs.lake.branches import PartitionChangedError
-from jobs.lake.tables import CATALOG, TablePartition
+from jobs.lake.receipts import DayRange
+from jobs.lake.tables import CATALOG, TablePartition, read_days
 
 # A property of the staged snapshot, and of the one that publishes it.
 WAP_ID_PROPERTY = "wap.id"
@@ -97,9 +97,12 @@ def count_written_rows(spark: SparkSession, table: str, snapshot_id: int) -> dic
 
 
 def read_staged(spark: SparkSession, scores: TablePartition, snapshot_id: int) -> DataFrame:
-    """Read the day as readers will see it after the snapshot is published."""
-    version = spark.sql(f"SELECT * FROM {scores.name} VERSION AS OF {snapshot_id}")
-    return version.where(F.col("ds") == F.lit(scores.ds))
+    """Read the day as readers will see it after the snapshot is published.
+
+    Raises:
+        TableDamagedError: a file below it is not as it was written.
+    """
+    return read_days(spark, scores.table, DayRange(scores.ds, scores.ds), snapshot_id)
 
 
 def publish(spark: SparkSession, scores: TablePartition, wap_id: str, snapshot_id: int) -> None:

@@ -18,8 +18,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from jobs.errors import DataError
+from jobs.errors import DataError, WrongArgumentsError
 from jobs.lake.branches import BRANCHING, MAIN, LakeTable, PartitionChangedError, open_table
+from jobs.lake.data_files import check_data_files
+from jobs.lake.receipts import DayRange
 
 CATALOG = "lake"
 NAMESPACE = "risk"
@@ -99,8 +101,12 @@ class TablePartition:
         return f"{self.table}/ds={self.ds}"
 
     def read(self, spark: SparkSession) -> DataFrame:
-        """Read the partition's rows, `ds` included."""
-        return spark.table(self.name).where(F.col("ds") == F.lit(self.ds))
+        """Read the partition's rows, `ds` included.
+
+        Raises:
+            TableDamagedError: a file below it is not as it was written.
+        """
+        return read_days(spark, self.table, DayRange(self.ds, self.ds))
 
     def overwrite_with(self, frame: DataFrame, since: int | None = None) -> None:
         """Replace the partition's rows by `frame`, with or without a column `ds`, in one atomic step.
@@ -130,6 +136,32 @@ class TablePartition:
     def name(self) -> str:
         """The table with its catalog: `lake.risk.user_sequences`."""
         return f"{CATALOG}.{self.table}"
+
+
+def check_tables_differ(*tables: str) -> None:
+    """Check that no table is named twice: a job would replace what it reads, or its own output.
+
+    Raises:
+        WrongArgumentsError: names the options' values.
+    """
+    if len({*tables}) < len(tables):
+        raise WrongArgumentsError(f"expected {len(tables)} different tables, got {', '.join(tables)}")
+
+
+def read_days(spark: SparkSession, table: str, days: DayRange, snapshot_id: int | None = None) -> DataFrame:
+    """Read the rows of some landing days in a snapshot, or, without one, as they are now.
+
+    Raises:
+        TableDamagedError: a file below them is not as it was written.
+    """
+    name = f"{CATALOG}.{table}"
+    spark.catalog.refreshTable(name)  # the catalog may keep a table for 30 s, also if others write to it
+    opened = LakeTable(spark, name)
+    check_data_files(spark, opened, days, snapshot_id or opened.head(MAIN))
+    rows = (
+        spark.sql(f"SELECT * FROM {name} VERSION AS OF {snapshot_id}") if snapshot_id else spark.table(name)
+    )
+    return rows.where(F.col("ds").between(F.lit(days.first), F.lit(days.last)))
 
 
 def ensure_tables(spark: SparkSession) -> None:

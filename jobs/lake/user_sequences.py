@@ -9,15 +9,8 @@ Installs are in order of (event_time, app_id). One that was delivered on two lan
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.lake.receipts import DayRange
-
 LOOKBACK_DAYS = 365
 MAX_SEQUENCE_LENGTH = 2_048  # installs that the model reads by default: `recipe.max_history`
-
-
-def keep_landed_in(sessions: DataFrame, window: DayRange) -> DataFrame:
-    """Keep the sessions that landed in the window."""
-    return sessions.where(F.col("ds").between(F.lit(window.first), F.lit(window.last)))
 
 
 def list_installs(sessions: DataFrame, *keys: str) -> DataFrame:

@@ -16,7 +16,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs.errors import DataError, WrongArgumentsError
-from jobs.lake.tables import CATALOG, TablePartition
+from jobs.lake.receipts import DayRange
+from jobs.lake.tables import CATALOG, TablePartition, read_days
 
 logger = logging.getLogger(__name__)
 
@@ -88,9 +89,14 @@ class Volume:
 
 def landed_before(spark: SparkSession, counts: TablePartition) -> tuple[int, ...]:
     """Read how many rows landed on the last extracted days of the four weeks before this one."""
-    recent = F.col("ds").between(F.lit(counts.ds - OLDEST_COMPARED), F.lit(counts.ds - timedelta(days=1)))
-    earlier = spark.table(f"{CATALOG}.{counts.table}").where(recent)
-    rows = earlier.orderBy(F.desc("ds")).select("landed").limit(NIGHTS_COMPARED).collect()
+    recent = DayRange(counts.ds - OLDEST_COMPARED, counts.ds - timedelta(days=1))
+    rows = (
+        read_days(spark, counts.table, recent)
+        .orderBy(F.desc("ds"))
+        .select("landed")
+        .limit(NIGHTS_COMPARED)
+        .collect()
+    )
     return tuple(int(row.landed) for row in rows)
 
 

@@ -23,6 +23,7 @@ from model_registry.publishing import push_version
 from model_registry.versions import PinnedModel
 from tests.faults.harness.scored_days import (
     DAYS,
+    USERS,
     land,
     landed_rows,
     log_run,
@@ -129,7 +130,9 @@ def undisturbed(
     ensure_tables(spark)  # also starts the session that the jobs find
     days = landed[:2]
     publish_undisturbed(cluster, model, days)
-    return {ds: oracle.see(ds) for ds in days}
+    states = {ds: oracle.see(ds) for ds in days}
+    assert {state.users for state in states.values()} == {USERS}
+    return states
 
 
 @pytest.fixture

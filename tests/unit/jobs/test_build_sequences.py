@@ -1,4 +1,4 @@
-"""Each user's last installs over a window of landing days."""
+"""Each user's last installs."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -8,13 +8,12 @@ from hypothesis import strategies as st
 
 from jobs.build_sequences import build_sequences, main
 from jobs.lake.branches import PartitionChangedError
-from jobs.lake.receipts import DayRange, MissingExtractionError
+from jobs.lake.receipts import MissingExtractionError
 from jobs.lake.tables import TablePartition, ensure_tables
 from tests.made_up.landing_day import land, uri, write_receipts
 from tests.made_up.schemas import SESSIONS
 
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
-JANUARY = DayRange(date(2026, 1, 1), date(2026, 1, 31))
 
 
 def session(user, landing_day, *installs):
@@ -24,9 +23,9 @@ def session(user, landing_day, *installs):
     return (user, 0, times[0], times[-1], apps, times, date(2026, 1, landing_day))
 
 
-def sequences_of(spark, sessions, max_sequence_length=128, window=JANUARY):
+def sequences_of(spark, sessions, max_sequence_length=128):
     """user_id -> [(minute, app), …]"""
-    built = build_sequences(spark.createDataFrame(sessions, SESSIONS), window, max_sequence_length).collect()
+    built = build_sequences(spark.createDataFrame(sessions, SESSIONS), max_sequence_length).collect()
     assert all(row.sequence_length == len(row.app_ids) == len(row.event_times) for row in built)
     assert len({row.user_id for row in built}) == len(built)
     return {
@@ -72,12 +71,6 @@ def test_the_same_app_at_two_times_counts_twice(spark):
     assert sequences_of(spark, [session("u1", 1, (1, "a"), (9, "a"))]) == {"u1": [(1, "a"), (9, "a")]}
 
 
-def test_days_outside_the_window_are_not_read(spark):
-    sessions = [session(f"u{day}", day, (1, "a")) for day in (4, 5, 6, 7)]
-    window = DayRange(date(2026, 1, 5), date(2026, 1, 6))
-    assert sequences_of(spark, sessions, window=window).keys() == {"u5", "u6"}
-
-
 INSTALL = st.tuples(st.integers(0, 15), st.sampled_from("abc"))
 SESSION = st.tuples(
     st.sampled_from(["u1", "u2", "u3"]),
@@ -88,9 +81,8 @@ SESSION = st.tuples(
 
 def sequences_by_plain_loop(sessions, max_sequence_length):
     installs = {}
-    for user, landing_day, session_installs in sessions:
-        if 10 <= landing_day <= 20:
-            installs.setdefault(user, set()).update(session_installs)
+    for user, _, session_installs in sessions:
+        installs.setdefault(user, set()).update(session_installs)
     return {user: sorted(of_user)[-max_sequence_length:] for user, of_user in installs.items()}
 
 
@@ -98,8 +90,7 @@ def sequences_by_plain_loop(sessions, max_sequence_length):
 @given(st.lists(SESSION, max_size=30), st.integers(1, 12))
 def test_sequences_are_those_of_a_plain_loop(spark, sessions, max_sequence_length):
     rows = [session(user, day, *installs) for user, day, installs in sessions]
-    window = DayRange(date(2026, 1, 10), date(2026, 1, 20))
-    built = sequences_of(spark, rows, max_sequence_length, window)
+    built = sequences_of(spark, rows, max_sequence_length)
     assert built == sequences_by_plain_loop(sessions, max_sequence_length)
 
 

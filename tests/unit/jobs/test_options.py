@@ -2,12 +2,15 @@
 
 import importlib
 import inspect
+from typing import Any
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from jobs.command import parse_multiple, parse_share
+from jobs.errors import WrongArgumentsError
+from jobs.lake.tables import TablePartition
 
 JOBS = (
     "audit_scores",
@@ -80,3 +83,40 @@ def test_a_batch_that_cannot_be_scored_is_refused(text: str) -> None:
 def test_a_date_that_the_calendar_does_not_have_is_refused(job: str, name: str, text: str) -> None:
     assert "Invalid value" in (refusal(job, name, text) or "taken")
     assert refusal(job, name, "2026-02-28") is None
+
+
+DAY = "risk.user_sequences/ds=2026-01-31"
+
+
+@pytest.mark.parametrize(
+    ("job", "options"),
+    [
+        ("score_users", {"sequences": DAY, "scores": DAY, "model": "", "wap_id": "", "run_id": ""}),
+        ("audit_scores", {"sequences": DAY, "scores": DAY, "model": "", "wap_id": ""}),
+        (
+            "build_sequences",
+            {
+                "sessions": "risk.user_sequences",
+                "sequences": TablePartition.parse(DAY),
+                "landing_root": "",
+                "receipts_root": "",
+            },
+        ),
+        (
+            "extract_sessions",
+            {
+                "landing_root": "",
+                "receipts_root": "",
+                "sessions": "risk.install_sessions",
+                "rejected": "risk.install_sessions",
+                "counts": "risk.extraction_counts",
+                "day": [],
+            },
+        ),
+    ],
+)
+def test_a_table_that_is_named_for_two_things_is_refused_before_anything_is_read(
+    job: str, options: dict[str, Any]
+) -> None:
+    with pytest.raises(WrongArgumentsError, match="different tables, got risk"):
+        importlib.import_module(f"jobs.{job}").main(**options)

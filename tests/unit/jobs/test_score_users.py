@@ -148,10 +148,11 @@ def test_a_user_without_installs_is_an_error_before_anything_is_scored(lake):
 
 def test_users_are_counted_without_reading_a_data_file(lake):
     SEQUENCES.overwrite_with(sequence_rows(lake, USERS))
+    rows = SEQUENCES.read(lake)
     for file in lake.sql("SELECT file_path FROM lake.risk.user_sequences.files").collect():
         path = lake._jvm.java.nio.file.Path.of(lake._jvm.java.net.URI.create(file.file_path))
         lake._jvm.java.nio.file.Files.delete(path)
-    assert count_users(SEQUENCES.read(lake), SEQUENCES) == 4
+    assert count_users(rows, SEQUENCES) == 4
 
 
 def test_users_meet_in_the_same_batches_however_their_files_are_cut(spark):
