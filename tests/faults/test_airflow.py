@@ -26,7 +26,7 @@ def test_a_night_that_begins_without_mlflow_is_published_once_it_is_back(
 ) -> None:
     run_id = next(attempts)
     with promise(day, run_id):
-        with services.stopped("mlflow"):
+        with services.killed("mlflow"):
             night = Night.start(cluster, day, run_id, version)
             night.await_task("pin_model", "up_for_retry")
             time.sleep(SECONDS_AWAY)

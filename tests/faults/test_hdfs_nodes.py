@@ -66,7 +66,7 @@ def test_a_push_succeeds_at_once_when_a_datanode_goes_away_meanwhile(
     with ThreadPoolExecutor(1) as pool, holding(WebHdfs, "upload_file") as point:
         pushing = pool.submit(store.push, saved_model, unpushed)
         point.wait()
-        with services.stopped(datanode):
+        with services.killed(datanode):
             point.release()
             pushing.result()
     check_pushed(cluster, store, unpushed)
@@ -91,7 +91,7 @@ def test_a_night_succeeds_at_once_when_a_datanode_goes_away_meanwhile(
     ):
         extracting = pool.submit(extract, cluster.settings, day)
         point.wait()
-        with services.stopped(datanode):
+        with services.killed(datanode):
             point.release()
             extracting.result()
             build(cluster.settings, day)
@@ -175,7 +175,7 @@ def test_a_night_begins_without_hdfs_and_its_waits_outlast_restarts_of_the_namen
         services.await_ready("namenode")
 
     with promise(day, run_id, outage=True):
-        with services.stopped("namenode"):
+        with services.killed("namenode"):
             night = Night.start(cluster, day, run_id, version)
             night.await_task("wait_for_landing", "deferred")
             time.sleep(SECONDS_AWAY)

@@ -15,6 +15,7 @@ from model_registry.versions import PinnedModel
 from tests.faults.conftest import FULL, Promise
 from tests.faults.harness.held_job import HeldJob
 from tests.faults.harness.scored_days import rescore
+from tests.faults.harness.services import Services
 from tests.faults.harness.watch import Oracle
 from tests.night import audit, audit_options, score, score_options
 from tests.real_cluster import Cluster
@@ -56,7 +57,50 @@ def scores_of_many_tasks(
     rescore(model, day, next(attempts))
 
 
+# One executor on each of two hosts, since Spark starts no copy of a task on the host that already runs it.
+SPECULATION = {
+    "spark.speculation": "true",
+    "spark.executor.instances": "2",
+    "spark.executor.memoryOverhead": "5g",  # so much that a node has no room for two
+}
+
+
+@pytest.fixture(scope="module")
+def second_node(services: Services) -> Iterator[None]:
+    with services.second_node():
+        yield
+
+
 @pytest.mark.fault(1)
+@pytest.mark.usefixtures("second_node")
+def test_scores_of_a_task_that_hangs_are_those_of_its_speculative_copy(
+    day: date,
+    model: PinnedModel,
+    promise: Promise,
+    attempts: Iterator[str],
+    submit_held: Callable[..., HeldJob],
+    scores_of_many_tasks: str,
+) -> None:
+    """The held call is never released: without speculation the job would not end."""
+    run = next(attempts)
+    with (
+        promise(day, run, scores=scores_of_many_tasks),
+        submit_held(
+            "score_users",
+            "jobs.score_users:load_once:before",
+            score_options(model, day, run),
+            call=6,
+            constants={"USERS_PER_TASK": USERS_PER_TASK},
+            spark=SPECULATION,
+        ) as job,
+    ):
+        job.wait()
+        assert job.exit_status() == 0, job.last_line()
+        audit(model, day, run)
+
+
+@pytest.mark.fault(1)
+@pytest.mark.usefixtures("second_node")
 @pytest.mark.parametrize("seed", range(POINTS))
 def test_scores_of_an_executor_killed_after_its_first_task_are_those_of_an_undisturbed_run(
     day: date,
@@ -77,7 +121,7 @@ def test_scores_of_an_executor_killed_after_its_first_task_are_those_of_an_undis
             score_options(model, day, run),
             call=chance.randint(3, 12),
             constants={"USERS_PER_TASK": USERS_PER_TASK},
-            spark={"spark.speculation": "true"},
+            spark=SPECULATION,
         ) as job,
     ):
         worker = job.wait()

@@ -164,8 +164,7 @@ def test_a_training_ends_with_all_metrics_when_mlflow_is_killed_during_an_epoch(
     ) as training:
         await_line("fold 1 of 2, epoch 1:")
         training.send_signal(signal.SIGSTOP)
-        services.kill("mlflow")
-        with services.stopped("mlflow"):
+        with services.killed("mlflow"):
             training.send_signal(signal.SIGCONT)
             await_line("metrics are sent later, the training goes on")
             time.sleep(SECONDS_AWAY)

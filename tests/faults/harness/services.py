@@ -6,11 +6,17 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
 import psutil
+import requests
 
 from local_cluster.layout import Layout
 from local_cluster.services import Service
 from local_cluster.start import all_services
-from local_cluster.supervision import await_ready, supervisor_api, write_supervisor_configuration
+from local_cluster.supervision import (
+    await_ready,
+    supervisor_api,
+    wait_until,
+    write_supervisor_configuration,
+)
 from tests.faults.harness.hold import Hold
 
 READ_SETTINGS = ("airflow-scheduler", "airflow-dag-processor")  # tasks are children of the scheduler
@@ -64,9 +70,11 @@ class Services:
             job()
 
     @contextmanager
-    def stopped(self, name: str) -> Iterator[None]:
-        """The service is away during the block, and answers after it."""
-        supervisor = supervisor_api(self._layout)
+    def killed(self, name: str) -> Iterator[None]:
+        """The service ends by SIGKILL, is away during the block, and answers after it."""
+        supervisor, before = supervisor_api(self._layout), self.pid(name)
+        self.kill(name)
+        wait_until(lambda: self.pid(name) not in (0, before), f"{name} is not started again", 30)
         supervisor.stopProcess(name)
         try:
             yield
@@ -88,19 +96,53 @@ class Services:
         finally:
             self._start_anew(before)
 
+    @contextmanager
+    def second_node(self) -> Iterator[None]:
+        """A further NodeManager, on a host of its own: 127.0.0.2."""
+        ports, node = self._layout.settings.ports, self._services["nodemanager"]
+        properties = {
+            "yarn.nodemanager.hostname": "127.0.0.2",
+            "yarn.nodemanager.address": f"127.0.0.2:{ports.nodemanager}",
+            "yarn.nodemanager.localizer.address": f"127.0.0.2:{ports.nodemanager_localizer}",
+            "yarn.nodemanager.webapp.address": f"127.0.0.2:{ports.nodemanager_web}",
+            "yarn.nodemanager.local-dirs": str(self._layout.tmp / "yarn-2"),
+            "yarn.nodemanager.log-dirs": str(self._layout.logs / "yarn-2"),
+        }
+        options = [word for name, value in properties.items() for word in ("-D", f"{name}={value}")]
+        second = replace(
+            node,
+            name="nodemanager-2",
+            command=[*node.command, *options],
+            is_ready=lambda: active_nodes(self._layout) == 2,
+        )
+        before = self._services
+        self._start_anew(before | {second.name: second})
+        try:
+            yield
+        finally:
+            self._start_anew(before)
+
     def _start_anew(self, services: dict[str, Service]) -> None:
-        """Start those services again whose configuration differs."""
+        """Start those services again whose configuration differs; start new ones and stop those left out."""
         self._services = services
         write_supervisor_configuration(self._layout, list(services.values()))
         supervisor = supervisor_api(self._layout)
-        _, changed, _ = supervisor.reloadConfig()[0]
-        for name in changed:
+        added, changed, removed = supervisor.reloadConfig()[0]
+        for name in [*changed, *removed]:
             supervisor.stopProcess(name)
             supervisor.removeProcessGroup(name)
+        for name in [*added, *changed]:
             supervisor.addProcessGroup(name)
             supervisor.startProcess(name, False)
-        for name in changed:
+        for name in [*added, *changed]:
             self.await_ready(name)
+
+
+def active_nodes(layout: Layout) -> int:
+    """Count the NodeManagers that run containers."""
+    web = f"http://127.0.0.1:{layout.settings.ports.resourcemanager_web}"
+    metrics = requests.get(f"{web}/ws/v1/cluster/metrics", timeout=10).json()
+    return int(metrics["clusterMetrics"]["activeNodes"])
 
 
 def family(process: psutil.Process) -> list[psutil.Process]:
