@@ -126,8 +126,11 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])  # executors do not 
 
 
 def load_flipped(name: str, path: Path, sha256: str, num_threads: int) -> ScoringModel:
-    """Flip a byte of the executor's own copy, then do as always."""
-    flip_file(path / name)
+    """Flip a byte of the executor's own copy, once, since Spark tries a task four times; then do as always."""
+    flipped = path.with_name(f"{path.name}.flipped")
+    if not flipped.exists():
+        flip_file(path / name)
+        flipped.touch()
     return engine.load_once(path, sha256, num_threads)
 
 

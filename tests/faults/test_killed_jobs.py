@@ -27,6 +27,7 @@ STAGING = {
 }
 MOVE = "jobs.lake.branches:LakeTable._move:before"
 PUBLISHING = {
+    "before the audit": "jobs.audit_scores:audit:before",
     "before the move": MOVE,
     "copied, before the move": "jobs.lake.branches:LakeTable._copy_onto_main:after",
     "published, not acknowledged": "jobs.audit_scores:publish:after",
@@ -166,9 +167,11 @@ def test_scores_of_a_driver_killed_while_it_publishes_are_published_once_by_its_
     if point.startswith("copied"):  # what was staged on an older `main` is committed again before the move
         rescore(model, other_day, next(attempts))
     options = audit_options(model, day, run)
-    with promise(day, run), submit_held("audit_scores", PUBLISHING[point], options) as job:
+    visible = run if point.startswith("published") else None
+    with promise(day, visible), submit_held("audit_scores", PUBLISHING[point], options) as job:
         job.wait()
         job.kill()
+    with promise(day, run):
         audit(model, day, run)
 
 
