@@ -126,7 +126,7 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])  # executors do not 
 
 
 def load_flipped(name: str, path: Path, sha256: str, num_threads: int) -> ScoringModel:
-    """Flip a byte of the executor's own copy, once, since Spark tries a task four times; then do as always."""
+    """Flip a byte of the executor's copy, once, since Spark tries a task four times; then do as always."""
     flipped = path.with_name(f"{path.name}.flipped")
     if not flipped.exists():
         flip_file(path / name)
