@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONWARNINGS ?= ignore::FutureWarning,ignore::DeprecationWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down status sql demo check-data test test-quick test-unit test-cluster test-faults check format lock screenshots bench-quality bench-encoder bench-batches bench-memory bench-reasons bench-training
+.PHONY: help install up down status sql demo check-data test test-quick test-unit test-cluster test-faults test-images check format lock screenshots bench-quality bench-encoder bench-batches bench-memory bench-reasons bench-training
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -27,13 +27,15 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(JARS)/installed: local_cluster/install/pom.xml
+$(JARS)/installed: local_cluster/install/pom.xml local_cluster/install/jars.sha256
 	@sh local_cluster/install/check_prerequisites.sh $(PYTHON)
 	@echo "fetch jars into $(JARS) …"
 	@rm -rf $(JARS)
 	@# Even a quiet Maven without colours prints codes that reset them.
 	@output=$$(mvn --batch-mode --quiet --file local_cluster/install/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(JARS) 2>&1) \
 		|| { echo "$$output"; exit 1; }
+	@cd $(JARS) && sha256sum *.jar | LC_ALL=C sort --key=2 | diff $(CURDIR)/local_cluster/install/jars.sha256 - >&2 \
+		|| { echo "expected the jars of local_cluster/install/jars.sha256 (<), found others (>)" >&2; exit 1; }
 	@touch $@
 
 $(JARS)/postgres: $(VENV)/installed $(JARS)/installed
@@ -61,7 +63,10 @@ demo: install ## the whole pipeline; on your own files: make demo INSTALLS=DIR L
 check-data: install ## what would be accepted or refused, without a cluster: make check-data INSTALLS=DIR LABELS=FILE
 	@$(BIN)/python -m jobs.check_data $(if $(INSTALLS),--installs "$(INSTALLS)") $(if $(LABELS),--labels "$(LABELS)")
 
-test: check test-unit test-cluster ## format and lint checks, types, unit tests, cluster tests
+test: check ## format and lint checks, types, unit tests, cluster tests
+	@# Side by side: tests on the cluster wait for its services more than half of their time.
+	@echo "unit tests and cluster tests run side by side; the output of each comes when it ends"
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-unit test-cluster
 
 test-quick: check ## what has to be green before a commit: checks, types, unit tests that take no seconds
 	@$(BIN)/pytest tests/unit -m "not slow" --numprocesses auto --dist loadfile --no-loadscope-reorder
@@ -75,6 +80,9 @@ test-cluster: install ## tests on real HDFS, YARN, Spark, Iceberg, MLflow and Ai
 
 test-faults: install ## break the cluster on purpose, at named points; all points and minutes: make test-faults FULL=1
 	@FULL=$(FULL) $(BIN)/pytest tests/faults
+
+test-images: install ## build the images and run the whole stack in them, by podman; as root, on Debian
+	@tests/images/enter.sh $(BIN)/pytest tests/images
 
 check: install ## formatting, lint and types
 	@$(BIN)/ruff format --check .

@@ -1,2 +1,0 @@
--- A database of its own: MLflow and Airflow keep their schema's version in a table of the same name.
-CREATE DATABASE mlflow;

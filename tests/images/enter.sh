@@ -1,0 +1,20 @@
+#!/bin/sh
+# Run a command where podman can run containers without systemd, and where this host knows the containers' names:
+#   tests/images/enter.sh pytest tests/images
+# As root, on Debian: podman needs network and mount namespaces of its own here, with /sys for its cgroups.
+set -eu
+for program in podman buildah crun debootstrap netavark aardvark-dns; do
+    command -v "$program" >/dev/null || [ -x "/usr/lib/podman/$program" ] || {
+        echo "expected $program: apt-get install podman buildah crun debootstrap netavark aardvark-dns iptables" >&2
+        exit 69 # EX_UNAVAILABLE of sysexits.h
+    }
+done
+hosts=$(mktemp)
+{ cat /etc/hosts && echo "127.0.0.1 namenode datanode-1 datanode-2"; } >"$hosts"
+export HOSTS="$hosts"
+exec unshare --mount --net sh -c '
+    mount -t sysfs none /sys
+    mount -t cgroup2 none /sys/fs/cgroup
+    mount --bind "$HOSTS" /etc/hosts
+    ip link set lo up
+    exec "$@"' -- "$@"

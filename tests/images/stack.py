@@ -1,0 +1,174 @@
+"""The stack of docker/compose.yaml in podman's containers, without a Docker engine.
+
+In   a project's name, which its containers and volumes carry
+Out  images, running services, commands in them, volumes copied into those of another project
+"""
+
+import base64
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import requests
+
+from local_cluster.airflow_api import AirflowApi
+from local_cluster.supervision import wait_until
+from settings import REPOSITORY, Settings
+
+BASE = "docker.io/library/debian:bookworm-slim"
+TARGETS = ("hadoop", "airflow", "mlflow", "postgres")
+SERVICES = (
+    *("postgres", "namenode", "datanode-1", "datanode-2", "resourcemanager", "nodemanager"),
+    *("mlflow", "api-server", "scheduler", "dag-processor", "triggerer"),
+)
+CONTAINERS_CONF = """\
+[containers]
+cgroups = "disabled"
+default_ulimits = ["nofile=20000:20000", "nproc=20000:20000"]
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "crun"
+"""
+START_SECONDS = 600
+
+
+def podman(*words: str, **more: str) -> str:
+    """Run podman; `more` are variables of the environment."""
+    done = subprocess.run(["podman", *words], env={**os.environ, **more}, capture_output=True, text=True)
+    assert done.returncode == 0, f"podman {' '.join(words)}: {done.stderr[-2000:]}"
+    return done.stdout
+
+
+def import_base(scratch: Path) -> None:
+    """Make Debian's base image with debootstrap, unless it is there: its registry may be out of reach.
+
+    This host's further certificate authorities and pip's setting for them go into it, and into no Dockerfile.
+    """
+    if subprocess.run(["podman", "image", "exists", BASE]).returncode == 0:
+        return
+    root = scratch / "base"
+    subprocess.run(["debootstrap", "--variant=minbase", "bookworm", str(root)], check=True)
+    authorities = Path("/usr/local/share/ca-certificates")
+    (root / authorities.relative_to("/")).mkdir(parents=True, exist_ok=True)
+    for certificate in authorities.glob("*.crt"):
+        (root / certificate.relative_to("/")).write_bytes(certificate.read_bytes())
+    (root / "etc/pip.conf").write_text("[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n")
+    with subprocess.Popen(["tar", "-C", str(root), "-c", "."], stdout=subprocess.PIPE) as packed:
+        subprocess.run(["podman", "import", "-", BASE], stdin=packed.stdout, check=True)
+
+
+def build_images() -> None:
+    """Build every target of the Dockerfile."""
+    for target in TARGETS:
+        subprocess.run(
+            # Podman's own format drops HEALTHCHECK; `oci` isolation needs cgroups.
+            [
+                *(
+                    "buildah",
+                    "bud",
+                    "--pull-never",
+                    "--layers",
+                    "--format",
+                    "docker",
+                    "--isolation",
+                    "chroot",
+                ),
+                *("--file", "docker/Dockerfile", "--target", target),
+                *("--tag", f"localhost/risk-scoring/{target}:0.1.0", "."),
+            ],
+            cwd=REPOSITORY,
+            check=True,
+        )
+
+
+def make_secrets() -> dict[str, str]:
+    """As docker/.env.example says."""
+    return {
+        "POSTGRES_PASSWORD": secrets.token_hex(16),
+        "AIRFLOW_ADMIN_PASSWORD": secrets.token_hex(16),
+        "AIRFLOW_API_SECRET_KEY": secrets.token_hex(32),
+        "AIRFLOW_JWT_SECRET": secrets.token_hex(32),
+        "AIRFLOW_FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+    }
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One project's containers and volumes, and the secrets that compose gets as variables."""
+
+    project: str
+    secrets: dict[str, str]
+
+    def compose(self, *words: str) -> subprocess.CompletedProcess[str]:
+        file = str(REPOSITORY / "docker/compose.yaml")
+        # Containers of one pod would share an address, and so all ports.
+        command = ["podman-compose", "--in-pod", "false", "--project-name", self.project, "--file", file]
+        environment = {**os.environ, **self.secrets}
+        return subprocess.run([*command, *words], env=environment, capture_output=True, text=True)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Containers run during the block; the volumes stay."""
+        started = self.compose("up", "--detach")
+        try:
+            assert started.returncode == 0, started.stderr[-2000:]
+            for service in SERVICES:
+                wait_until(partial(self.is_healthy, service), f"{service} is not healthy", START_SECONDS)
+            yield
+        finally:
+            self.compose("down")
+
+    def container(self, service: str) -> str:
+        return f"{self.project}_{service}_1"
+
+    def is_healthy(self, service: str) -> bool:
+        """Run the service's own check: podman leaves it to systemd, which is not here."""
+        return subprocess.run(["podman", "healthcheck", "run", self.container(service)]).returncode == 0
+
+    def run_in(self, service: str, *command: str) -> str:
+        return podman("exec", self.container(service), *command)
+
+    def stop(self, service: str) -> None:
+        podman("stop", self.container(service))
+
+    @property
+    def settings(self) -> Settings:
+        """As a user of this host reaches the services."""
+        return Settings(
+            webhdfs_uri="http://namenode:9870", hdfs_user="risk", mlflow_uri="http://127.0.0.1:5000"
+        )
+
+    def airflow(self) -> AirflowApi:
+        url = "http://127.0.0.1:8080"
+        log_in = {"username": "admin", "password": self.secrets["AIRFLOW_ADMIN_PASSWORD"]}
+        answer = requests.post(f"{url}/auth/token", json=log_in, timeout=60)
+        answer.raise_for_status()
+        return AirflowApi(url, answer.json()["access_token"])
+
+    def volumes(self) -> list[str]:
+        """Names of the volumes, without the project's."""
+        listed = podman("volume", "ls", "--format", "{{.Name}}").split()
+        return [
+            name.removeprefix(f"{self.project}_") for name in listed if name.startswith(f"{self.project}_")
+        ]
+
+    def back_up(self, folder: Path) -> None:
+        """Copy every volume into a file; the stack must be down."""
+        for volume in self.volumes():
+            podman("volume", "export", f"{self.project}_{volume}", "--output", str(folder / f"{volume}.tar"))
+
+    def restore(self, folder: Path) -> None:
+        """Make the volumes anew from such files."""
+        for file in folder.glob("*.tar"):
+            podman("volume", "create", f"{self.project}_{file.stem}")
+            podman("volume", "import", f"{self.project}_{file.stem}", str(file))
+
+    def remove_volumes(self) -> None:
+        for volume in self.volumes():
+            podman("volume", "rm", "--force", f"{self.project}_{volume}")

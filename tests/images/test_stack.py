@@ -1,0 +1,127 @@
+"""The images, run by docker/compose.yaml: from nothing to published nights and a restored backup.
+
+One test after another, each on what the one before has left: `make test-images`.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_cluster.demo.landing import Delivery, find_simulated, land
+from simulator.simulate import Simulation, simulate
+from tests.images.stack import CONTAINERS_CONF, Stack, build_images, import_base, make_secrets
+
+USERS = 1_500
+RUN_SECONDS = 3_600
+READ_SCORES = """
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.master("local[1]").getOrCreate()
+rows = spark.sql("SELECT count(*) AS users, count(DISTINCT user_id) AS single, sum(hash(user_id, risk_score)) AS scores "
+                 "FROM lake.risk.risk_scores WHERE ds = '{ds}'")
+print("scores:", *rows.first())
+"""
+
+pytestmark = pytest.mark.timeout(2 * 3_600)
+
+
+@pytest.fixture(scope="module")
+def empty_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The images are built, and no volume of an earlier run is left."""
+    path = tmp_path_factory.mktemp("podman") / "containers.conf"
+    path.write_text(CONTAINERS_CONF)
+    os.environ["CONTAINERS_CONF"] = str(path)
+    import_base(tmp_path_factory.mktemp("base"))
+    build_images()
+    stack = Stack("risk_images", make_secrets())
+    stack.remove_volumes()
+    yield stack
+    stack.remove_volumes()
+
+
+@pytest.fixture(scope="module")
+def stack(empty_stack: Stack) -> Iterator[Stack]:
+    with empty_stack.running():
+        yield empty_stack
+
+
+@pytest.fixture(scope="module")
+def delivery(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Delivery:
+    """Simulated days, uploaded from this host over WebHDFS."""
+    folder = tmp_path_factory.mktemp("simulated") / "files"
+    simulation = Simulation(USERS, days=3, first_day=date(2026, 1, 1), seed=7)
+    simulate(simulation, folder, processes=1)
+    delivery = find_simulated(simulation, folder)
+    land(delivery, stack.settings)
+    return delivery
+
+
+def run(stack: Stack, dag_id: str, conf: dict[str, Any], partition_key: str | None = None) -> None:
+    """Run a DAG and wait until it has ended well."""
+    airflow = stack.airflow()
+    airflow.unpause(dag_id)
+    run_id = airflow.trigger(dag_id, conf, partition_key)
+    deadline = time.monotonic() + RUN_SECONDS
+    while (state := next(r["state"] for r in airflow.runs(dag_id) if r["dag_run_id"] == run_id)) != "success":
+        states = {task["task_id"]: task["state"] for task in airflow.tasks(dag_id, run_id)}
+        assert state != "failed", f"{dag_id} failed: {states}"
+        assert time.monotonic() < deadline, f"{dag_id} has not ended: {states}"
+        time.sleep(5)
+
+
+def scores(stack: Stack, ds: date) -> str:
+    """What a reader sees of a date: users, different users, and a sum over their scores."""
+    printed = stack.run_in("scheduler", "python", "-c", READ_SCORES.format(ds=ds))
+    return printed.rpartition("scores: ")[2].strip()
+
+
+@pytest.fixture(scope="module")
+def champion(stack: Stack, delivery: Delivery) -> None:
+    """Trained, registered, pushed and promoted."""
+    training_date = delivery.training_date.isoformat()
+    run(stack, "train_encoder", {"training_date": training_date, "promote": True, "force": True})
+
+
+def check_published(stack: Stack, ds: date) -> None:
+    users, single, _ = scores(stack, ds).split()
+    assert int(users) == int(single) > USERS / 2
+
+
+@pytest.mark.usefixtures("champion")
+def test_a_night_is_published(stack: Stack, delivery: Delivery) -> None:
+    run(stack, "nightly_scoring", {}, str(delivery.days[-2]))
+    check_published(stack, delivery.days[-2])
+
+
+@pytest.mark.usefixtures("champion")
+def test_a_night_is_published_without_one_of_the_datanodes(stack: Stack, delivery: Delivery) -> None:
+    stack.stop("datanode-2")
+    run(stack, "nightly_scoring", {}, str(delivery.days[-1]))
+    check_published(stack, delivery.days[-1])
+
+
+@pytest.fixture
+def restored(empty_stack: Stack, delivery: Delivery, tmp_path: Path) -> Iterator[tuple[Stack, list[str]]]:
+    """The stack from a backup, in new volumes, and what readers saw before."""
+    before = [scores(empty_stack, ds) for ds in delivery.days[-2:]]
+    empty_stack.compose("down")
+    empty_stack.back_up(tmp_path)
+    copy = replace(empty_stack, project="risk_restored")
+    copy.remove_volumes()
+    copy.restore(tmp_path)
+    with copy.running():
+        yield copy, before
+    copy.remove_volumes()
+
+
+@pytest.mark.usefixtures("champion")
+def test_a_backup_in_new_volumes_holds_the_same_scores(
+    restored: tuple[Stack, list[str]], delivery: Delivery
+) -> None:
+    stack, before = restored
+    assert [scores(stack, ds) for ds in delivery.days[-2:]] == before
