@@ -1,9 +1,10 @@
-"""The compose file shows secrets to nobody, and opens no page to the network."""
+"""The compose files show secrets to nobody, and open no page to the network."""
 
 import os
 import re
 import stat
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,14 @@ SECRETS = {
 RUN_TASKS = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 
+@pytest.fixture(scope="module", params=["compose.yaml", "compose.gateway.yaml"])
+def text(request: pytest.FixtureRequest) -> str:
+    return (DOCKER / request.param).read_text()
+
+
 @pytest.fixture(scope="module")
-def services() -> dict[str, Any]:
-    compose: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())
-    return dict(compose["services"])
+def services(text: str) -> dict[str, Any]:
+    return dict(yaml.safe_load(text)["services"])
 
 
 def secrets_in(part: object) -> set[str]:
@@ -34,28 +39,34 @@ def secrets_in(part: object) -> set[str]:
     return SECRETS & set(re.findall(r"\$\{(\w+)", str(part)))
 
 
-def test_a_secret_without_a_value_is_refused_by_name() -> None:
+def test_a_secret_without_a_value_is_refused_by_name(text: str) -> None:
     """Compose ends with the variable's name and the text after `:?` if it is absent or empty."""
-    assert {*re.findall(r"\$\{(\w+):\?", (DOCKER / "compose.yaml").read_text())} >= SECRETS
+    assert {*re.findall(r"\$\{(\w+):\?", text)} >= SECRETS
 
 
-def test_no_command_line_holds_a_secret(services):
+def test_no_command_line_holds_a_secret(services: dict[str, Any]) -> None:
     for name, service in services.items():
         assert not secrets_in(service.get("command")), name
 
 
-def test_no_process_that_runs_tasks_has_a_secret_in_its_environment(services):
-    for name in RUN_TASKS:
-        assert not secrets_in(services[name]["environment"]), name
+def test_only_the_set_up_and_postgres_have_a_secret_in_their_environment(services: dict[str, Any]) -> None:
+    holders = {name for name, service in services.items() if secrets_in(service.get("environment"))}
+    assert holders == {"set-up", "postgres"}
     assert secrets_in(services["set-up"]["environment"]) == SECRETS
 
 
-def test_every_service_on_the_hosts_network_waits_for_the_set_up_that_checks_the_address(services):
+def test_every_service_with_a_page_waits_for_the_set_up(services: dict[str, Any]) -> None:
     for name in ("mlflow", *RUN_TASKS):
         assert "set-up" in services[name]["depends_on"], name
 
 
-def test_no_log_server_is_started(services):
+def test_ports_are_published_on_this_host_alone(services: dict[str, Any]) -> None:
+    published = [port for service in services.values() for port in service.get("ports", ())]
+    assert published
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_no_log_server_is_started(services: dict[str, Any]) -> None:
     for name in ("scheduler", "triggerer"):
         assert "--skip-serve-logs" in services[name]["command"]
 
@@ -67,44 +78,50 @@ def environment(tmp_path: Path) -> dict[str, str]:
     programs.mkdir()
     (programs / "airflow").write_text("#!/bin/sh\n")
     (programs / "airflow").chmod(0o755)
+    (tmp_path / "secrets").mkdir()
     return {
         "PATH": f"{programs}:{os.environ['PATH']}",
-        "AIRFLOW_HOME": str(tmp_path),
+        "SECRETS_FOLDER": str(tmp_path / "secrets"),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(tmp_path / "passwords.json"),
         "AIRFLOW_ADMIN_PASSWORD": "admin's",
-        "AIRFLOW_DATABASE": "postgresql+psycopg2://risk:secret@127.0.0.1/airflow",
+        "POSTGRES_PASSWORD": "secret",
         "AIRFLOW_FERNET_KEY": "fernet",
         "AIRFLOW_API_SECRET_KEY": "api",
         "AIRFLOW_JWT_SECRET": "jwt",
-        "LISTEN_ADDRESS": "127.0.0.1",
     }
 
 
 def set_up(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    script = str(DOCKER / "set_up.sh")
-    return subprocess.run(["sh", script, "4"], env=environment, capture_output=True, text=True)
+    command = [sys.executable, str(DOCKER / "set_up.py"), "airflow"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "10.0.0.7", "gateway.example"])
-def test_an_address_that_others_can_reach_is_refused_by_name(environment, tmp_path, address):
+def test_an_address_that_others_can_reach_is_refused_by_name(
+    environment: dict[str, str], tmp_path: Path, address: str
+) -> None:
     done = set_up({**environment, "LISTEN_ADDRESS": address})
     assert done.returncode == 78
     assert done.stderr.startswith(f"LISTEN_ADDRESS={address}: expected an address of this host alone")
-    assert not (tmp_path / "secrets").exists()
+    assert not [*(tmp_path / "secrets").iterdir()]
 
 
-def test_each_secret_is_a_file_of_the_account_that_the_commands_print(services, environment, tmp_path):
-    assert set_up(environment).returncode == 0
+@pytest.mark.parametrize("address", ["127.0.0.1", "localhost", "::1"])
+def test_each_secret_is_a_file_of_the_account_that_the_commands_print(
+    services: dict[str, Any], environment: dict[str, str], tmp_path: Path, address: str
+) -> None:
+    done = set_up({**environment, "LISTEN_ADDRESS": address})
+    assert done.returncode == 0, done.stderr
     files = {
-        variable: command.removeprefix("cat /var/lib/airflow/")
+        variable: tmp_path / "secrets" / command.removeprefix("cat /var/lib/risk-secrets/")
         for variable, command in services["scheduler"]["environment"].items()
         if variable.endswith("_CMD")
     }
-    assert {variable: (tmp_path / file).read_text() for variable, file in files.items()} == {
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD": environment["AIRFLOW_DATABASE"],
+    assert {variable: path.read_text() for variable, path in files.items()} == {
         "AIRFLOW__CORE__FERNET_KEY_CMD": "fernet",
         "AIRFLOW__API__SECRET_KEY_CMD": "api",
         "AIRFLOW__API_AUTH__JWT_SECRET_CMD": "jwt",
     }
-    written = [tmp_path / "passwords.json", *(tmp_path / file for file in files.values())]
+    assert (tmp_path / "secrets" / "pgpass").read_text() == "*:*:*:risk:secret\n"
+    written = [tmp_path / "passwords.json", tmp_path / "secrets" / "pgpass", *files.values()]
     assert {stat.S_IMODE(path.stat().st_mode) for path in written} == {0o600}
