@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from jobs.lake.branches import LakeTable
+from local_cluster.supervision import wait_until
 from model_registry.connect import connect_store
 from model_registry.hashing import folder_sha256
 from model_registry.store.model_store import ModelStore
@@ -46,6 +47,12 @@ def store(cluster: Cluster) -> ModelStore:
     return connect_store(cluster.settings)
 
 
+@pytest.fixture
+def two_copies(cluster: Cluster) -> None:
+    """Every block is on both DataNodes: those that were written while one was away had one copy."""
+    wait_until(lambda: "Under-replicated blocks:\t0 " in cluster.fsck("/"), "blocks have one copy only", 180)
+
+
 def check_pushed(cluster: Cluster, store: ModelStore, model: ModelVersion) -> None:
     """Check that all bytes are there, and nothing of failed tries."""
     store.verify(model)
@@ -54,6 +61,7 @@ def check_pushed(cluster: Cluster, store: ModelStore, model: ModelVersion) -> No
 
 @pytest.mark.quick
 @pytest.mark.fault(6)
+@pytest.mark.usefixtures("two_copies")
 @pytest.mark.parametrize("datanode", ["datanode-1", "datanode-2"] if FULL else ["datanode-1"])
 def test_a_push_succeeds_at_once_when_a_datanode_goes_away_meanwhile(
     cluster: Cluster,
@@ -73,6 +81,7 @@ def test_a_push_succeeds_at_once_when_a_datanode_goes_away_meanwhile(
 
 
 @pytest.mark.fault(6)
+@pytest.mark.usefixtures("two_copies")
 @pytest.mark.parametrize("datanode", ["datanode-1", "datanode-2"] if FULL else ["datanode-2"])
 def test_a_night_succeeds_at_once_when_a_datanode_goes_away_meanwhile(
     cluster: Cluster,
