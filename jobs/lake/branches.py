@@ -123,12 +123,12 @@ class LakeTable:
         """List the data files of some days in a snapshot; none where there is no snapshot."""
         if snapshot_id is None:
             return []
-        scan, expressions = (
-            self._table.newScan().useSnapshot(snapshot_id),
-            self._iceberg.expressions.Expressions,
+        expressions = self._iceberg.expressions.Expressions
+        not_before = expressions.greaterThanOrEqual("ds", days.first.isoformat())
+        not_after = expressions.lessThanOrEqual("ds", days.last.isoformat())
+        tasks = (
+            self._table.newScan().useSnapshot(snapshot_id).filter(not_before).filter(not_after).planFiles()
         )
-        scan = scan.filter(expressions.greaterThanOrEqual("ds", days.first.isoformat()))
-        tasks = scan.filter(expressions.lessThanOrEqual("ds", days.last.isoformat())).planFiles()
         try:
             return [
                 DataFile(str(file.location()), int(file.fileSizeInBytes()), int(file.recordCount()))
