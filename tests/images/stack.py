@@ -8,6 +8,7 @@ import base64
 import os
 import secrets
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -106,9 +107,10 @@ class Stack:
     secrets: dict[str, str]
 
     def compose(self, *words: str) -> subprocess.CompletedProcess[str]:
+        program = str(Path(sys.executable).with_name("podman-compose"))
         file = str(REPOSITORY / "docker/compose.yaml")
         # Containers of one pod would share an address, and so all ports.
-        command = ["podman-compose", "--in-pod", "false", "--project-name", self.project, "--file", file]
+        command = [program, "--in-pod", "false", "--project-name", self.project, "--file", file]
         environment = {**os.environ, **self.secrets}
         return subprocess.run([*command, *words], env=environment, capture_output=True, text=True)
 
