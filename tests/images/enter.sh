@@ -15,6 +15,8 @@ export HOSTS="$hosts"
 exec unshare --mount --net sh -c '
     mount -t sysfs none /sys
     mount -t cgroup2 none /sys/fs/cgroup
+    # Nothing that podman remembers of namespaces of an earlier run, its DNS server among them.
+    mount -t tmpfs none /run
     mount --bind "$HOSTS" /etc/hosts
     ip link set lo up
     exec "$@"' -- "$@"

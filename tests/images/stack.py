@@ -27,8 +27,10 @@ SERVICES = (
     *("postgres", "namenode", "datanode-1", "datanode-2", "resourcemanager", "nodemanager"),
     *("mlflow", "api-server", "scheduler", "dag-processor", "triggerer"),
 )
+# Podman would copy this host's names of the services, which stand for 127.0.0.1, into every container.
 CONTAINERS_CONF = """\
 [containers]
+base_hosts_file = "none"
 cgroups = "disabled"
 default_ulimits = ["nofile=20000:20000", "nproc=20000:20000"]
 [engine]
