@@ -1,5 +1,6 @@
 """A DataNode that is away, and a NameNode that is killed and started again."""
 
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -50,7 +51,11 @@ def store(cluster: Cluster) -> ModelStore:
 @pytest.fixture
 def two_copies(cluster: Cluster) -> None:
     """Every block is on both DataNodes: those that were written while one was away had one copy."""
-    wait_until(lambda: "Under-replicated blocks:\t0 " in cluster.fsck("/"), "blocks have one copy only", 180)
+    wait_until(
+        lambda: re.search(r"Under-replicated blocks:\t0\b", cluster.fsck("/")) is not None,
+        "blocks have one copy only",
+        180,
+    )
 
 
 def check_pushed(cluster: Cluster, store: ModelStore, model: ModelVersion) -> None:
