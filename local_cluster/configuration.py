@@ -65,6 +65,9 @@ def hdfs_site(layout: Layout) -> dict[str, str]:
         "dfs.namenode.avoid.write.stale.datanode": "true",
         "dfs.namenode.stale.datanode.interval": "10000",
         "dfs.namenode.heartbeat.recheck-interval": "15000",
+        # A second copy that was promised to a DataNode which died is made again after this; by default after
+        # five minutes, in which the only copy may be lost too.
+        "dfs.namenode.reconstruction.pending.timeout-sec": "30",
     }
 
 
