@@ -16,8 +16,7 @@ from pathlib import Path
 
 from tenacity import retry, stop_after_delay, wait_fixed
 
-from local_cluster.start import HDFS_FOLDERS
-from model_registry.store.webhdfs import webhdfs_client
+from local_cluster.start import airflow_pools, make_hdfs_folders
 from settings import Settings
 
 SECRETS = Path(os.environ.get("SECRETS_FOLDER", "/var/lib/risk-secrets"))
@@ -62,27 +61,17 @@ def migrate() -> None:
     subprocess.run(["airflow", "db", "migrate"], check=True)
 
 
-def make_pools(spark_slots: int) -> None:
-    for name, slots, description in (
-        ("gpu", 1, "training; one slot per GPU"),
-        ("spark", spark_slots, "Spark drivers at a time"),
-    ):
-        subprocess.run(["airflow", "pools", "set", name, str(slots), description], check=True)
-
-
 def prepare_airflow() -> None:
     check_listen_address(os.environ.get("LISTEN_ADDRESS", "127.0.0.1"))
     write_secrets()
     migrate()
-    make_pools(Settings().spark_slots)
+    for name, slots, description in airflow_pools(Settings()):
+        subprocess.run(["airflow", "pools", "set", name, str(slots), description], check=True)
 
 
 @once_it_answers
 def prepare_hdfs() -> None:
-    settings = Settings()
-    client = webhdfs_client(settings.webhdfs_url, settings.hdfs_user)
-    for folder in HDFS_FOLDERS:
-        client.makedirs(folder)
+    make_hdfs_folders(Settings())
 
 
 if __name__ == "__main__":

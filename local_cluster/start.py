@@ -37,6 +37,7 @@ from local_cluster.supervision import (
     write_supervisor_configuration,
 )
 from model_registry.store.webhdfs import webhdfs_client
+from settings import Settings
 
 HDFS_FOLDERS = ("/landing/installs", "/landing/labels", "/lake", "/models", "/receipts", "/training_sets")
 
@@ -86,7 +87,7 @@ def bring_up(layout: Layout, services: list[Service]) -> None:
         with step(f"start {service.name}"):
             await_ready(layout, service)
     with step("create folders on HDFS and pools in Airflow"):
-        make_hdfs_folders(layout)
+        make_hdfs_folders(layout.settings)
         make_airflow_pools(layout)
 
 
@@ -137,17 +138,25 @@ def run_logged(layout: Layout, name: str, command: list[str]) -> None:
         raise ClusterError(f"{name} failed with exit code {done.returncode}\n{end_of_log(log)}")
 
 
-def make_hdfs_folders(layout: Layout) -> None:
-    client = webhdfs_client(layout.settings.webhdfs_url, layout.settings.hdfs_user)
+def make_hdfs_folders(settings: Settings) -> None:
+    client = webhdfs_client(settings.webhdfs_url, settings.hdfs_user)
     for folder in HDFS_FOLDERS:
         client.makedirs(folder)
 
 
+def airflow_pools(settings: Settings) -> list[tuple[str, int, str]]:
+    """Name, slots and description of each pool."""
+    return [
+        # One GPU trains one model at a time; Spark drivers use most of this machine's memory.
+        ("gpu", 1, "training; one slot per GPU"),
+        ("spark", settings.spark_slots, "Spark drivers at a time"),
+    ]
+
+
 def make_airflow_pools(layout: Layout) -> None:
     airflow = AirflowApi.login(layout)
-    # One GPU trains one model at a time; Spark drivers use most of this machine's memory.
-    airflow.set_pool("gpu", 1, "training; one slot per GPU")
-    airflow.set_pool("spark", layout.settings.spark_slots, "Spark drivers at a time")
+    for pool in airflow_pools(layout.settings):
+        airflow.set_pool(*pool)
 
 
 def memory_gb(layout: Layout) -> float:

@@ -5,8 +5,8 @@ Out  nothing, or
 
     TableDamagedError  …/ds=2026-01-30/00000-4-….parquet: expected 1,204 rows, found 1,140
 
-A Parquet page has a checksum, the footer has none: of 533 bits flipped in footers, 8 gave other rows without
-an error (none or a seventh of the rows, or a column of nulls). Iceberg's manifests hold each file's size and
+A Parquet page has a checksum, the footer has none: a bit flipped there can give fewer rows, or none, without
+an error (tests/unit/jobs/lake/test_data_files.py finds some). Iceberg's manifests hold each file's size and
 number of rows, and the table's schemas hold the columns, so the footers are compared with these.
 """
 

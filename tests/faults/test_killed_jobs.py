@@ -72,6 +72,25 @@ def second_node(services: Services) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def submit_speculating(
+    day: date, model: PinnedModel, submit_held: Callable[..., HeldJob]
+) -> Callable[[str, str, int], HeldJob]:
+    """Score the day in many tasks on two hosts; a call of `load_once` is held before or after it."""
+
+    def submit(run: str, when: str, call: int) -> HeldJob:
+        return submit_held(
+            "score_users",
+            f"jobs.score_users:load_once:{when}",
+            score_options(model, day, run),
+            call=call,
+            constants={"USERS_PER_TASK": USERS_PER_TASK},
+            spark=SPECULATION,
+        )
+
+    return submit
+
+
 @pytest.mark.fault(1)
 @pytest.mark.usefixtures("second_node")
 def test_scores_of_a_task_that_hangs_are_those_of_its_speculative_copy(
@@ -79,21 +98,14 @@ def test_scores_of_a_task_that_hangs_are_those_of_its_speculative_copy(
     model: PinnedModel,
     promise: Promise,
     attempts: Iterator[str],
-    submit_held: Callable[..., HeldJob],
+    submit_speculating: Callable[[str, str, int], HeldJob],
     scores_of_many_tasks: str,
 ) -> None:
     """The held call is never released: without speculation the job would not end."""
     run = next(attempts)
     with (
         promise(day, run, scores=scores_of_many_tasks),
-        submit_held(
-            "score_users",
-            "jobs.score_users:load_once:before",
-            score_options(model, day, run),
-            call=6,
-            constants={"USERS_PER_TASK": USERS_PER_TASK},
-            spark=SPECULATION,
-        ) as job,
+        submit_speculating(run, "before", 6) as job,
     ):
         job.wait()
         assert job.exit_status() == 0, job.last_line()
@@ -108,7 +120,7 @@ def test_scores_of_an_executor_killed_after_its_first_task_are_those_of_an_undis
     model: PinnedModel,
     promise: Promise,
     attempts: Iterator[str],
-    submit_held: Callable[..., HeldJob],
+    submit_speculating: Callable[[str, str, int], HeldJob],
     scores_of_many_tasks: str,
     seed: int,
 ) -> None:
@@ -116,14 +128,7 @@ def test_scores_of_an_executor_killed_after_its_first_task_are_those_of_an_undis
     chance, run = random.Random(seed), next(attempts)
     with (
         promise(day, run, scores=scores_of_many_tasks),
-        submit_held(
-            "score_users",
-            f"jobs.score_users:load_once:{chance.choice(['before', 'after'])}",
-            score_options(model, day, run),
-            call=chance.randint(3, 12),
-            constants={"USERS_PER_TASK": USERS_PER_TASK},
-            spark=SPECULATION,
-        ) as job,
+        submit_speculating(run, chance.choice(["before", "after"]), chance.randint(3, 12)) as job,
     ):
         worker = job.wait()
         executor = next(parent for parent in worker.parents() if parent.name() == "java")

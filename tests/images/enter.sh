@@ -9,14 +9,12 @@ for program in podman buildah crun debootstrap netavark aardvark-dns; do
         exit 69 # EX_UNAVAILABLE of sysexits.h
     }
 done
-hosts=$(mktemp)
-{ cat /etc/hosts && echo "127.0.0.1 namenode datanode-1 datanode-2"; } >"$hosts"
-export HOSTS="$hosts"
-exec unshare --mount --net sh -c '
+exec unshare --mount --net sh -euc '
     mount -t sysfs none /sys
     mount -t cgroup2 none /sys/fs/cgroup
     # Nothing that podman remembers of namespaces of an earlier run, its DNS server among them.
     mount -t tmpfs none /run
-    mount --bind "$HOSTS" /etc/hosts
+    { cat /etc/hosts && echo "127.0.0.1 namenode datanode-1 datanode-2"; } >/run/hosts
+    mount --bind /run/hosts /etc/hosts
     ip link set lo up
     exec "$@"' -- "$@"
