@@ -79,6 +79,8 @@ class Settings(BaseSettings):
     webhdfs_uri: str = ""
     hdfs_user: str = Field(default_factory=hadoop_user)
     mlflow_uri: str = ""
+    model_public_key: Path | None = None
+    model_signing_key: Path | None = None
 
     # Spark
     catalog: Literal["jdbc", "hadoop"] = "jdbc"
@@ -161,6 +163,16 @@ class Settings(BaseSettings):
     def mlflow_tracking_uri(self) -> str:
         """MLflow server that holds runs and model versions."""
         return self.mlflow_uri or f"http://127.0.0.1:{self.ports.mlflow}"
+
+    @property
+    def public_key(self) -> Path:
+        """PEM file of the key that every model of a night is signed by."""
+        return self.model_public_key or self.cluster_home / "data" / "model-signing.pub"
+
+    @property
+    def signing_key(self) -> Path:
+        """PEM file of its private half, only where versions are promoted."""
+        return self.model_signing_key or self.cluster_home / "data" / "model-signing.key"
 
     @property
     def airflow_url(self) -> str:

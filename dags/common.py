@@ -11,6 +11,7 @@ from airflow.sdk import Context, RetryDecision, RetryPolicy
 from airflow.sdk.exceptions import AirflowFailException
 
 from dags.hdfs_days import HdfsDays
+from model_registry.signing import read_public_key
 from settings import REPOSITORY, Settings
 
 SETTINGS = Settings()
@@ -83,6 +84,15 @@ DEFAULT_ARGS: dict[str, Any] = {
     "execution_timeout": timedelta(hours=2),
     "pre_execute": refuse_unknown_conf,
 }
+
+
+def public_key() -> str:
+    """The key that models are signed by, for command lines; a macro, so that a task reads it when it runs.
+
+    Raises:
+        SigningKeyError: there is none on this host.
+    """
+    return read_public_key(SETTINGS.public_key)
 
 
 def run_folder(run_id: str) -> str:

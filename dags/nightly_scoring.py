@@ -36,6 +36,7 @@ from dags.common import (
     WAP_ID,
     Arguments,
     extraction_arguments,
+    public_key,
     spark_job,
 )
 from dags.waiting import WaitForHdfsDays
@@ -97,6 +98,7 @@ with DAG(
         ),
         "release_reason": Param("", type="string", description="why that number is right"),
     },
+    user_defined_macros={"public_key": public_key},
     tags=["risk"],
 ) as dag:
     wait_for_landing = WaitForHdfsDays(
@@ -145,6 +147,7 @@ with DAG(
             "sequences": SEQUENCES,
             "scores": SCORES,
             "model": PINNED,
+            "public-key": "{{ public_key() }}",
             "wap-id": WAP_ID,
             "run-id": "{{ run_id }}",
             **REASONS,

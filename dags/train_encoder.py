@@ -1,7 +1,7 @@
 """Train an encoder on the labels known by a date, register it in MLflow and push it to HDFS.
 
 `find_unextracted_days` → `extract_sessions` → `build_training_set` → `train_encoder` → `register` → `push` →
-`compare_models` → `promote` (only with the param `promote`).
+`compare_models`.
 
 | task | does |
 |---|---|
@@ -12,7 +12,9 @@
 | register | makes that run a model version |
 | push | copies its SavedModel to HDFS, verified by SHA-256, and gives it the alias `challenger` |
 | compare_models | scores this run's held-out users with the new version and the champion. The page of its MLflow run says whether the new version is better, by how much, how certain that is, and for which users it is worse. Without a champion it is compared with the bag-of-apps baseline |
-| promote | gives it the alias `champion`, so that the next nightly run scores with it; refused if the comparison finds the new version worse or its calibration off (`docs/operations.md`, "Comparing models") |
+
+Whoever approves the new version then promotes it by hand, where the signing key is:
+`python -m model_registry promote --version N` (`docs/operations.md`, "Promoting a model"). No run can do that.
 
 `train_encoder` and `compare_models` run in the pool `gpu` (one slot per GPU) and, where workers have queues,
 in the queue of the setting `RISK_GPU_QUEUE`.
@@ -26,14 +28,11 @@ default.
 import json
 import os
 import re
-from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from airflow.providers.standard.operators.python import ShortCircuitOperator
 from airflow.sdk import DAG, Param, TriggerRule, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
 from dags.commands import Command, Params, matching
 from dags.common import (
@@ -44,6 +43,7 @@ from dags.common import (
     Arguments,
     command_line,
     extraction_arguments,
+    public_key,
     run_folder,
     spark_job,
 )
@@ -51,7 +51,6 @@ from dags.common import (
 TRAINING_DATE = "{{ params.training_date }}"
 TRAINING_SET = f"{SETTINGS.hdfs_url}{SETTINGS.training_sets_root}/training_date={TRAINING_DATE}/{RUN_FOLDER}"
 MLFLOW_RUN = "{{ ti.xcom_pull(task_ids='train_encoder')['run_id'] | matching('[0-9a-f]{32}') }}"
-STARTED_BY = "{{ dag_run.triggering_user_name or '' }}"  # empty: the registry takes its process's account
 VERSION = "{{ ti.xcom_pull(task_ids='register')['version'] | matching('[1-9][0-9]*') }}"
 # On the worker's own disk, for its next try: a retry goes on from there. Clearing a task raises max_tries, and
 # so starts a training from the beginning, since its training set may be another one.
@@ -67,21 +66,6 @@ MODEL_OPTIONS: Arguments = {
 
 # Options that say how to train. A param cannot change which data is read or where results are written.
 SETTING_NAME = r"((encoder|training|recipe)\.[a-z][a-z0-9]*([-_][a-z0-9]+)*|warm[-_]start[-_]version)"
-
-
-def decide_promotion(params: Mapping[str, bool], ti: RuntimeTaskInstanceProtocol) -> bool:
-    """Decide whether the run promotes its version; with force it may, even if the comparison failed.
-
-    Raises:
-        AirflowFailException: there is no comparison, and no force.
-    """
-    if ti.xcom_pull(task_ids="compare_models") is None and not (params["promote"] and params["force"]):
-        raise AirflowFailException(
-            "compare_models failed, so it is not known whether the new version is better: read its log and "
-            "clear the task, or promote without a comparison: "
-            "python -m model_registry promote --version N --force"
-        )
-    return params["promote"]
 
 
 def training_options(params: Params) -> list[str]:
@@ -106,17 +90,14 @@ def training_options(params: Params) -> list[str]:
                 "recipe.… or warm-start-version, such as training.max-epochs"
             )
         options[name.replace("_", "-")] = value
+    if options.get("warm-start-version") is not None:
+        options["public-key"] = public_key()
     return [
         word
         for name, value in options.items()
         if value is not None
         for word in (f"--{name}", value if isinstance(value, str) else json.dumps(value))
     ]
-
-
-def force_option(params: Params) -> list[str]:
-    """Promote against the comparison, if the run asks for it."""
-    return ["--force"] if params["force"] else []
 
 
 @task
@@ -152,12 +133,6 @@ with DAG(
             type="object",
             propertyNames={"pattern": f"^{SETTING_NAME}$"},
             description='further options of the training, such as {"training.schedule": "cosine"}',
-        ),
-        "promote": Param(False, type="boolean", description="make the new version the champion"),
-        "force": Param(
-            False,
-            type="boolean",
-            description="promote it even if the comparison is against it; recorded on the version",
         ),
     },
     user_defined_filters={"run_folder": run_folder, "matching": matching},
@@ -202,17 +177,5 @@ with DAG(
         pool="gpu",
         queue=SETTINGS.gpu_queue,
     )
-    wants_promotion = ShortCircuitOperator(
-        task_id="wants_promotion",
-        python_callable=decide_promotion,
-        trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
-    )
-    promote = Command(
-        task_id="promote",
-        words=["model_registry", "promote", "--version", VERSION, "--by", STARTED_BY],
-        more_words=force_option,
-        has_result=False,
-    )
 
-    extract >> build >> train >> register >> push >> compare >> wants_promotion >> promote
-    push >> wants_promotion
+    extract >> build >> train >> register >> push >> compare

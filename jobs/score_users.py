@@ -1,7 +1,8 @@
 """Score every user of one landing day with the pinned model, staged where no reader sees it.
 
 In   risk.user_sequences/ds=…  u1, ["maps", "chat"], [10:00, 10:04], sequence_length 2
-     the pinned SavedModel     pulled to every executor by SparkFiles, verified there before it is loaded
+     the pinned SavedModel     pulled to every executor by SparkFiles, its signature verified by the driver
+                               and again by each executor, before it is loaded
 Out  risk.risk_scores/ds=…     u1, 0.031, -3.44, 2, 0, risk_encoder, 3, ab12…, run_id, and with
                                --reasons-above the installs that raised the score of the riskiest users most
                                (jobs/scoring/reasons.py)
@@ -25,12 +26,14 @@ from pyspark.sql import functions as F
 
 from jobs.command import parse_share, run_job
 from jobs.errors import DataError
+from jobs.lake.hadoop_files import HadoopFiles
 from jobs.lake.staging import check_wap_id, stage_rows
 from jobs.lake.tables import ADDED_COLUMNS, TablePartition, check_tables_differ, ensure_tables
-from jobs.scoring.engine import load_once
+from jobs.scoring.engine import load_once, verify_model
 from jobs.scoring.reasons import ReasonsOptions
 from jobs.scoring.stream import score_stream
 from jobs.scoring.worker_errors import named_worker_error
+from model_registry.signing import SUFFIX, unsigned
 from model_registry.versions import PinnedModel
 
 logger = logging.getLogger(__name__)
@@ -57,14 +60,14 @@ class EmptySequencesError(DataError):
 
 
 def score_with(
-    model: PinnedModel, max_tokens_per_batch: int, reasons: ReasonsOptions | None = None
+    model: PinnedModel, public_key: str, max_tokens_per_batch: int, reasons: ReasonsOptions | None = None
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
     """Build the function that executors run; SparkFiles finds the model there by `model.dirname`."""
 
     def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         task = TaskContext.get()
         num_threads = task.cpus() if task else 1
-        loaded = load_once(Path(SparkFiles.get(model.dirname)), model.sha256, num_threads)
+        loaded = load_once(Path(SparkFiles.get(model.dirname)), model.sha256, public_key, num_threads)
         yield from score_stream(batches, loaded, max_tokens_per_batch, reasons)
 
     return score
@@ -73,13 +76,14 @@ def score_with(
 def score_users(
     sequences: DataFrame,
     model: PinnedModel,
+    public_key: str,
     run_id: str,
     num_tasks: int,
     max_tokens_per_batch: int,
     reasons: ReasonsOptions | None = None,
 ) -> DataFrame:
     """Make one row of `risk_scores` (without `ds`) for every row of `sequences`."""
-    score = score_with(model, max_tokens_per_batch, reasons)
+    score = score_with(model, public_key, max_tokens_per_batch, reasons)
     spread = spread_over(sequences.select("user_id", "app_ids", "event_times"), num_tasks)
     return spread.mapInArrow(score, SCORED_COLUMNS).select(
         "user_id",
@@ -93,6 +97,20 @@ def score_users(
         F.lit(run_id).alias("run_id"),
         "reasons",
     )
+
+
+def distribute_model(spark: SparkSession, model: PinnedModel, public_key: str) -> None:
+    """Let executors fetch the model and its signature, once the driver has verified its own copy.
+
+    Raises:
+        UnsignedModelError, SignatureRefusedError, HashMismatchError: it is not as it was promoted.
+    """
+    signature = f"{model.uri}{SUFFIX}"
+    if not HadoopFiles(spark).exists(signature):
+        raise unsigned(signature)
+    spark.sparkContext.addFile(model.uri, recursive=True)
+    spark.sparkContext.addFile(signature)
+    verify_model(Path(SparkFiles.get(model.dirname)), model.sha256, public_key)
 
 
 def spread_over(sequences: DataFrame, num_tasks: int) -> DataFrame:
@@ -142,6 +160,7 @@ def main(
     sequences: Annotated[str, typer.Option(help="partition to score: risk.user_sequences/ds=2026-01-31")],
     scores: Annotated[str, typer.Option(help="partition to stage: risk.risk_scores/ds=2026-01-31")],
     model: Annotated[str, typer.Option(help="JSON that `python -m model_registry pin` printed")],
+    public_key: Annotated[str, typer.Option(help="key that the model must be signed by, as one line")],
     wap_id: Annotated[str, typer.Option(help="write-audit-publish id, new for every attempt")],
     run_id: Annotated[str, typer.Option(help="the Airflow run, kept in every row")],
     max_tokens_per_batch: Annotated[
@@ -171,9 +190,10 @@ def main(
     users = count_users(rows, source)
     num_tasks = math.ceil(users / USERS_PER_TASK)
     logger.info("scoring %d users of %s with %s in %d tasks", users, source, pinned.dirname, num_tasks)
-    spark.sparkContext.addFile(pinned.uri, recursive=True)
+    distribute_model(spark, pinned, public_key)
     reasons = None if reasons_above is None else ReasonsOptions(reasons_above, top_reasons)
-    stage(score_users(rows, pinned, run_id, num_tasks, max_tokens_per_batch, reasons), target, wap_id)
+    scored = score_users(rows, pinned, public_key, run_id, num_tasks, max_tokens_per_batch, reasons)
+    stage(scored, target, wap_id)
     logger.info("staged %s under wap id %s", target, wap_id)
 
 

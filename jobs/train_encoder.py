@@ -13,10 +13,11 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Self
 
 import keras
 import mlflow
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from jobs.command import run_job
 from jobs.evaluation.baseline import BAG_OF_APPS_BASELINE
@@ -55,6 +56,9 @@ class Arguments(TrainingSettings):
     warm_start_version: int | None = Field(
         None, ge=1, description="Registered version whose encoder the training starts from"
     )
+    public_key: str | None = Field(
+        None, description="Key that this version was signed by at its promotion, as one line"
+    )
     checkpoint_folder: Path | None = Field(
         None,
         description="Local folder for the training state: a killed training, started again, resumes from it "
@@ -64,6 +68,15 @@ class Arguments(TrainingSettings):
         False, description="Only try learning rates, and store the chart and a suggested rate"
     )
 
+    @model_validator(mode="after")
+    def refuse_unsigned_start(self) -> Self:
+        """Refuse to start from a version whose signature nobody could check."""
+        if self.warm_start_version is not None and self.public_key is None:
+            raise ValueError(
+                "--warm-start-version needs --public-key, the key that the version was signed by"
+            )
+        return self
+
 
 def train_and_evaluate(
     training_set: TrainingSet, arguments: Arguments, metrics: EpochMetrics
@@ -72,8 +85,10 @@ def train_and_evaluate(
     split = split_examples(training_set.examples, arguments.test_from)
     log_training_set(training_set, arguments.training_set)
     earlier = None
-    if arguments.warm_start_version is not None:
-        earlier = tracking.load_earlier(arguments.model_name, arguments.warm_start_version)
+    if arguments.warm_start_version is not None and arguments.public_key is not None:
+        earlier = tracking.load_earlier(
+            arguments.model_name, arguments.warm_start_version, arguments.public_key
+        )
         name = f"version {arguments.warm_start_version}, which the training starts from"
         split = leave_out_of_test(split, earlier.trained_on.holds(split.test), f"{name}, was trained on")
     log_split(split)

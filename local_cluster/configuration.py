@@ -35,6 +35,18 @@ CAPACITY_SCHEDULER = {
 }
 
 
+# Driver and executors know each other by a secret of the application, which YARN passes on. What they send
+# is encrypted, and so is what they write to local disks: shuffles, spilled rows, broadcasts.
+SECURITY = {
+    "spark.authenticate": "true",
+    "spark.network.crypto.enabled": "true",
+    "spark.network.crypto.authEngineVersion": "2",
+    "spark.io.encryption.enabled": "true",
+    "spark.acls.enable": "true",
+    "spark.redaction.regex": "(?i)secret|password|passwd|pgpass|token|credential|keytab|access[.]?key",
+}
+
+
 def core_site(layout: Layout) -> dict[str, str]:
     return {
         "fs.defaultFS": f"hdfs://127.0.0.1:{layout.settings.ports.namenode}",
@@ -105,7 +117,9 @@ def spark_defaults(layout: Layout) -> dict[str, str]:
     """Spark defaults of every job; jobs themselves set none of these."""
     python = str(layout.python_bin / "python")
     hdfs = layout.settings.hdfs_url
-    return catalog(layout) | {
+    return {
+        **catalog(layout),
+        **SECURITY,
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.memory": "768m",

@@ -36,6 +36,7 @@ from local_cluster.supervision import (
     supervisor_process,
     write_supervisor_configuration,
 )
+from model_registry.signing import make_key_pair
 from model_registry.store.webhdfs import webhdfs_client
 from settings import Settings
 
@@ -50,6 +51,7 @@ def start(layout: Layout) -> None:
     """
     services = all_services(layout)
     layout.make_folders()
+    make_signing_keys(layout.settings)
     if supervisor_process(layout) is None:
         refuse_taken_ports(layout)
         stop_everything(layout)
@@ -57,6 +59,13 @@ def start(layout: Layout) -> None:
         write_supervisor_configuration(layout, services)
         start_supervisor(layout)
     bring_up(layout, services)
+
+
+def make_signing_keys(settings: Settings) -> None:
+    """Make the keys that models are signed with, unless settings name others or they are made."""
+    if settings.model_public_key is None and not settings.public_key.exists():
+        settings.signing_key.unlink(missing_ok=True)  # of a start that was killed between the two files
+        make_key_pair(settings.signing_key, settings.public_key)
 
 
 def all_services(layout: Layout) -> list[Service]:

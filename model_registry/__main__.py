@@ -1,4 +1,4 @@
-"""The registry's command line: python -m model_registry register|push|promote|list|verify|pull|pin
+"""The registry's command line: python -m model_registry register|push|promote|list|verify|pull|pin|new-key
 
 In   a training run's id or a version number; addresses from settings
 Out  what was done; `register`, `push` and `pin` print one line of JSON last, for the scheduler to pass on
@@ -11,6 +11,7 @@ Out  what was done; `register`, `push` and `pin` print one line of JSON last, fo
 
 import getpass
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -21,8 +22,9 @@ import typer
 from model_registry.connect import connect_store, connect_tracking
 from model_registry.errors import ModelRegistryError
 from model_registry.gate import Limits
-from model_registry.publishing import promote_version, push_version
+from model_registry.publishing import Approval, promote_version, push_version
 from model_registry.resolve import pin as pin_version
+from model_registry.signing import make_key_pair
 from model_registry.table import render
 from settings import Settings
 
@@ -59,24 +61,24 @@ def promote(
     version: Version,
     force: Annotated[
         bool,
-        typer.Option(
-            "--force",
-            help="Promote it whatever the comparison says; person, time and objections are recorded.",
-        ),
+        typer.Option("--force", help="Promote it whatever the comparison says; the objections are recorded."),
     ] = False,
     by: Annotated[
         str | None,
-        typer.Option(help="Person who decided to force it; by default the account of this process."),
+        typer.Option(
+            help="Person who decides it, recorded; by default the log-in to MLflow, or this process's account."
+        ),
     ] = None,
 ) -> None:
-    """Make a pushed version champion: the next nightly run scores with it.
+    """Sign a pushed version and make it champion: the next nightly run scores with it.
 
     Refused if its latest comparison with the champion finds it worse, or if there is none.
     """
     settings = Settings()
     limits = Limits(settings.promotion_auc_margin, settings.promotion_max_ece)
-    forced_by = (by or getpass.getuser()) if force else None
-    pinned = promote_version(connect_tracking(settings), connect_store(settings), version, limits, forced_by)
+    person = by or os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
+    approval = Approval(person, settings.signing_key, is_forced=force)
+    pinned = promote_version(connect_tracking(settings), connect_store(settings), version, approval, limits)
     typer.echo(f"{pinned.name} version {pinned.version} is champion: {pinned.uri}")
 
 
@@ -113,6 +115,15 @@ def pin(
     """Resolve the champion, or the given version, and print what jobs take as --model."""
     settings = Settings()
     typer.echo(pin_version(connect_tracking(settings), connect_store(settings), version).to_json())
+
+
+@app.command("new-key")
+def new_key() -> None:
+    """Make the pair of keys that models are signed with: RISK_MODEL_SIGNING_KEY, RISK_MODEL_PUBLIC_KEY."""
+    settings = Settings()
+    make_key_pair(settings.signing_key, settings.public_key)
+    typer.echo(f"{settings.signing_key}: keep it where versions are promoted, and nowhere else")
+    typer.echo(f"{settings.public_key}: copy it to where Airflow and trainings run")
 
 
 def main() -> None:

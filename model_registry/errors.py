@@ -17,6 +17,9 @@
     │   ├── AliasMissingError         no version carries the alias
     │   └── ModelFolderMissingError   the version exists, its folder on HDFS does not
     ├── HashMismatchError             bytes differ from those that were registered
+    ├── UnsignedModelError            nobody has promoted the version
+    ├── SignatureRefusedError         the signature is by another key, or for other names or bytes
+    ├── SigningKeyError               no key where one is needed
     ├── VersionExistsError            versions are immutable
     ├── VersionNotReadyError          MLflow is still making the version, or failed to
     ├── VersionNotPushedError         the version's bytes are not in this store
@@ -106,6 +109,18 @@ class ModelFolderMissingError(MissingError):
 
 
 class HashMismatchError(ModelRegistryError):
+    pass
+
+
+class UnsignedModelError(ModelRegistryError):
+    pass
+
+
+class SignatureRefusedError(ModelRegistryError):
+    pass
+
+
+class SigningKeyError(ModelRegistryError):
     pass
 
 

@@ -14,8 +14,10 @@ from jobs.build_sequences import main as build_sequences
 from jobs.extract_sessions import main as extract_sessions
 from jobs.lake.tables import TablePartition
 from jobs.score_users import main as score_users
+from model_registry.signing import read_public_key
 from model_registry.versions import PinnedModel
 from settings import Settings
+from tests.real_cluster import HOME
 
 # As Airflow does: what the input's fault is fails at once, anything else is tried ten times more.
 as_airflow_retries = retry(
@@ -63,7 +65,8 @@ def build(settings: Settings, ds: date) -> None:
 
 
 def score_options(champion: PinnedModel, ds: date, wap_id: str) -> dict[str, Any]:
-    return audit_options(champion, ds, wap_id) | {"run_id": wap_id}
+    public_key = read_public_key(Settings(cluster_home=HOME).public_key)
+    return audit_options(champion, ds, wap_id) | {"run_id": wap_id, "public_key": public_key}
 
 
 def audit_options(champion: PinnedModel, ds: date, wap_id: str) -> dict[str, Any]:

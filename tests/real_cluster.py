@@ -16,10 +16,14 @@ from local_cluster.environment import client_environment
 from local_cluster.layout import Layout
 from local_cluster.start import start
 from local_cluster.supervision import stop_everything
+from model_registry.connect import connect_store
+from model_registry.signing import sign_folder
+from model_registry.versions import PinnedModel
 from settings import REPOSITORY, Settings
 
 # Far from the demo's, which may be running.
 PORT_OFFSET = 21_000
+HOME = REPOSITORY / ".cluster" / "test"
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,11 @@ class Cluster:
         )
         answer.raise_for_status()
 
+    def sign(self, model: PinnedModel, scratch: Path) -> None:
+        """Sign a pushed model as a promotion does, without making it champion."""
+        store = connect_store(self.settings)
+        store.sign(model, sign_folder(store.pull(model, scratch), self.settings.signing_key))
+
     def environment(self) -> dict[str, str]:
         """Of a job that is submitted from a test."""
         return {**os.environ, **client_environment(self.layout)}
@@ -83,13 +92,12 @@ class Cluster:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """Started from nothing, stopped at the end; its logs stay in `.cluster/test/logs`."""
-    home = REPOSITORY / ".cluster" / "test"
     # Seconds, not hours: a wait that must fail is seen to fail.
     os.environ |= {"RISK_LANDING_TIMEOUT_MINUTES": "0.1", "RISK_WAIT_POLL_SECONDS": "2"}
-    settings = Settings(cluster_home=home, port_offset=PORT_OFFSET)
+    settings = Settings(cluster_home=HOME, port_offset=PORT_OFFSET)
     layout = Layout(settings)
     stop_everything(layout)
-    remove_data(home)
+    remove_data(HOME)
     start(layout)
     yield Cluster(layout)
     stop_everything(layout)

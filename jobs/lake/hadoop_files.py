@@ -89,6 +89,10 @@ class HadoopFiles:
         )
         return sorted(entries, key=lambda entry: entry.name)
 
+    def exists(self, uri: str) -> bool:
+        path = self._path(uri)
+        return bool(path.getFileSystem(self._conf).exists(path))
+
     def read(self, uri: str) -> str:
         """Read a small file of UTF-8 text whole.
 

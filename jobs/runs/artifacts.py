@@ -5,8 +5,8 @@ from tempfile import TemporaryDirectory
 
 import mlflow
 
-from jobs.runs.names import ENCODERS
 from jobs.training_set.trained_on import TRAINED_ON_FILE, TrainedOn
+from model_registry.model_folder import ENCODERS
 
 
 def load_trained_on(run_id: str) -> TrainedOn | None:

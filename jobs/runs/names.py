@@ -6,8 +6,6 @@ encoders/all_users.keras  encoders/fold_1.keras  …  encoders/trained_on.parque
 
 MODEL_ARTIFACT = "model.keras"
 MODEL_CARD = "model_card.md"
-ENCODERS = "encoders"  # folder of all files that a later training starts from
-ENCODERS_SHA256_TAG = "encoders.sha256"  # tag of the run: the hash of that folder
 OF_ALL_USERS = "all_users.keras"
 
 # Members of the model that scores.

@@ -1,10 +1,11 @@
 """One SavedModel, loaded once in a Python worker and called with dense token ids.
 
-In   the model's folder as SparkFiles delivered it, its pinned sha256, and the number of the task's threads
+In   the model's folder and signature as SparkFiles delivered them, its pinned sha256, and the number of the
+     task's threads
 Out  token_ids int32 (batch, sequence), 0-padded  →  risk_score, logit: float64 (batch,)
                                                   →  contributions: float32 (batch, sequence), where asked for
 
-TensorFlow is imported only after the SHA-256 of the folder has been checked.
+TensorFlow is imported only after the folder's signature and SHA-256 have been checked.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from jobs.encoder.operations import find_foreign_operations
 from jobs.sequences.batching import FloatArray
 from jobs.sequences.token_sequences import TokenSequences
 from jobs.sequences.tokenizer import Tokenizer
@@ -26,6 +28,7 @@ from jobs.sequences.tokenizer_files import (
     read_tokenizer,
 )
 from model_registry.hashing import verify_folder
+from model_registry.signing import verify_signature
 
 # One entry for each model that this worker process has scored with; a night uses one.
 _loaded_by_sha256: dict[str, "ScoringModel"] = {}
@@ -93,20 +96,30 @@ class ScoringModel:
         return signatures[name]
 
 
-def load_once(path: Path, sha256: str, num_threads: int) -> ScoringModel:
+def load_once(path: Path, sha256: str, public_key: str, num_threads: int) -> ScoringModel:
     """Verify and load the model, or return the one that this process verified and loaded before.
 
     The process computes with `num_threads` threads from here on.
 
+    Args:
+        public_key: the key that the model was signed by at its promotion.
+
     Raises:
-        HashMismatchError: the folder's bytes are not the pinned ones; TensorFlow has not read them.
+        UnsignedModelError, SignatureRefusedError: the folder is not as it was signed.
+        HashMismatchError: it is not the pinned one. In both cases TensorFlow has not read it.
         UnusableModelError: a signature, the vocabulary or the description is missing, or they do not fit.
     """
     if sha256 not in _loaded_by_sha256:
-        verify_folder(path, sha256)
+        verify_model(path, sha256, public_key)
         cap_threads(num_threads)
         _loaded_by_sha256[sha256] = load(path)
     return _loaded_by_sha256[sha256]
+
+
+def verify_model(path: Path, sha256: str, public_key: str) -> None:
+    """Check a folder's signature, which names each file that differs, and that it is the pinned version."""
+    verify_signature(path, public_key)
+    verify_folder(path, sha256)
 
 
 def cap_threads(num_threads: int) -> None:
@@ -119,8 +132,18 @@ def cap_threads(num_threads: int) -> None:
 
 
 def load(path: Path) -> ScoringModel:
-    """Load a folder that has already been verified."""
+    """Load a folder that has already been verified.
+
+    Raises:
+        UnusableModelError: also if its graph holds an operation that no model here needs.
+    """
     tokenizer = read_tokenizer(path)
+    if foreign := find_foreign_operations(path):
+        raise UnusableModelError(
+            f"expected a graph of the operations that jobs/encoder/operations.py lists, found {foreign[0]}"
+            f"{f' and {len(foreign) - 1} others' if foreign[1:] else ''}: export the model without them, or "
+            "extend the list if they read no files and run no code"
+        )
     import tensorflow as tf
 
     return ScoringModel(tf.saved_model.load(str(path)), tokenizer)

@@ -10,14 +10,21 @@ from jobs.errors import DataError
 from jobs.scoring.engine import EmptySequenceError
 from jobs.sequences.batching import TokenBudgetError
 from jobs.sequences.tokenizer_files import UnusableModelError
-from model_registry.errors import HashMismatchError, InvalidModelFolderError
+from model_registry.errors import (
+    HashMismatchError,
+    InvalidModelFolderError,
+    SignatureRefusedError,
+    UnsignedModelError,
+)
 
 # Errors that every worker would raise: a retry cannot help. Spark has already tried the task several times.
 REFUSALS = (
     EmptySequenceError,
     HashMismatchError,
     InvalidModelFolderError,
+    SignatureRefusedError,
     TokenBudgetError,
+    UnsignedModelError,
     UnusableModelError,
 )
 WORKER_ERROR = re.compile(r"^(?:\w+\.)*(?P<name>\w+): .+$", re.MULTILINE)  # last line of a Python traceback

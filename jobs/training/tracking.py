@@ -25,8 +25,6 @@ from jobs.evaluation.report import Report
 from jobs.export.engine_files import write_engine_files
 from jobs.runs.log import log_figures, log_intervals
 from jobs.runs.names import (
-    ENCODERS,
-    ENCODERS_SHA256_TAG,
     MODEL_ARTIFACT,
     MODEL_CARD,
     OF_ALL_USERS,
@@ -44,8 +42,10 @@ from jobs.training.stacking import Stack
 from jobs.training.start.warm_start import Earlier, WarmStartError
 from jobs.training_set.splits import Split
 from jobs.training_set.trained_on import TRAINED_ON_FILE, TrainedOn
-from model_registry.errors import MissingError, RunWithoutModelError
+from model_registry.errors import MissingError
 from model_registry.hashing import folder_sha256, verify_folder
+from model_registry.model_folder import ENCODERS, ENCODERS_SHA256_TAG
+from model_registry.signing import verify_signature
 from model_registry.tracking.model_tracking import ModelTracking
 
 # Prefix of each model's metrics.
@@ -126,40 +126,33 @@ def log_report(report: Report, trained: Trained) -> None:
     mlflow.log_text(report.classification.report_text, "tables/classification_report.txt")
 
 
-def load_earlier(model_name: str, version: int) -> Earlier:
-    """Load the encoders, the vocabulary and the training users of a registered version.
+def load_earlier(model_name: str, version: int, public_key: str) -> Earlier:
+    """Load the encoders, the vocabulary and the training users of a version that was promoted.
 
-    Its files are compared with the hashes that were recorded: of the SavedModel, which holds the vocabulary,
-    when the version was registered, of the encoders when they were logged.
+    Args:
+        public_key: the key that the promotion has signed the files by.
 
     Raises:
         WarmStartError: there is no such version, or its run lacks these files.
-        HashMismatchError: the files are not what was recorded.
+        UnsignedModelError: nobody has promoted it.
+        SignatureRefusedError: the files are not what was signed.
+        HashMismatchError: the files are not what was registered.
     """
     tracking = ModelTracking(mlflow.get_tracking_uri(), model_name)
     try:
         registered = tracking.version(version)
         run_id = tracking.run_id(version)
         with TemporaryDirectory(prefix="earlier_") as scratch:
-            saved_model = tracking.download_saved_model(run_id, Path(scratch))
+            folder = Path(scratch)
+            saved_model = tracking.download_saved_model(run_id, folder).rename(folder / registered.dirname)
+            encoders = tracking.download_encoders(registered, folder)
+            tracking.download_signatures(run_id, folder)
+            for signed in (saved_model, encoders):
+                verify_signature(signed, public_key)
             verify_folder(saved_model, registered.sha256)
-            return _read_earlier(saved_model, _download_encoders(run_id, Path(scratch)))
+            return _read_earlier(saved_model, encoders)
     except MissingError as error:
         raise WarmStartError(f"cannot start from version {version} of {model_name}: {error}") from error
-
-
-def _download_encoders(run_id: str, folder: Path) -> Path:
-    if not mlflow.artifacts.list_artifacts(run_id=run_id, artifact_path=ENCODERS):
-        raise RunWithoutModelError(
-            f"artifact folder {ENCODERS}/ in run {run_id}", "none", "start from a version that has them"
-        )
-    encoders = Path(
-        mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=ENCODERS, dst_path=str(folder))
-    )
-    recorded = mlflow.get_run(run_id).data.tags.get(ENCODERS_SHA256_TAG)
-    if recorded is not None:  # older runs lack it
-        verify_folder(encoders, recorded)
-    return encoders
 
 
 def _read_earlier(saved_model: Path, encoders: Path) -> Earlier:

@@ -26,6 +26,8 @@ from local_cluster.layout import ClusterError, Layout
 from local_cluster.progress import say, step
 from local_cluster.start import memory_gb, start, web_pages
 from local_cluster.supervision import wait_until
+from model_registry.connect import connect_store, connect_tracking
+from model_registry.publishing import Approval, promote_version
 from settings import Settings
 from simulator.simulate import Simulation
 from simulator.simulate import simulate as write_simulation
@@ -114,17 +116,23 @@ def await_dags(airflow: AirflowApi) -> None:
 
 
 def train(airflow: AirflowApi, layout: Layout, delivery: Delivery) -> None:
-    """Train, register, push and promote an encoder by its DAG."""
+    """Train, register and push an encoder by its DAG, then promote it."""
     say(f"train an encoder on the labels known on {delivery.training_date}")
     airflow.unpause("train_encoder")
-    # Forced, since a champion of an earlier demo may have been trained on more users or on other files.
-    run_id = airflow.trigger(
-        "train_encoder",
-        {"training_date": delivery.training_date.isoformat(), "promote": True, "force": True},
-    )
+    run_id = airflow.trigger("train_encoder", {"training_date": delivery.training_date.isoformat()})
     follow(
         airflow, layout, "train_encoder", lambda run: run["dag_run_id"] == run_id, 1, TRAINING_TIMEOUT_SECONDS
     )
+    with step("promote the new version: sign it, and make it champion"):
+        # Forced, since a champion of an earlier demo may have been trained on more users or on other files.
+        promote_newest(layout.settings, is_forced=True)
+
+
+def promote_newest(settings: Settings, *, is_forced: bool = False) -> None:
+    """Promote the version that was registered last, as the person who runs this."""
+    tracking = connect_tracking(settings)
+    approval = Approval(getpass.getuser(), settings.signing_key, is_forced)
+    promote_version(tracking, connect_store(settings), tracking.rows()[0].version, approval)
 
 
 def backfill(airflow: AirflowApi, layout: Layout, delivery: Delivery) -> list[date]:

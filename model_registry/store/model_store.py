@@ -1,7 +1,8 @@
 """SavedModel folders on HDFS: MLflow knows the versions, this store holds their bytes.
 
 In   a local SavedModel folder and its ModelVersion
-Out  hdfs://127.0.0.1:8020/models/risk_encoder/risk_encoder-v3-0123456789ab, whole or absent, immutable
+Out  hdfs://127.0.0.1:8020/models/risk_encoder/risk_encoder-v3-0123456789ab, whole or absent, immutable,
+     and beside it, once the version was promoted, its signature risk_encoder-v3-0123456789ab.sig
 
 A push uploads to `<root>/<name>/_staging/<dirname>.<random>`, reads everything back, and renames.
 """
@@ -21,6 +22,7 @@ from model_registry.errors import (
     VersionExistsError,
 )
 from model_registry.hashing import hash_mismatch, manifest_sha256, relative_files, verify_folder
+from model_registry.signing import SUFFIX
 from model_registry.store.webhdfs import WebHdfs
 from model_registry.versions import ModelVersion, PinnedModel
 
@@ -97,6 +99,14 @@ class ModelStore:
                 "nothing there",
                 f"python -m model_registry push --version {model.version}",
             )
+
+    def sign(self, model: ModelVersion, signature: Path) -> None:
+        """Put a signature beside the folder, in one step; it replaces an earlier one."""
+        staging = f"{self._staging_root(model)}/{model.dirname}.{uuid.uuid4().hex}"
+        self._hdfs.make_folder(staging)
+        self._hdfs.upload_file(f"{staging}/{signature.name}", signature)
+        self._hdfs.replace(f"{staging}/{signature.name}", self.path(model) + SUFFIX)
+        self._hdfs.remove_folder(staging)
 
     def pull(self, model: ModelVersion, local_root: Path) -> Path:
         """Download to `local_root/dirname`, verified; a verified copy already there is kept.

@@ -95,7 +95,7 @@ def with_named_errors(verb: str) -> Callable[[Operation[P, R]], Operation[P, R]]
 
 
 class WebHdfs:
-    """HDFS operations by WebHDFS. All are safe to repeat except `rename`, which is not retried."""
+    """HDFS operations by WebHDFS. All are retried but `rename` and `replace`, which cannot be repeated."""
 
     def __init__(self, client: hdfs.Client) -> None:
         self.client = client
@@ -202,6 +202,11 @@ class WebHdfs:
         # Client.rename would move `path` *into* an existing target. With rename options the NameNode
         # uses its newer rename, which refuses one, under its own lock.
         self.client._rename(path, destination=target, renameoptions="NONE")
+
+    @with_named_errors("rename")
+    def replace(self, path: str, target: str) -> None:
+        """Move the file `path` to `target` in one step, over a file that is there."""
+        self.client._rename(path, destination=target, renameoptions="OVERWRITE")
 
     @retry_briefly
     @with_named_errors("delete")

@@ -2,7 +2,7 @@
 
 In   a training run with the artifact folder saved_model/ and the metrics test_auc, baseline_test_auc
 Out  one model version of that run, with tags sha256 and (once pushed) hdfs_uri, its aliases;
-     forced_by, forced_at and forced_over where a promotion overruled the gate
+     once promoted promoted_by, promoted_at, and forced_over where that overruled the gate
 """
 
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ from model_registry.errors import (
     VersionNotPushedError,
     VersionNotReadyError,
 )
-from model_registry.hashing import folder_sha256
-from model_registry.model_folder import SAVED_MODEL
+from model_registry.hashing import folder_sha256, verify_folder
+from model_registry.model_folder import ENCODERS, ENCODERS_SHA256_TAG, SAVED_MODEL, SIGNATURES
 from model_registry.tracking.comparisons import (
     CHALLENGER_SHA256_TAG,
     CHALLENGER_TAG,
@@ -49,7 +49,7 @@ READY = "READY"  # MLflow's status of a version that is made
 
 PAGE_TAG = "mlflow.note.content"  # what MLflow shows on a run's page
 
-FORCED_BY_TAG, FORCED_AT_TAG, FORCED_OVER_TAG = "forced_by", "forced_at", "forced_over"
+PROMOTED_BY_TAG, PROMOTED_AT_TAG, FORCED_OVER_TAG = "promoted_by", "promoted_at", "forced_over"
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,42 @@ class ModelTracking:
                 run_id=run_id, artifact_path=SAVED_MODEL, dst_path=str(folder), tracking_uri=self._uri
             )
         return Path(local)
+
+    def download_encoders(self, model: ModelVersion, folder: Path) -> Path:
+        """Copy the encoders of the version's run into `folder`, as the folder that is signed.
+
+        Raises:
+            RunWithoutModelError: the run has none.
+            HashMismatchError: they are not what training has logged.
+        """
+        run_id = self.run_id(model.version)
+        with named_mlflow_errors(f"download {ENCODERS}/ of run {run_id}", self._uri):
+            if not self._client.list_artifacts(run_id, ENCODERS):
+                raise RunWithoutModelError(
+                    f"artifact folder {ENCODERS}/ in run {run_id}",
+                    "none",
+                    "start from a version that has them",
+                )
+            local = mlflow.artifacts.download_artifacts(
+                run_id=run_id, artifact_path=ENCODERS, dst_path=str(folder), tracking_uri=self._uri
+            )
+            recorded = self._client.get_run(run_id).data.tags.get(ENCODERS_SHA256_TAG, "that was recorded")
+        verify_folder(local, recorded)
+        return Path(local).rename(folder / f"{model.dirname}-{ENCODERS}")
+
+    def keep_signature(self, run_id: str, signature: Path) -> None:
+        """Keep a signature with the run, for trainings that start from its version."""
+        with named_mlflow_errors(f"keep a signature in run {run_id}", self._uri):
+            self._client.log_artifact(run_id, str(signature), SIGNATURES)
+
+    def download_signatures(self, run_id: str, folder: Path) -> None:
+        """Copy the run's signatures into `folder`; a version that nobody has promoted has none."""
+        with named_mlflow_errors(f"download {SIGNATURES}/ of run {run_id}", self._uri):
+            for signature in self._client.list_artifacts(run_id, SIGNATURES):
+                local = mlflow.artifacts.download_artifacts(
+                    run_id=run_id, artifact_path=signature.path, dst_path=str(folder), tracking_uri=self._uri
+                )
+                Path(local).rename(folder / Path(local).name)
 
     def version(self, number: int) -> ModelVersion:
         """Identity of a registered version.
@@ -179,12 +215,12 @@ class ModelTracking:
         with named_mlflow_errors(f"make version {number} {CHAMPION}", self._uri):
             self._client.set_registered_model_alias(self.model_name, CHAMPION, str(number))
 
-    def mark_forced(self, number: int, user: str, objections: Sequence[str]) -> None:
-        """Record on the version the last forced promotion: user, time and objections."""
+    def mark_promoted(self, number: int, person: str, objections: Sequence[str]) -> None:
+        """Record on the version its last promotion: person, time, and the objections that were overruled."""
         tags = {
-            FORCED_BY_TAG: user,
-            FORCED_AT_TAG: datetime.now(UTC).isoformat(timespec="seconds"),
-            FORCED_OVER_TAG: "; ".join(objections),
+            PROMOTED_BY_TAG: person,
+            PROMOTED_AT_TAG: datetime.now(UTC).isoformat(timespec="seconds"),
+            FORCED_OVER_TAG: "; ".join(objections) or "nothing",
         }
         with named_mlflow_errors(f"tag version {number}", self._uri):
             for name, value in tags.items():

@@ -6,6 +6,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from local_cluster.demo.landing import find_simulated, land
+from local_cluster.demo.steps import promote_newest
 from local_cluster.demo.watch import follow
 from model_registry.connect import connect_store, connect_tracking
 from model_registry.resolve import pin
@@ -42,9 +43,7 @@ def training_run(cluster: Cluster, landed: list[date]) -> str:  # noqa: ARG001 (
         "training.schedule": "linear",
         "recipe.enough-held-out": 1,
     }
-    return airflow.trigger(
-        "train_encoder", {"training_date": TRAINING_DATE, "promote": True, "settings": settings}
-    )
+    return airflow.trigger("train_encoder", {"training_date": TRAINING_DATE, "settings": settings})
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -56,7 +55,7 @@ def train_ahead(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(scope="session")
 def champion(cluster: Cluster, training_run: str) -> PinnedModel:
-    """An encoder that the DAG `train_encoder` trained, registered, pushed and promoted."""
+    """An encoder that the DAG `train_encoder` trained, registered and pushed, and that was promoted then."""
     follow(
         cluster.airflow,
         cluster.layout,
@@ -65,6 +64,7 @@ def champion(cluster: Cluster, training_run: str) -> PinnedModel:
         1,
         900,
     )
+    promote_newest(cluster.settings)
     return pin(connect_tracking(cluster.settings), connect_store(cluster.settings))
 
 

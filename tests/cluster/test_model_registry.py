@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 
@@ -30,14 +31,16 @@ from model_registry.errors import (
     RemoteRequestError,
     RunMissingError,
     RunWithoutModelError,
+    SigningKeyError,
     VersionExistsError,
     VersionMissingError,
     VersionNotPushedError,
     WebHdfsDownError,
 )
 from model_registry.hashing import folder_sha256
-from model_registry.publishing import promote_version, push_version
+from model_registry.publishing import Approval, promote_version, push_version
 from model_registry.resolve import pin
+from model_registry.signing import read_public_key, signature_beside, verify_signature
 from model_registry.store.model_store import ModelStore
 from model_registry.store.webhdfs import WebHdfs
 from model_registry.tracking.model_tracking import ModelTracking
@@ -65,6 +68,11 @@ def root() -> str:
 @pytest.fixture
 def store(cluster, client, root) -> ModelStore:
     return ModelStore(client, root, cluster.hdfs_url)
+
+
+@pytest.fixture
+def by_ana(cluster) -> Approval:
+    return Approval("ana", cluster.settings.signing_key)
 
 
 @pytest.fixture
@@ -364,11 +372,13 @@ def test_a_push_tags_the_version_and_makes_it_challenger(tracking, store, regist
     assert (row.auc, row.baseline_auc) == (0.8731, 0.861)
 
 
-def test_a_push_that_died_before_its_tags_is_completed_by_the_next(tracking, store, register, saved_model):
+def test_a_push_that_died_before_its_tags_is_completed_by_the_next(
+    tracking, store, register, saved_model, by_ana
+):
     number = register()
     store.push(saved_model, tracking.version(number))
     with pytest.raises(VersionNotPushedError, match=f"push --version {number}"):
-        promote_version(tracking, store, number)
+        promote_version(tracking, store, number, by_ana)
     pinned = push_version(tracking, store, number)
     assert push_version(tracking, store, number) == pinned
     assert tracking.pushed(number) == pinned
@@ -397,7 +407,7 @@ def test_artifacts_that_changed_since_registration_are_not_pushed(tracking, stor
         push_version(tracking, store, number)
 
 
-def test_only_a_version_that_is_whole_on_hdfs_becomes_champion(tracking, store, client, register):
+def test_only_a_version_that_is_whole_on_hdfs_becomes_champion(tracking, store, client, register, by_ana):
     unpushed, lost, damaged = register(), register(), register()
     for number in (lost, damaged):
         push_version(tracking, store, number)
@@ -411,47 +421,84 @@ def test_only_a_version_that_is_whole_on_hdfs_becomes_champion(tracking, store, 
     }
     for number, error in refusals.items():
         with pytest.raises(error, match="expected"):
-            promote_version(tracking, store, number)
+            promote_version(tracking, store, number, by_ana)
     with pytest.raises(AliasMissingError):
         tracking.champion()
 
 
-def test_a_version_that_another_root_holds_is_not_promoted(tracking, store, cluster, client, register):
+def test_a_version_that_another_root_holds_is_not_promoted(
+    tracking, store, cluster, client, register, by_ana
+):
     number = register()
     push_version(tracking, store, number)
     elsewhere = ModelStore(client, "/another_root", cluster.hdfs_url)
     with pytest.raises(VersionNotPushedError, match="another_root"):
-        promote_version(tracking, elsewhere, number)
+        promote_version(tracking, elsewhere, number, by_ana)
 
 
-def test_the_champion_is_pinned_by_value_and_older_versions_by_number(tracking, store, register):
+def test_the_champion_is_pinned_by_value_and_older_versions_by_number(tracking, store, register, by_ana):
     old, new = register(), register()
     for number in (old, new):
         push_version(tracking, store, number)
-    promote_version(tracking, store, old)
+    promote_version(tracking, store, old, by_ana)
     pinned = pin(tracking, store)
-    promote_version(tracking, store, new, forced_by="ana")  # nobody compared them
+    promote_version(tracking, store, new, replace(by_ana, is_forced=True))  # nobody compared them
     assert pinned.version == old
     assert pin(tracking, store).version == new
     assert pin(tracking, store, old) == pinned == PinnedModel.from_json(pinned.to_json())
 
 
 def test_a_version_that_was_not_compared_is_promoted_only_by_force_which_is_recorded(
-    tracking, store, register
+    tracking, store, register, by_ana
 ):
     old, new = register(), register()
     for number in (old, new):
         push_version(tracking, store, number)
-    promote_version(tracking, store, old, forced_by="ana")  # nothing to overrule: nobody is champion yet
+    promote_version(
+        tracking, store, old, replace(by_ana, is_forced=True)
+    )  # nothing to overrule: nobody is champion yet
     with pytest.raises(PromotionRefusedError, match="no finished comparison"):
-        promote_version(tracking, store, new)
+        promote_version(tracking, store, new, by_ana)
     assert tracking.champion() == old
-    promote_version(tracking, store, new, forced_by="ana")
+    promote_version(tracking, store, new, replace(by_ana, is_forced=True))
     assert tracking.champion() == new
     client = mlflow.MlflowClient()
     tags = client.get_model_version(tracking.model_name, str(new)).tags
-    assert (tags["forced_by"], tags["forced_over"]) == ("ana", "no finished comparison of the two")
-    assert "forced_by" not in client.get_model_version(tracking.model_name, str(old)).tags
+    assert (tags["promoted_by"], tags["forced_over"]) == ("ana", "no finished comparison of the two")
+    assert client.get_model_version(tracking.model_name, str(old)).tags["forced_over"] == "nothing"
+
+
+def test_a_promotion_signs_the_version_on_hdfs_and_in_its_run(
+    tracking, store, client, register, cluster, by_ana, tmp_path
+):
+    pinned = push_version(tracking, store, register())
+    promote_version(tracking, store, pinned.version, by_ana)
+    folder = store.pull(pinned, tmp_path / "night")
+    client.download(f"{store.path(pinned)}.sig", str(signature_beside(folder)))
+    verify_signature(folder, read_public_key(cluster.settings.public_key))
+    run_id = tracking.run_id(pinned.version)
+    tracking.download_signatures(run_id, tmp_path)
+    saved_model = tracking.download_saved_model(run_id, tmp_path / "run").rename(tmp_path / pinned.dirname)
+    verify_signature(saved_model, read_public_key(cluster.settings.public_key))
+
+
+def test_a_version_is_signed_again_when_it_is_promoted_again(tracking, store, client, register, by_ana):
+    pinned = push_version(tracking, store, register())
+    ids = set()
+    for _ in range(2):
+        promote_version(tracking, store, pinned.version, by_ana)
+        ids.add(client.status(f"{store.path(pinned)}.sig")["fileId"])
+    assert len(ids) == 2
+    assert client.list(f"{store.path(pinned).rpartition('/')[0]}/_staging") == []
+
+
+def test_without_the_private_key_nothing_is_promoted(tracking, store, client, register, tmp_path):
+    pinned = push_version(tracking, store, register())
+    with pytest.raises(SigningKeyError, match=r"no\.key"):
+        promote_version(tracking, store, pinned.version, Approval("ana", tmp_path / "no.key"))
+    assert client.status(f"{store.path(pinned)}.sig", strict=False) is None
+    with pytest.raises(AliasMissingError):
+        tracking.champion()
 
 
 def test_without_a_champion_the_pin_says_how_to_promote_one(tracking, store, register):
@@ -460,8 +507,8 @@ def test_without_a_champion_the_pin_says_how_to_promote_one(tracking, store, reg
         pin(tracking, store)
 
 
-def test_a_champion_whose_folder_was_deleted_is_not_pinned(tracking, store, client, register):
-    champion = promote_version(tracking, store, push_version(tracking, store, register()).version)
+def test_a_champion_whose_folder_was_deleted_is_not_pinned(tracking, store, client, register, by_ana):
+    champion = promote_version(tracking, store, push_version(tracking, store, register()).version, by_ana)
     client.delete(store.path(champion), recursive=True)
     with pytest.raises(ModelFolderMissingError, match=f"push --version {champion.version}"):
         pin(tracking, store)
@@ -478,6 +525,7 @@ def command(cluster, root, tracking, monkeypatch, capsys) -> Callable[..., str]:
     monkeypatch.setenv("RISK_MLFLOW_URI", cluster.mlflow_uri)
     monkeypatch.setenv("RISK_MODELS_ROOT", root)
     monkeypatch.setenv("RISK_MODEL_NAME", tracking.model_name)
+    monkeypatch.setenv("RISK_MODEL_SIGNING_KEY", str(cluster.settings.signing_key))
 
     def run(*arguments: str, status: int = 0) -> str:
         monkeypatch.setattr(sys, "argv", ["model_registry", *arguments])

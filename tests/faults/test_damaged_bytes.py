@@ -21,7 +21,9 @@ from jobs.errors import DataError
 from jobs.lake.branches import MAIN
 from jobs.scoring import engine
 from jobs.scoring.engine import ScoringModel
+from jobs.scoring.worker_errors import WorkerRefusedError
 from model_registry.connect import connect_store
+from model_registry.errors import SignatureRefusedError
 from model_registry.hashing import folder_sha256, relative_files
 from model_registry.versions import ModelVersion, PinnedModel
 from tests.faults.conftest import FULL, Promise
@@ -49,8 +51,11 @@ def flip_file(path: Path) -> None:
 
 
 @pytest.fixture
-def another_model(cluster: Cluster, model: PinnedModel, tmp_path: Path) -> Callable[[], PinnedModel]:
+def another_model(
+    cluster: Cluster, model: PinnedModel, tmp_path: Path
+) -> Iterator[Callable[[], PinnedModel]]:
     """Push the model with one more file: executors load each hash once, and would not look at it again."""
+    pushed = []
 
     def push() -> PinnedModel:
         store = connect_store(cluster.settings)
@@ -59,9 +64,14 @@ def another_model(cluster: Cluster, model: PinnedModel, tmp_path: Path) -> Calla
         (folder / "assets.extra" / "unique.txt").write_text(uuid4().hex)
         copy = ModelVersion(f"flipped_{uuid4().hex}", 1, folder_sha256(folder))
         store.push(folder, copy)
-        return store.pinned(copy)
+        pushed.append(store.pinned(copy))
+        cluster.sign(pushed[-1], tmp_path)
+        return pushed[-1]
 
-    return push
+    yield push
+    # A damaged copy stays: HDFS puts a sound one in its place on a third DataNode only, and there are two.
+    for copy in pushed:
+        cluster.hdfs.delete(f"{cluster.settings.models_root}/{copy.name}", recursive=True)
 
 
 @pytest.mark.fault(8)
@@ -94,12 +104,12 @@ def find_block(cluster: Cluster, path: str) -> Path:
 @pytest.fixture
 def check_refused(
     spark: SparkSession, day: date, promise: Promise, attempts: Iterator[str]
-) -> Callable[[PinnedModel], None]:
-    """Check that a night with the model is refused for its hash, and stages nothing."""
+) -> Callable[[PinnedModel, str], None]:
+    """Check that a night with the model is refused for this file, by its name, and stages nothing."""
 
-    def check(model: PinnedModel) -> None:
-        attempt = next(attempts)
-        with promise(day, None), pytest.raises(DataError, match="HashMismatchError"):
+    def check(model: PinnedModel, name: str) -> None:
+        attempt, refusals = next(attempts), (SignatureRefusedError, WorkerRefusedError)
+        with promise(day, None), pytest.raises(refusals, match=f"Hash mismatch for '{name}'"):
             score(model, day, attempt)
         assert scores_of(day).open(spark).head(attempt) is None
 
@@ -111,7 +121,7 @@ def check_refused(
 def test_a_byte_flipped_in_a_models_file_on_hdfs_is_refused_and_nothing_is_staged(
     cluster: Cluster,
     another_model: Callable[[], PinnedModel],
-    check_refused: Callable[[PinnedModel], None],
+    check_refused: Callable[[PinnedModel, str], None],
     name: str,
 ) -> None:
     copy = another_model()
@@ -119,32 +129,32 @@ def test_a_byte_flipped_in_a_models_file_on_hdfs_is_refused_and_nothing_is_stage
     with cluster.hdfs.read(path) as file:
         content = file.read()
     cluster.hdfs.write(path, flip_in_the_middle(content), overwrite=True)
-    check_refused(copy)
+    check_refused(copy, name)
 
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # executors do not have this module
 
 
-def load_flipped(name: str, path: Path, sha256: str, num_threads: int) -> ScoringModel:
+def load_flipped(name: str, path: Path, sha256: str, public_key: str, num_threads: int) -> ScoringModel:
     """Flip a byte of the executor's copy, once, since Spark tries a task four times; then do as always."""
     flipped = path.with_name(f"{path.name}.flipped")
     if not flipped.exists():
         flip_file(path / name)
         flipped.touch()
-    return engine.load_once(path, sha256, num_threads)
+    return engine.load_once(path, sha256, public_key, num_threads)
 
 
 @pytest.mark.fault(8)
 @pytest.mark.parametrize("name", MODEL_FILES)
 def test_a_byte_flipped_in_an_executors_copy_is_refused_and_nothing_is_staged(
     another_model: Callable[[], PinnedModel],
-    check_refused: Callable[[PinnedModel], None],
+    check_refused: Callable[[PinnedModel, str], None],
     monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
     copy = another_model()
     monkeypatch.setattr("jobs.score_users.load_once", partial(load_flipped, name))
-    check_refused(copy)
+    check_refused(copy, name)
 
 
 # --- Files below a table ------------------------------------------------------------------------------------

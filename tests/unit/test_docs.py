@@ -10,6 +10,7 @@ from jobs.encoder import tokens
 from jobs.landing import event_rules
 from jobs.runs import names
 from jobs.sequences import tokenizer_files
+from model_registry.model_folder import ENCODERS
 from settings import REPOSITORY
 from tests.rooms import MAY_USE
 
@@ -185,7 +186,7 @@ def test_the_table_of_signatures_is_that_of_the_export() -> None:
 
 def test_the_table_of_artifacts_names_those_of_a_run() -> None:
     told = {name.rstrip("/") for row in table_after("docs/model.md", "artifact") for name in code_in(row[0])}
-    assert {names.MODEL_ARTIFACT, names.MODEL_CARD, names.ENCODERS} <= told
+    assert {names.MODEL_ARTIFACT, names.MODEL_CARD, ENCODERS} <= told
 
 
 def test_the_table_of_bad_rows_has_the_reasons_in_the_order_of_the_rules() -> None:

@@ -51,11 +51,13 @@ def land(cluster: Cluster, ds: date, *parts: list[str]) -> None:
 
 
 def push_tiny_model(cluster: Cluster, folder: Path, name: str = "faults_tiny") -> PinnedModel:
-    """Push a model whose scores can be worked out by hand."""
+    """Push and sign a model whose scores can be worked out by hand."""
     saved = save_tiny_model(folder / "saved_model")
     model = ModelVersion(name, 1, folder_sha256(saved))
     connect_store(cluster.settings).push(saved, model)
-    return connect_store(cluster.settings).pinned(model)
+    pinned = connect_store(cluster.settings).pinned(model)
+    cluster.sign(pinned, folder)
+    return pinned
 
 
 def log_run(saved_model: Path) -> str:

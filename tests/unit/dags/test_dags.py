@@ -33,6 +33,7 @@ from dags.common import (
     spark_job,
 )
 from jobs.command import parse
+from model_registry.errors import SigningKeyError
 from settings import REPOSITORY
 
 EXPECTED = Path(__file__).parent / "expected"
@@ -48,6 +49,18 @@ XCOMS = {
 @pytest.fixture
 def rebuild(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--rebuild-expected"))
+
+
+PUBLIC_KEY = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE"
+
+
+@pytest.fixture(autouse=True)
+def public_key_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of the key that models are signed by."""
+    file = tmp_path / "model-signing.pub"
+    file.write_text(f"-----BEGIN PUBLIC KEY-----\n{PUBLIC_KEY}\n-----END PUBLIC KEY-----\n")
+    monkeypatch.setattr(SETTINGS, "model_public_key", file)
+    return file
 
 
 RELEASED = {"released_by": "Ada", "release_reason": "holiday"}
@@ -90,8 +103,14 @@ def test_nightly_job_is_submitted_as_checked_in(task_id: str, rebuild: bool) -> 
     assert_expected(f"nightly_scoring.{task_id}", line, rebuild)
 
 
+def test_without_a_public_key_no_scoring_is_submitted(public_key_file: Path) -> None:
+    public_key_file.unlink()
+    with pytest.raises(SigningKeyError, match=r"model-signing\.pub.*new-key"):
+        submitted_line(nightly_scoring.dag.get_task("score_users"), context(model_version=None))
+
+
 def test_training_set_job_is_submitted_as_checked_in(rebuild: bool) -> None:
-    values = context(training_date="2026-11-05", seed=7, promote=False, force=False)
+    values = context(training_date="2026-11-05", seed=7)
     line = submitted_line(train_encoder.dag.get_task("build_training_set"), values)
     assert_expected("train_encoder.build_training_set", line, rebuild)
 
@@ -103,16 +122,12 @@ def words_of(dag: DAG, task_id: str, values: dict[str, Any]) -> list[str]:
     return [*rendered, *(task.more_words(values["params"]) if task.more_words else [])]
 
 
-def training_words(task_id: str, settings: dict[str, Any], force: bool = False) -> list[str]:
-    values = context(training_date="2026-11-05", seed=7, settings=settings, promote=True, force=force)
+def training_words(task_id: str, settings: dict[str, Any]) -> list[str]:
+    values = context(training_date="2026-11-05", seed=7, settings=settings)
     return words_of(train_encoder.dag, task_id, values)
 
 
-def test_a_forced_promotion_passes_force_to_the_registry() -> None:
-    assert training_words("promote", {}, force=True)[-1] == "--force"
-
-
-@pytest.mark.parametrize("task_id", ["train_encoder", "register", "push", "compare_models", "promote"])
+@pytest.mark.parametrize("task_id", ["train_encoder", "register", "push", "compare_models"])
 def test_training_command_is_as_checked_in(task_id: str, rebuild: bool) -> None:
     words = training_words(task_id, {"training.schedule": "cosine", "encoder.num_layers": 3})
     line = " ".join(words).replace(os.environ["AIRFLOW_HOME"], "AIRFLOW_HOME")
@@ -148,24 +163,14 @@ def test_training_has_the_drawn_shape() -> None:
         "build_training_set": {"train_encoder"},
         "train_encoder": {"register"},
         "register": {"push"},
-        "push": {"compare_models", "wants_promotion"},
-        "compare_models": {"wants_promotion"},
-        "wants_promotion": {"promote"},
-        "promote": set(),
+        "push": {"compare_models"},
+        "compare_models": set(),
     }
 
 
-@pytest.mark.parametrize("compared", [{"verdict": "better"}, None])
-@pytest.mark.parametrize("promote", [True, False])
-@pytest.mark.parametrize("force", [True, False])
-def test_only_force_promotes_without_a_comparison(compared: Any, promote: bool, force: bool) -> None:
-    ti = SimpleNamespace(xcom_pull=lambda task_ids: {"compare_models": compared}[task_ids])
-    params = {"promote": promote, "force": force}
-    if compared or (promote and force):
-        assert train_encoder.decide_promotion(params, ti) is promote
-    else:
-        with pytest.raises(AirflowFailException, match="compare_models failed"):
-            train_encoder.decide_promotion(params, ti)
+def test_no_task_promotes() -> None:
+    for task in train_encoder.dag.tasks:
+        assert "promote" not in getattr(task, "words", [])
 
 
 @pytest.mark.parametrize("task_id", ["train_encoder", "compare_models"])
@@ -217,7 +222,7 @@ def test_the_jobs_accept_the_options_that_the_dag_writes() -> None:
     arguments = parse(jobs.train_encoder.Arguments, words_of_training(settings))
     assert (arguments.training.seed, arguments.training.schedule) == (7, "cosine")
     assert (arguments.training.max_steps, arguments.encoder.num_layers) == (None, 3)
-    assert arguments.warm_start_version == 2
+    assert (arguments.warm_start_version, arguments.public_key) == (2, PUBLIC_KEY)
     words = training_words("compare_models", {})[1:]
     assert parse(jobs.compare_models.Arguments, words).challenger == 4
 
@@ -390,7 +395,7 @@ def test_folders_of_runs_are_plain_names_and_never_shared() -> None:
 @pytest.mark.parametrize("run_id", RUN_IDS)
 def test_no_run_id_leads_out_of_the_folder_of_its_training_date(run_id: str) -> None:
     task = train_encoder.dag.get_task("build_training_set")
-    values = context(training_date="2026-11-05", seed=7, promote=False, force=False) | {"run_id": run_id}
+    values = context(training_date="2026-11-05", seed=7) | {"run_id": run_id}
     words = task.render_template(task.application_args, values, train_encoder.dag.get_template_env())
     output = Path(words[words.index("--output") + 1].removeprefix(SETTINGS.hdfs_url))
     assert output.parent == Path(SETTINGS.training_sets_root) / "training_date=2026-11-05"
@@ -399,7 +404,7 @@ def test_no_run_id_leads_out_of_the_folder_of_its_training_date(run_id: str) -> 
 
 def test_a_retry_of_a_training_finds_its_checkpoint_and_a_cleared_training_does_not() -> None:
     task = train_encoder.dag.get_task("train_encoder")
-    values = context(training_date="2026-11-05", seed=7, settings={}, promote=False, force=False)
+    values = context(training_date="2026-11-05", seed=7, settings={})
 
     def checkpoint_folder(**ti: int) -> str:
         instance = SimpleNamespace(**{**vars(values["ti"]), **ti})

@@ -21,7 +21,6 @@ from jobs.comparison.holdout import HoldoutError, hash_rows
 from jobs.errors import WrongArgumentsError
 from jobs.evaluation.baseline import fit_baselines
 from jobs.runs.log import log_training_set
-from jobs.runs.names import ENCODERS
 from jobs.sequences.app_sequences import AppSequences
 from jobs.training_set.examples import Examples, TrainingSet
 from jobs.training_set.splits import split_by_user
@@ -29,6 +28,7 @@ from jobs.training_set.trained_on import TrainedOn
 from model_registry.errors import HashMismatchError, PromotionRefusedError, VersionMissingError
 from model_registry.gate import check_promotion
 from model_registry.hashing import folder_sha256
+from model_registry.model_folder import ENCODERS
 from model_registry.tracking.model_tracking import ModelTracking
 from tests.made_up.examples import APPS, FACTS, RISKY_APPS, made_up_examples, write_training_set
 

@@ -1,6 +1,7 @@
 """The whole scoring job on a local Spark, a real Iceberg table and a tiny real SavedModel."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from pyspark.sql import functions as F
@@ -11,11 +12,21 @@ from jobs.lake.staging import (
     find_staged_snapshot,
 )
 from jobs.lake.tables import TablePartition, ensure_tables
-from jobs.score_users import EmptySequencesError, NoUsersError, count_users, score_users, spread_over, stage
+from jobs.score_users import (
+    EmptySequencesError,
+    NoUsersError,
+    count_users,
+    distribute_model,
+    score_users,
+    spread_over,
+    stage,
+)
 from jobs.scoring.reasons import ReasonsOptions
 from jobs.scoring.worker_errors import WorkerFailedError, WorkerRefusedError, named_worker_error
+from model_registry.errors import HashMismatchError, SignatureRefusedError, UnsignedModelError
 from model_registry.hashing import folder_sha256
 from model_registry.versions import ModelVersion, PinnedModel
+from tests.made_up.signed import sign
 from tests.made_up.tiny_model import plain_contributions, plain_logit, save_tiny_model, sigmoid
 
 SEQUENCES = TablePartition.parse("risk.user_sequences/ds=2026-01-31")
@@ -40,15 +51,28 @@ def lake(spark):
     return spark
 
 
+def pin(folder: Path, version: int = 1) -> PinnedModel:
+    """Give a model's folder the name that it has once it is pinned."""
+    model = ModelVersion("tiny", version, folder_sha256(folder))
+    folder = folder.rename(folder.with_name(model.dirname))
+    return PinnedModel(model.name, model.version, model.sha256, folder.as_uri())
+
+
+def folder_of(model: PinnedModel) -> Path:
+    return Path(model.uri.removeprefix("file://"))
+
+
 @pytest.fixture(scope="module")
-def pinned(spark, tmp_path_factory) -> PinnedModel:
-    """A tiny model in a folder of its pinned name, handed to the workers as the job hands it."""
-    models = tmp_path_factory.mktemp("models")
-    folder = save_tiny_model(models / "unnamed")
-    version = ModelVersion("tiny", 1, folder_sha256(folder))
-    folder = folder.rename(models / version.dirname)
-    spark.sparkContext.addFile(folder.as_uri(), recursive=True)
-    return PinnedModel(version.name, version.version, version.sha256, folder.as_uri())
+def pinned(tmp_path_factory) -> PinnedModel:
+    return pin(save_tiny_model(tmp_path_factory.mktemp("models") / "unnamed"))
+
+
+@pytest.fixture(scope="module")
+def public_key(spark, pinned) -> str:
+    """The key that the model is signed by; the model is handed to the workers as the job hands it."""
+    key = sign(folder_of(pinned))
+    distribute_model(spark, pinned, key)
+    return key
 
 
 def sequence_rows(spark, users):
@@ -62,10 +86,8 @@ def score_rows(spark, *user_ids):
     return spark.createDataFrame(rows, spark.table("lake.risk.risk_scores").drop("ds").schema)
 
 
-def test_every_user_gets_the_models_own_score_and_the_pinned_models_name(lake, pinned):
-    scores = score_users(
-        sequence_rows(lake, USERS), pinned, run_id="night", num_tasks=1, max_tokens_per_batch=8
-    )
+def test_every_user_gets_the_models_own_score_and_the_pinned_models_name(lake, pinned, public_key):
+    scores = score_users(sequence_rows(lake, USERS), pinned, public_key, "night", 1, max_tokens_per_batch=8)
     scored = {row.user_id: row for row in scores.collect()}
     assert scored.keys() == USERS.keys()
     for user_id, tokens in TOKENS.items():
@@ -76,9 +98,9 @@ def test_every_user_gets_the_models_own_score_and_the_pinned_models_name(lake, p
         assert (row.run_id, row.reasons) == ("night", None)
 
 
-def test_reasons_are_staged_with_the_scores_of_the_riskiest_users(lake, pinned):
+def test_reasons_are_staged_with_the_scores_of_the_riskiest_users(lake, pinned, public_key):
     options = ReasonsOptions(above=sigmoid(plain_logit(TOKENS["u4"])) - 1e-6, top=1)  # u1 and u2 score lower
-    scores = score_users(sequence_rows(lake, USERS), pinned, "night", 1, 8, options)
+    scores = score_users(sequence_rows(lake, USERS), pinned, public_key, "night", 1, 8, options)
     stage(scores, SCORES, "try-1")
     snapshot_id = find_staged_snapshot(lake, SCORES, "try-1")
     staged = lake.sql(f"SELECT user_id, reasons FROM lake.risk.risk_scores VERSION AS OF {snapshot_id}")
@@ -98,8 +120,8 @@ def test_a_table_of_an_earlier_version_gets_the_column_for_reasons(lake):
     assert lake.table("lake.risk.risk_scores").columns[-1] == "reasons"
 
 
-def test_scores_have_the_tables_columns_and_types(lake, pinned):
-    scores = score_users(sequence_rows(lake, USERS), pinned, "night", num_tasks=1, max_tokens_per_batch=8)
+def test_scores_have_the_tables_columns_and_types(lake, pinned, public_key):
+    scores = score_users(sequence_rows(lake, USERS), pinned, public_key, "night", 1, max_tokens_per_batch=8)
     expected = lake.table("lake.risk.risk_scores").drop("ds").schema
     assert [(field.name, field.dataType) for field in scores.schema] == [
         (field.name, field.dataType) for field in expected
@@ -114,17 +136,40 @@ def test_staged_rows_carry_the_day_and_wait_under_the_id(lake):
     assert SCORES.read(lake).count() == 0
 
 
-def test_a_model_with_other_bytes_fails_the_job_and_stages_nothing(lake, tmp_path):
-    other = ModelVersion("tiny", 2, "0" * 64)
-    folder = save_tiny_model(tmp_path / other.dirname)
-    lake.sparkContext.addFile(folder.as_uri(), recursive=True)
-    model = PinnedModel(other.name, other.version, other.sha256, folder.as_uri())
-    scores = score_users(sequence_rows(lake, USERS), model, "night", num_tasks=1, max_tokens_per_batch=8)
+def test_a_worker_refuses_a_model_by_itself_which_fails_the_job_and_stages_nothing(lake, tmp_path):
+    model = pin(save_tiny_model(tmp_path / "unnamed"), version=2)
+    distribute_model(lake, model, sign(folder_of(model)))
+    (tmp_path / "other").mkdir()
+    other_key = sign(save_tiny_model(tmp_path / "other" / "model"))
+    scores = score_users(sequence_rows(lake, USERS), model, other_key, "night", 1, max_tokens_per_batch=8)
     with pytest.raises(
-        WorkerRefusedError, match=rf"HashMismatchError: expected SHA-256 {other.sha256} .* found \w+"
+        WorkerRefusedError, match=rf"SignatureRefusedError: expected .*{model.dirname}.*Key mis"
     ):
         stage(scores, SCORES, "try-1")
     assert SCORES.open(lake).head("try-1") is None
+
+
+def test_the_driver_refuses_an_unsigned_model_before_it_is_sent_anywhere(spark, tmp_path):
+    model = pin(save_tiny_model(tmp_path / "unnamed"), version=3)
+    with pytest.raises(UnsignedModelError, match=rf"{model.dirname}\.sig; found none"):
+        distribute_model(spark, model, "MFkw")
+
+
+def test_the_driver_refuses_a_model_that_was_signed_by_another_key(spark, tmp_path):
+    model = pin(save_tiny_model(tmp_path / "unnamed"), version=4)
+    sign(folder_of(model))
+    (tmp_path / "other").mkdir()
+    with pytest.raises(SignatureRefusedError, match="Key mismatch"):
+        distribute_model(spark, model, sign(save_tiny_model(tmp_path / "other" / "model")))
+
+
+def test_the_driver_refuses_a_signed_model_that_is_not_the_pinned_one(spark, tmp_path):
+    other = ModelVersion("tiny", 5, "0" * 64)
+    folder = save_tiny_model(tmp_path / other.dirname)
+    key = sign(folder)
+    model = PinnedModel(other.name, other.version, other.sha256, folder.as_uri())
+    with pytest.raises(HashMismatchError, match=rf"expected SHA-256 {other.sha256}"):
+        distribute_model(spark, model, key)
 
 
 def test_an_id_can_be_used_for_staging_only_once(lake):

@@ -31,8 +31,10 @@ from jobs.training.start.warm_start import WarmStartError
 from jobs.training.tracking import load_earlier
 from jobs.training_set.examples import Examples
 from jobs.training_set.splits import SplitError, split_by_user
-from model_registry.errors import HashMismatchError
+from model_registry.errors import SignatureRefusedError, UnsignedModelError
 from model_registry.hashing import folder_sha256
+from model_registry.signing import make_key_pair, read_public_key, sign_folder
+from model_registry.tracking.model_tracking import ModelTracking
 from tests.made_up.examples import APPS, FACTS, made_up_examples, write_training_set
 
 pytestmark = pytest.mark.slow
@@ -284,10 +286,28 @@ def register(run_id: str, folder: Path) -> int:
     return int(client.create_model_version("small", source, run_id, tags=tags).version)
 
 
+def sign_version(version: int, folder: Path) -> str:
+    """Sign the version's files in its run, as its promotion does; return the public key."""
+    make_key_pair(folder / "key", folder / "key.pub")
+    tracking = ModelTracking(mlflow.get_tracking_uri(), "small")
+    model, run_id = tracking.version(version), tracking.run_id(version)
+    saved_model = tracking.download_saved_model(run_id, folder).rename(folder / model.dirname)
+    for signed in (saved_model, tracking.download_encoders(model, folder)):
+        tracking.keep_signature(run_id, sign_folder(signed, folder / "key"))
+    return read_public_key(folder / "key.pub")
+
+
 def test_a_version_that_does_not_exist_cannot_be_started_from(tracking_uri):
     mlflow.set_tracking_uri(tracking_uri)
     with pytest.raises(WarmStartError, match="version 77 of small: expected small version 77"):
-        load_earlier("small", 77)
+        load_earlier("small", 77, "a key")
+
+
+def test_a_version_that_nobody_promoted_cannot_be_started_from(result, tracking_uri, tmp_path):
+    mlflow.set_tracking_uri(tracking_uri)
+    version = register(result["run_id"], tmp_path)
+    with pytest.raises(UnsignedModelError, match="nobody has promoted this version"):
+        load_earlier("small", version, "a key")
 
 
 @pytest.mark.parametrize("damaged", ["encoders/all_users.keras", "saved_model/assets.extra/vocabulary.txt"])
@@ -296,14 +316,21 @@ def test_files_of_an_earlier_version_that_were_changed_are_not_loaded(
 ):
     mlflow.set_tracking_uri(tracking_uri)
     version = register(result["run_id"], tmp_path)
+    key = sign_version(version, tmp_path)
     artifacts = Path(mlflow.get_run(result["run_id"]).info.artifact_uri.removeprefix("file://"))
     file = artifacts / damaged
     before = file.read_bytes()
     file.write_bytes(before + b"\n")
-    with pytest.raises(HashMismatchError):
-        load_earlier("small", version)
+    # Whoever can change the files can change the hash that was recorded of them.
+    if damaged.startswith("encoders"):
+        encoders_sha256 = folder_sha256(artifacts / "encoders")
+        mlflow.MlflowClient().set_tag(result["run_id"], "encoders.sha256", encoders_sha256)
+    with pytest.raises(SignatureRefusedError, match=rf"Hash mismatch for '{damaged.split('/', 1)[1]}'"):
+        load_earlier("small", version, key)
     file.write_bytes(before)
-    assert load_earlier("small", version).fold_encoders
+    encoders_sha256 = folder_sha256(artifacts / "encoders")
+    mlflow.MlflowClient().set_tag(result["run_id"], "encoders.sha256", encoders_sha256)
+    assert load_earlier("small", version, key).fold_encoders
 
 
 def test_a_version_whose_run_holds_no_encoders_cannot_be_started_from(tracking_uri, result, tmp_path):
@@ -315,12 +342,13 @@ def test_a_version_whose_run_holds_no_encoders_cannot_be_started_from(tracking_u
     with mlflow.start_run() as run:
         mlflow.log_artifacts(saved_model, "saved_model")
     with pytest.raises(WarmStartError, match="expected artifact folder encoders/"):
-        load_earlier("small", register(run.info.run_id, tmp_path))
+        load_earlier("small", register(run.info.run_id, tmp_path), "a key")
 
 
 def test_features_of_a_training_work_together_by_their_settings(result, tracking_uri, tmp_path):
     """Warm start from a version that lacks an app, pretraining, two encoders, checkpoints, a test by time."""
     version = register(result["run_id"], tmp_path)
+    public_key = sign_version(version, tmp_path)
     examples = made_up_examples(200, seed=1)
     apps = ["brand new app" if app == APPS[0] else app for app in examples.installs.apps.to_pylist()]
     examples = replace(examples, installs=replace(examples.installs, apps=pa.array(apps)))
@@ -337,6 +365,7 @@ def test_features_of_a_training_work_together_by_their_settings(result, tracking
         experiment="unit",
         model_name="small",
         warm_start_version=version,
+        public_key=public_key,
         checkpoint_folder=tmp_path / "checkpoints",
         test_from="2026-02-01",
         **settings,

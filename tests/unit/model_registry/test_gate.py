@@ -175,11 +175,11 @@ def test_the_latest_comparison_counts(tracking):
 
 def test_force_overrules_and_is_recorded_with_the_figures(tracking):
     log_comparison(**WORSE)
-    tracking.mark_forced(2, "ana", check_promotion(tracking, 2, force=True))
+    tracking.mark_promoted(2, "ana", check_promotion(tracking, 2, force=True))
     tags = MlflowClient().get_model_version(MODEL, "2").tags
-    assert tags["forced_by"] == "ana"
+    assert tags["promoted_by"] == "ana"
     assert "-0.0219 (95% -0.0301 to -0.0137)" in tags["forced_over"]
-    age = datetime.now(UTC) - datetime.fromisoformat(tags["forced_at"])
+    age = datetime.now(UTC) - datetime.fromisoformat(tags["promoted_at"])
     assert timedelta(0) <= age < timedelta(hours=1)
 
 
@@ -219,5 +219,5 @@ def test_the_commands_limits_are_settings(promote, monkeypatch):
 def test_force_passes_the_gate_and_records_nothing_while_the_version_cannot_be_read(tracking, promote):
     log_comparison(**WORSE)
     assert "WebHdfsDownError" in promote("--force", status=1)
-    assert "forced_by" not in MlflowClient().get_model_version(MODEL, "2").tags
+    assert "promoted_by" not in MlflowClient().get_model_version(MODEL, "2").tags
     assert tracking.champion() == 1

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from jobs.encoder.operations import find_foreign_operations
 from jobs.encoder.risk_model import build_risk_model
 from jobs.export.explanations import explain
 from jobs.export.saved_model import export_saved_model
@@ -48,6 +49,10 @@ def exported(tmp_path_factory):
 def signatures(exported):
     loaded = tf.saved_model.load(str(exported / "saved_model"))
     return {**loaded.signatures, "kept alive": loaded}
+
+
+def test_the_graph_holds_only_operations_that_scoring_allows(exported):
+    assert find_foreign_operations(exported / "saved_model") == []
 
 
 def score_tokens(signatures, rows: list[list[int]], width: int) -> dict[str, np.ndarray]:
