@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONWARNINGS ?= ignore::FutureWarning,ignore::DeprecationWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down status sql demo check-data test test-quick test-unit test-cluster test-faults test-images check format lock screenshots bench-quality bench-encoder bench-batches bench-memory bench-reasons bench-training
+.PHONY: help install up down status sql demo check-data test test-quick test-unit test-cluster test-faults test-images sbom audit check format lock screenshots bench-quality bench-encoder bench-batches bench-memory bench-reasons bench-training
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -83,6 +83,15 @@ test-faults: install ## break the cluster on purpose, at named points; all point
 
 test-images: install ## build the images and run the whole stack in them, by podman; as root, on Debian
 	@tests/images/enter.sh $(BIN)/pytest tests/images
+
+sbom: install ## software bill of materials (CycloneDX) of the Python environment and of the jars, in build/
+	@mkdir -p build
+	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom-python.cdx.json $(BIN)/python
+	@mvn --batch-mode --quiet --file local_cluster/install/pom.xml cyclonedx:makeBom -DoutputDirectory=$(CURDIR)/build -DoutputName=sbom-jars.cdx -DoutputFormat=json
+	@ls build/sbom-*.json
+
+audit: install ## known vulnerabilities of the locked Python packages, and how many could be looked up
+	@$(BIN)/python -m local_cluster.install.audit
 
 check: install ## formatting, lint and types
 	@$(BIN)/ruff format --check .

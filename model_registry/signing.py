@@ -13,10 +13,10 @@ import os
 import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from model_registry.errors import SignatureRefusedError, SigningKeyError, UnsignedModelError
-from model_registry.hashing import relative_files
+from model_registry.hashing import file_sha256, relative_files
 
 if TYPE_CHECKING:
     from model_signing import hashing
@@ -117,13 +117,18 @@ def verify_signature(folder: Path, public_key: str) -> None:
         key.write_text(PEM.format(public_key))
         try:
             verifier = verifying.Config().use_elliptic_key_verifier(public_key=key)
+            statement = _read_statement(signature)
             verifier.set_hashing_config(_all_files()).verify(folder, signature)
-            name = _signed_name(signature)
+            name = statement["subject"][0]["name"]
         except InvalidSignature as error:
             raise _refused(folder, "a signature of other content or by another key") from error
         # What a damaged file makes the parsers raise.
         except (ValueError, TypeError, LookupError, AttributeError) as error:
-            raise _refused(folder, f"{type(error).__name__}: {error}") from error
+            is_by_key = str(error).startswith(
+                "Signature mismatch"
+            )  # then the library names digests, as bytes
+            found = _differences(folder, statement) if is_by_key else f"{type(error).__name__}: {error}"
+            raise _refused(folder, found) from error
     if name != folder.name:
         raise _refused(folder, f"the signature of {name}")
 
@@ -144,11 +149,22 @@ def _all_files() -> "hashing.Config":
     return hashing.Config().set_ignored_paths(paths=[], ignore_git_paths=False)
 
 
-def _signed_name(signature: Path) -> str:
-    """Name of the folder that was signed; `signature` has been verified."""
+def _read_statement(signature: Path) -> Any:
+    """What was signed: the folder's name as `subject`, names and hashes of files in `predicate`."""
     bundle = json.loads(signature.read_text())
-    statement = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
-    return str(statement["subject"][0]["name"])
+    return json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
+
+
+def _differences(folder: Path, statement: Any) -> str:
+    """Name the files that are not as they were signed."""
+    signed = {one["name"]: one["digest"] for one in statement["predicate"]["resources"]}
+    found = {name: file_sha256(folder / name) for name in relative_files(folder)}
+    kinds = {
+        "files that were not signed": found.keys() - signed.keys(),
+        "missing files": signed.keys() - found.keys(),
+        "other bytes": {name for name in found.keys() & signed.keys() if found[name] != signed[name]},
+    }
+    return "; ".join(f"{kind}: {', '.join(sorted(names))}" for kind, names in kinds.items() if names)
 
 
 def _refused(folder: Path, found: str) -> SignatureRefusedError:

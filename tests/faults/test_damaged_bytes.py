@@ -109,7 +109,7 @@ def check_refused(
 
     def check(model: PinnedModel, name: str) -> None:
         attempt, refusals = next(attempts), (SignatureRefusedError, WorkerRefusedError)
-        with promise(day, None), pytest.raises(refusals, match=f"Hash mismatch for '{name}'"):
+        with promise(day, None), pytest.raises(refusals, match=f"found other bytes: {name}"):
             score(model, day, attempt)
         assert scores_of(day).open(spark).head(attempt) is None
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import stat
 from collections.abc import Callable
@@ -97,22 +98,20 @@ def rename(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("alter", "named"),
     [
-        (add, ["Extra", "variables/more"]),
-        (add_what_git_ignores, ["Extra", ".git/more"]),
-        (remove, ["Missing", "assets.extra/vocabulary.txt"]),
-        (change, ["mismatch", ".gitignore"]),
-        (swap, ["mismatch", "saved_model.pb", "variables/variables.index"]),
-        (rename, ["Missing", "saved_model.pb", "Extra", "saved_model.pbtxt"]),
+        (add, "files that were not signed: variables/more"),
+        (add_what_git_ignores, "files that were not signed: .git/more"),
+        (remove, "missing files: assets.extra/vocabulary.txt"),
+        (change, "other bytes: .gitignore"),
+        (swap, "other bytes: saved_model.pb, variables/variables.index"),
+        (rename, "files that were not signed: saved_model.pbtxt; missing files: saved_model.pb"),
     ],
-    ids=lambda value: getattr(value, "__name__", None),
 )
 def test_any_change_of_the_files_is_refused_by_their_names(
-    signed: Path, keys: tuple[Path, Path], alter: Callable[[Path], None], named: list[str]
+    signed: Path, keys: tuple[Path, Path], alter: Callable[[Path], None], named: str
 ) -> None:
     alter(signed)
-    with pytest.raises(SignatureRefusedError) as refused:
+    with pytest.raises(SignatureRefusedError, match=f"found {re.escape(named)}. To do"):
         verify_signature(signed, read_public_key(keys[1]))
-    assert all(name in str(refused.value) for name in named)
 
 
 def test_a_link_is_refused_by_its_name(signed, keys, tmp_path):
@@ -153,20 +152,23 @@ def test_the_signature_of_one_version_does_not_stand_for_another_of_the_same_byt
         verify_signature(other, read_public_key(keys[1]))
 
 
+@pytest.fixture
+def sound(signed) -> bytes:
+    """The signature before anything is done to it."""
+    return signature_beside(signed).read_bytes()
+
+
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_a_damaged_signature_is_refused_by_name(signed, keys, data):
-    text = bytearray(sign_folder(signed, keys[0]).read_bytes())
-    place = data.draw(st.integers(0, len(text) - 1))
-    text[place : place + data.draw(st.integers(1, 40))] = data.draw(st.binary(max_size=3))
-    before = json.loads(signature_beside(signed).read_text())
-    signature_beside(signed).write_bytes(bytes(text))
+@given(place=st.floats(0, 1, exclude_max=True), removed=st.integers(1, 40), added=st.binary(max_size=3))
+def test_a_damaged_signature_is_refused_by_name(signed, sound, keys, place, removed, added):
+    start = int(place * len(sound))
+    signature_beside(signed).write_bytes(sound[:start] + added + sound[start + removed :])
     try:
         verify_signature(signed, read_public_key(keys[1]))
     except SignatureRefusedError:
         return
     # It says the same in other bytes, or differs in what nothing is decided by.
-    now = json.loads(signature_beside(signed).read_text())
+    before, now = (json.loads(text) for text in (sound, signature_beside(signed).read_text()))
     assert now["dsseEnvelope"]["payload"].rstrip("=") == before["dsseEnvelope"]["payload"].rstrip("=")
 
 
