@@ -102,8 +102,9 @@ format: install ## format and fix what can be fixed
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lock: ## resolve pyproject.toml anew into requirements.lock
+lock: ## resolve pyproject.toml anew into requirements.lock, and requirements-gpu.lock of the same versions
 	@$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --extra cpu --extra dev --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
+	@$(BIN)/uv pip compile --quiet pyproject.toml --extra gpu --constraint requirements.lock --generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements-gpu.lock
 
 screenshots: install ## pictures for the README from a running demo; needs Chromium
 	@$(BIN)/python -m local_cluster.pages.screenshots
