@@ -181,6 +181,7 @@ with DAG(
     )
     train = Command(
         task_id="train_encoder",
+        identity="training",
         words=[
             "jobs.train_encoder",
             *command_line({**MODEL_OPTIONS, "checkpoint-folder": CHECKPOINT_FOLDER}),
@@ -190,10 +191,17 @@ with DAG(
         queue=SETTINGS.gpu_queue,
         execution_timeout=timedelta(hours=12),
     )
-    register = Command(task_id="register", words=["model_registry", "register", "--run-id", MLFLOW_RUN])
-    push = Command(task_id="push", words=["model_registry", "push", "--version", VERSION])
+    register = Command(
+        task_id="register",
+        identity="training",
+        words=["model_registry", "register", "--run-id", MLFLOW_RUN],
+    )
+    push = Command(
+        task_id="push", identity="training", words=["model_registry", "push", "--version", VERSION]
+    )
     compare = Command(
         task_id="compare_models",
+        identity="training",
         words=[
             "jobs.compare_models",
             *command_line({**MODEL_OPTIONS, "challenger": VERSION, "seed": "{{ params.seed }}"}),
@@ -209,6 +217,7 @@ with DAG(
     )
     promote = Command(
         task_id="promote",
+        identity="promotion",
         words=["model_registry", "promote", "--version", VERSION, "--by", STARTED_BY],
         more_words=force_option,
         has_result=False,

@@ -21,7 +21,7 @@ from pyspark.sql import functions as F
 from local_cluster.airflow_api import AirflowApi
 from local_cluster.demo.landing import Delivery, check_delivery, clear_landing, find_simulated, land
 from local_cluster.demo.watch import follow
-from local_cluster.environment import client_environment
+from local_cluster.environment import identity_environment
 from local_cluster.layout import ClusterError, Layout
 from local_cluster.progress import say, step
 from local_cluster.start import memory_gb, start, web_pages
@@ -171,9 +171,10 @@ def print_summary(layout: Layout, days: list[date]) -> None:
 
 def read_scores(layout: Layout, days: list[date]) -> tuple[list[Row], list[Row]]:
     """Read the number of users and the mean score of each day, and the ten riskiest users of the last."""
-    os.environ.update(client_environment(layout))
+    os.environ.update(identity_environment(layout, "reader"))
     with step("read the published scores"):
-        spark = SparkSession.builder.master("local[2]").appName("demo summary").getOrCreate()
+        builder = SparkSession.builder.master("local[2]").appName("demo summary")
+        spark = builder.config("spark.sql.catalog.lake.jdbc.user", "reader").getOrCreate()
         scores = spark.table("lake.risk.risk_scores")
         by_day = scores.where(F.col("ds").isin(days)).groupBy("ds")
         published = by_day.agg(F.count("*").alias("users"), F.avg("risk_score").alias("mean_score"))
@@ -186,6 +187,7 @@ def read_scores(layout: Layout, days: list[date]) -> tuple[list[Row], list[Row]]
 
 def training_result(settings: Settings) -> str:
     """Describe the champion by the figures of its training run on held-out users."""
+    os.environ.update(settings.identity("scoring"))
     client = MlflowClient(settings.mlflow_tracking_uri)
     version = client.get_model_version_by_alias(settings.model_name, "champion")
     run = client.get_run(str(version.run_id)).data

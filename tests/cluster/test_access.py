@@ -21,11 +21,11 @@ SEARCHED = ("*.log", "*.xml", "*.conf", "*.properties")
 
 @pytest.fixture(scope="module")
 def secrets(cluster: Cluster) -> list[str]:
-    """Passwords of Airflow's page and of PostgreSQL, and both keys of Airflow."""
+    """Passwords of Airflow's page and of every identity, and both keys of Airflow."""
     keys = [path.read_text() for path in cluster.layout.data.glob("*.secret")]
     assert len(keys) == 2
-    of_postgres = cluster.layout.pgpass.read_text().strip().rsplit(":", 1)[1]
-    return [AirflowApi.credentials(cluster.layout)[1], of_postgres, *keys]
+    of_identities = json.loads((cluster.layout.identities / "passwords.json").read_text())
+    return [*AirflowApi.passwords(cluster.layout).values(), *of_identities.values(), *keys]
 
 
 def listeners(process: psutil.Process) -> Iterator[str]:
@@ -74,7 +74,11 @@ def test_no_log_and_no_configuration_holds_a_secret(cluster: Cluster, secrets: l
 
 def test_files_with_secrets_and_data_are_readable_by_the_clusters_account_alone(cluster: Cluster) -> None:
     layout = cluster.layout
-    files = [layout.pgpass, layout.airflow_home / "passwords.json", *layout.data.glob("*.secret")]
+    files = [
+        *(layout.airflow_home / "passwords.json", layout.mlflow_auth),
+        *layout.data.glob("*.secret"),
+        *layout.identities.iterdir(),
+    ]
     assert {mode(file) for file in files} == {0o600}
     assert {mode(folder) for folder in (layout.data, layout.logs, layout.conf)} == {0o700}
     supervisor = supervisor_process(layout)
