@@ -64,6 +64,8 @@ def hdfs_folders(settings: Settings) -> list[Folder]:
             writers=("training", "promotion"),
             readers=("scoring",),
         ),
+        # Spark makes this one for tables of its own catalog, which nothing uses, unless it is there.
+        Folder("/warehouse", "scoring"),
         # Where Spark on YARN keeps a job's files while it runs.
         Folder("/user/scoring", "scoring"),
         Folder("/user/reader", "reader"),
