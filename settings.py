@@ -81,6 +81,7 @@ class Settings(BaseSettings):
     mlflow_uri: str = ""
     model_public_key: Path | None = None
     model_signing_key: Path | None = None
+    identities_dir: Path | None = None
 
     # Spark
     catalog: Literal["jdbc", "hadoop"] = "jdbc"
@@ -148,6 +149,33 @@ class Settings(BaseSettings):
     def ports(self) -> Ports:
         """Ports in force: the base ports moved by `port_offset`."""
         return self.base_ports.shifted(self.port_offset)
+
+    def identity(self, name: str) -> dict[str, str]:
+        """Variables by which a process acts as an identity, such as `scoring`, from its file `scoring.env`.
+
+        Without a folder of identities there are none: every process acts as its environment says it does.
+
+        Raises:
+            FileNotFoundError: there is a folder, and the identity is not among its files.
+        """
+        folder = self.identities_dir or self._own_identities
+        if folder is None:
+            return {}
+        path = folder / f"{name}.env"
+        if not path.exists():
+            raise FileNotFoundError(f"expected a file {path} to act as the identity {name}, found none")
+        return {name: value or "" for name, value in dotenv_values(path, interpolate=False).items()}
+
+    @property
+    def _own_identities(self) -> Path | None:
+        """Those of the one-machine cluster, unless services of another one are meant."""
+        folder = self.cluster_home / "data" / "identities"
+        is_own = not (self.hdfs_uri or self.webhdfs_uri or self.mlflow_uri)
+        return folder if is_own and folder.exists() else None
+
+    def hdfs_user_of(self, identity: str) -> str:
+        """Name of an identity on HDFS, without a password."""
+        return self.identity(identity).get("HADOOP_USER_NAME", self.hdfs_user)
 
     @property
     def hdfs_url(self) -> str:

@@ -20,6 +20,8 @@ from typing import IO, Any, cast
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from settings import Settings
+
 # Airflow's configuration, with its keys and its database's password, and its connections: no job needs them.
 AIRFLOWS_OWN = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_")
 
@@ -39,6 +41,7 @@ class Command(BaseOperator):
 
     Args:
         words: a module and its arguments (templated).
+        identity: on whose behalf it runs, such as `training`.
         more_words: makes further arguments of the run's params.
         has_result: whether the command prints a JSON object.
     """
@@ -49,12 +52,14 @@ class Command(BaseOperator):
         self,
         *,
         words: list[str],
+        identity: str,
         more_words: Callable[[Params], list[str]] | None = None,
         has_result: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.words = words
+        self.identity = identity
         self.more_words = more_words
         self.has_result = has_result
         self.process: subprocess.Popen[str] | None = None
@@ -63,6 +68,11 @@ class Command(BaseOperator):
         """The words that are executed, once templates are rendered."""
         more = self.more_words(params) if self.more_words else []
         return [sys.executable, "-m", *self.words, *more]
+
+    def environment(self) -> dict[str, str]:
+        """This worker's variables without Airflow's own, and those of the identity."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(AIRFLOWS_OWN)}
+        return kept | Settings().identity(self.identity)
 
     def execute(self, context: Context) -> dict[str, Any] | None:
         """Run the command.
@@ -79,7 +89,7 @@ class Command(BaseOperator):
             self.process = subprocess.Popen(
                 command_line,
                 cwd=folder,
-                env={name: value for name, value in os.environ.items() if not name.startswith(AIRFLOWS_OWN)},
+                env=self.environment(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,

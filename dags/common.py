@@ -21,7 +21,12 @@ Arguments = dict[str, str | list[str]]
 WAP_ID = "{{ run_id }}-{{ ti.try_number }}"
 RUN_FOLDER = "{{ run_id | run_folder }}"
 
-HDFS_DAYS = HdfsDays(SETTINGS.webhdfs_url, SETTINGS.hdfs_user, SETTINGS.landing_root, SETTINGS.receipts_root)
+HDFS_DAYS = HdfsDays(
+    SETTINGS.webhdfs_url, SETTINGS.hdfs_user_of("scoring"), SETTINGS.landing_root, SETTINGS.receipts_root
+)
+
+# What a Spark job needs of its identity. They stand on the command line, so no password is among them.
+SPARK_VARIABLES = ("HADOOP_USER_NAME", "SPARK_USER", "PGPASSFILE")
 
 # Exit statuses of jobs/command.py: wrong options, and EX_DATAERR of sysexits.h for a refused input.
 REFUSED = re.compile(r"\b(?:code(?: is)?:?|exited with status) (?:2|65)\b")
@@ -118,6 +123,7 @@ def spark_job(task_id: str, arguments: Any, **options: Any) -> SparkSubmitOperat
         application=str(REPOSITORY / "jobs" / f"{task_id}.py"),
         name=f"{task_id} {{{{ run_id }}}}",
         conf=_spark_conf(),
+        env_vars=_spark_variables(),
         pool="spark",
         # Every try submits anew: else a cleared task would find its old application done, and do nothing; and
         # a retry would go on with an application that stages under the earlier try's id.
@@ -155,6 +161,12 @@ def extraction_arguments(days: list[str]) -> Arguments:
         "lookback-days": str(SETTINGS.lookback_days),
         "day": days,
     }
+
+
+def _spark_variables() -> dict[str, str] | None:
+    """Variables of the identity `scoring`, for drivers."""
+    variables = SETTINGS.identity("scoring")
+    return {name: variables[name] for name in SPARK_VARIABLES if name in variables} or None
 
 
 def _spark_conf() -> dict[str, str]:

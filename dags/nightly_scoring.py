@@ -137,6 +137,7 @@ with DAG(
     )
     pin_model = Command(
         task_id="pin_model",
+        identity="scoring",
         words=["model_registry", "pin"],
         more_words=version_options,
         execution_timeout=timedelta(minutes=10),

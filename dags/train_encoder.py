@@ -156,6 +156,7 @@ with DAG(
     )
     train = Command(
         task_id="train_encoder",
+        identity="training",
         words=[
             "jobs.train_encoder",
             *command_line({**MODEL_OPTIONS, "checkpoint-folder": CHECKPOINT_FOLDER}),
@@ -165,10 +166,17 @@ with DAG(
         queue=SETTINGS.gpu_queue,
         execution_timeout=timedelta(hours=12),
     )
-    register = Command(task_id="register", words=["model_registry", "register", "--run-id", MLFLOW_RUN])
-    push = Command(task_id="push", words=["model_registry", "push", "--version", VERSION])
+    register = Command(
+        task_id="register",
+        identity="training",
+        words=["model_registry", "register", "--run-id", MLFLOW_RUN],
+    )
+    push = Command(
+        task_id="push", identity="training", words=["model_registry", "push", "--version", VERSION]
+    )
     compare = Command(
         task_id="compare_models",
+        identity="training",
         words=[
             "jobs.compare_models",
             *command_line({**MODEL_OPTIONS, "challenger": VERSION, "seed": "{{ params.seed }}"}),

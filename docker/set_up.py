@@ -1,32 +1,48 @@
-"""Prepare Airflow and, of the whole stack, HDFS. Harmless to repeat:   set_up.py airflow hdfs
+"""Prepare what the services need before they start. Harmless to repeat:   set_up.py secrets services hdfs
 
 In   secrets as variables of this one container, addresses of PostgreSQL and WebHDFS
-Out  files in /var/lib/risk-secrets, and Airflow's passwords, readable by the account `risk` alone; tables and
-     pools of Airflow; folders on HDFS
+Out  files in /var/lib/risk-secrets, readable by the account `risk` alone; databases and roles of PostgreSQL;
+     users of MLflow; tables, pools, users and roles of Airflow; of the whole stack, folders on HDFS
 
-PostgreSQL and the NameNode may start at the same moment: this waits for them.
+PostgreSQL and the NameNode may start at the same moment: this waits for them. Passwords of identities are
+made here, and stay. A line taken out of passwords.json is made anew by the next run.
 """
 
 import ipaddress
-import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+import psycopg2
 from tenacity import retry, stop_after_delay, wait_fixed
 
-from local_cluster.start import airflow_pools, make_hdfs_folders
+from local_cluster.access.credentials import OWNER, make_passwords, pgpass, write_credentials, write_private
+from local_cluster.access.databases import prepare_databases
+from local_cluster.access.folders import make_hdfs_folders
+from local_cluster.access.mlflow_users import prepare_mlflow, write_server_configuration
+from local_cluster.start import airflow_pools, make_signing_keys
 from settings import Settings
 
 SECRETS = Path(os.environ.get("SECRETS_FOLDER", "/var/lib/risk-secrets"))
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
 
+# Users of Airflow's page, each with its role there, and the variable of its password.
+AIRFLOW_USERS = {
+    "admin": ("Admin", "AIRFLOW_ADMIN_PASSWORD"),
+    "operator": ("Op", "AIRFLOW_OPERATOR_PASSWORD"),
+    "trainer": ("Trainer", "AIRFLOW_TRAINER_PASSWORD"),
+    "viewer": ("Viewer", "AIRFLOW_VIEWER_PASSWORD"),
+}
+# Beside all that a viewer may.
+TRAINER_PERMISSIONS = [("can_edit", "DAG:train_encoder"), ("can_create", "DAG Run:train_encoder")]
+
 once_it_answers = retry(stop=stop_after_delay(180), wait=wait_fixed(2), reraise=True)
 
 
 def check_listen_address(address: str) -> None:
-    """Refuse an address that others can reach: the pages have no TLS here, and MLflow has no log-in."""
+    """Refuse an address that others can reach: passwords would go over the network in the clear."""
     try:
         is_own = address == "localhost" or ipaddress.ip_address(address).is_loopback
     except ValueError:
@@ -34,39 +50,60 @@ def check_listen_address(address: str) -> None:
     if not is_own:
         print(
             f"LISTEN_ADDRESS={address}: expected an address of this host alone, such as 127.0.0.1, since the "
-            "pages have no TLS here and MLflow has no log-in. Put a proxy that has both before them.",
+            "pages have no TLS here. Put a proxy that has it before them.",
             file=sys.stderr,
         )
         raise SystemExit(EXIT_CONFIG)
 
 
 def write_secrets() -> None:
-    """Write each secret into a file of its own, mode 0600."""
-    os.umask(0o077)
-    secrets = {
-        "pgpass": f"*:*:*:risk:{os.environ['POSTGRES_PASSWORD']}\n",
-        "fernet_key": os.environ["AIRFLOW_FERNET_KEY"],
-        "api_secret_key": os.environ["AIRFLOW_API_SECRET_KEY"],
-        "jwt_secret": os.environ["AIRFLOW_JWT_SECRET"],
-    }
-    for name, secret in secrets.items():
-        (SECRETS / name).write_text(secret)
-    # Airflow opens this one for writing too.
-    passwords = Path(os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
-    passwords.write_text(json.dumps({"admin": os.environ["AIRFLOW_ADMIN_PASSWORD"]}))
-
-
-@once_it_answers
-def migrate() -> None:
-    subprocess.run(["airflow", "db", "migrate"], check=True)
-
-
-def prepare_airflow() -> None:
+    """Write each secret into a file of its own, mode 0600, and make the keys that models are signed with."""
     check_listen_address(os.environ.get("LISTEN_ADDRESS", "127.0.0.1"))
-    write_secrets()
-    migrate()
+    for name in ("fernet_key", "api_secret_key", "jwt_secret"):
+        write_private(SECRETS / name, os.environ[f"AIRFLOW_{name.upper()}"])
+    make_signing_keys(Settings())
+    write_credentials(
+        SECRETS, {OWNER: os.environ["POSTGRES_PASSWORD"]}, hdfs_user=os.environ.get("RISK_HDFS_USER")
+    )
+
+
+def database_uri(database: str, role: str, scheme: str = "postgresql+psycopg2") -> str:
+    return f"{scheme}://{role}@{os.environ['POSTGRES_ADDRESS']}/{database}?passfile={pgpass(SECRETS, role)}"
+
+
+def connect(database: str) -> "psycopg2.extensions.connection":
+    return psycopg2.connect(database_uri(database, OWNER, "postgresql"), connect_timeout=5)
+
+
+def prepare_services() -> None:
+    passwords = make_passwords(SECRETS)
+    once_it_answers(partial(prepare_databases, connect, passwords))()
+    auth_uri = database_uri("mlflow_auth", "mlflow")
+    write_server_configuration(SECRETS / "mlflow_auth.ini", auth_uri, passwords)
+    prepare_mlflow(database_uri("mlflow", "mlflow"), auth_uri, Settings().model_name, passwords)
+    subprocess.run(["airflow", "db", "migrate"], check=True)
     for name, slots, description in airflow_pools(Settings()):
         subprocess.run(["airflow", "pools", "set", name, str(slots), description], check=True)
+    prepare_airflow_users()
+
+
+def prepare_airflow_users() -> None:
+    """Make roles and users of Airflow; set passwords that have changed."""
+    from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+
+    with get_application_builder() as builder:
+        security = builder.sm
+        viewer = security.VIEWER_PERMISSIONS
+        security.bulk_sync_roles([{"role": "Trainer", "perms": [*viewer, *TRAINER_PERMISSIONS]}])
+        for name, (role, variable) in AIRFLOW_USERS.items():
+            user, password = security.find_user(name), os.environ[variable]
+            if user is None:
+                made = security.add_user(
+                    name, name, "", f"{name}@localhost", security.find_role(role), password
+                )
+                assert made, f"Airflow did not make the user {name}: its log says why"
+            else:
+                security.reset_password(user.id, password)
 
 
 @once_it_answers
@@ -76,4 +113,4 @@ def prepare_hdfs() -> None:
 
 if __name__ == "__main__":
     for part in sys.argv[1:]:
-        {"airflow": prepare_airflow, "hdfs": prepare_hdfs}[part]()
+        {"secrets": write_secrets, "services": prepare_services, "hdfs": prepare_hdfs}[part]()

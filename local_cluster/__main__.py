@@ -2,12 +2,14 @@
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
 from local_cluster.environment import (
     airflow_environment,
     client_environment,
+    identity_environment,
     pipeline_settings,
 )
 from local_cluster.layout import ClusterError, Layout
@@ -52,13 +54,32 @@ def status() -> None:
 
 
 @app.command()
-def sql() -> None:
+def sql(
+    identity: Annotated[
+        str, typer.Option("--as", help="scoring, or reader, who sees the scores alone")
+    ] = "scoring",
+) -> None:
     """Open a spark-sql shell on the tables: `SELECT * FROM lake.risk.risk_scores LIMIT 10;`."""
     layout = Layout(Settings())
-    environment = {**os.environ, **client_environment(layout)}
+    environment = {**os.environ, **identity_environment(layout, identity)}
     command = [str(layout.python_bin / "spark-sql"), "--master", "local[2]"]
+    command += ["--conf", f"spark.sql.catalog.lake.jdbc.user={identity}"]
     os.chdir(layout.tmp)  # the shell writes Hive's derby.log and metastore_db into its working folder
     os.execvpe(command[0], command, environment)
+
+
+@app.command("as", context_settings={"allow_interspersed_args": False})
+def run_as(
+    identity: Annotated[str, typer.Argument(help="landing, scoring, training, promotion or reader")],
+    command: Annotated[list[str], typer.Argument(help="a command and its arguments")],
+) -> None:
+    """Run a command as an identity: `as training python -m jobs.compare_models --help`."""
+    variables = Settings().identity(identity)
+    if not variables:
+        raise ClusterError(
+            "there are no identities here: RISK_IDENTITIES_DIR names their folder, `make up` makes it"
+        )
+    os.execvpe(command[0], command, os.environ | variables)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

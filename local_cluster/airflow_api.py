@@ -20,8 +20,8 @@ class AirflowApi:
     token: str
 
     @classmethod
-    def login(cls, layout: Layout) -> "AirflowApi":
-        user, password = cls.credentials(layout)
+    def login(cls, layout: Layout, user: str = "admin") -> "AirflowApi":
+        password = cls.passwords(layout)[user]
         answer = requests.post(
             f"{layout.settings.airflow_url}/auth/token",
             json={"username": user, "password": password},
@@ -31,13 +31,13 @@ class AirflowApi:
         return cls(layout.settings.airflow_url, answer.json()["access_token"])
 
     @staticmethod
-    def credentials(layout: Layout) -> tuple[str, str]:
-        """User and password of Airflow's page, which `make up` writes."""
+    def passwords(layout: Layout) -> dict[str, str]:
+        """Users and passwords of Airflow's page, which `make up` writes."""
         path = layout.airflow_home / "passwords.json"
         if not path.exists():
             raise ClusterError(f"there is no {path} yet: run `make up`")
         passwords: dict[str, str] = json.loads(path.read_text())
-        return next(iter(passwords.items()))
+        return passwords
 
     def call(self, method: str, path: str, **request: Any) -> Any:
         """Send one request and return the decoded answer.

@@ -4,6 +4,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from local_cluster import postgres
+from local_cluster.access.credentials import pgpass
+from local_cluster.access.folders import WAREHOUSE
 from local_cluster.environment import OWNER
 from local_cluster.install.class_archive import class_path, jvm_options
 from local_cluster.layout import Layout
@@ -53,6 +55,8 @@ def core_site(layout: Layout) -> dict[str, str]:
         "hadoop.tmp.dir": str(layout.tmp / "hadoop"),
         # The NameNode's web page browses files as this user.
         "hadoop.http.staticuser.user": layout.settings.hdfs_user,
+        # Where no ACL of a folder says more, files are their owner's and their group's.
+        "fs.permissions.umask-mode": "027",
     }
 
 
@@ -154,24 +158,24 @@ def spark_defaults(layout: Layout) -> dict[str, str]:
         "spark.sql.warehouse.dir": f"{hdfs}/warehouse",
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
         # The driver alone asks the catalog; in cluster mode it runs in YARN's container.
-        "spark.yarn.appMasterEnv.PGPASSFILE": str(layout.pgpass),
+        "spark.yarn.appMasterEnv.PGPASSFILE": str(pgpass(layout.identities, "scoring")),
     }
 
 
-def catalog(layout: Layout) -> dict[str, str]:
+def catalog(layout: Layout, role: str = "scoring") -> dict[str, str]:
     """Iceberg's catalog `lake`: tables' current metadata in PostgreSQL, or in files on HDFS."""
     kinds = {
         "jdbc": {
             "type": "jdbc",
-            "uri": postgres.url(layout, "lake", "jdbc:postgresql"),
-            "jdbc.user": postgres.USER,
+            "uri": postgres.jdbc_url(layout, "lake"),
+            "jdbc.user": role,
             "jdbc.schema-version": "V1",
         },
         "hadoop": {"type": "hadoop"},
     }
     options = {
         **kinds[layout.settings.catalog],
-        "warehouse": f"{layout.settings.hdfs_url}/lake",
+        "warehouse": f"{layout.settings.hdfs_url}{WAREHOUSE}",
         # A cached table hides for 30 s what another job has just written.
         "cache-enabled": "false",
     }

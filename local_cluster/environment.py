@@ -4,14 +4,17 @@ import json
 import os
 import secrets
 import shlex
-import tempfile
 from pathlib import Path
 
 from local_cluster import postgres
+from local_cluster.access.credentials import pgpass, write_private
 from local_cluster.layout import Layout
 
 # Marks every process of one cluster, so that `make down` after a crash finds those and no others.
 OWNER = "RISK_CLUSTER_OWNER"
+
+# Of Airflow's page, each with the role of the same name.
+AIRFLOW_USERS = ("admin", "viewer")
 
 
 def client_environment(layout: Layout) -> dict[str, str]:
@@ -26,12 +29,16 @@ def client_environment(layout: Layout) -> dict[str, str]:
         # pyspark's own Python files are on every node already: nothing to upload.
         "PYSPARK_ARCHIVES_PATH": ",".join(f"local:{path}" for path in _python_archives(layout)),
         "PYSPARK_PYTHON": str(layout.python_bin / "python"),
-        "PGPASSFILE": str(layout.pgpass),
         "MLFLOW_TRACKING_URI": layout.settings.mlflow_tracking_uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "PATH": f"{layout.python_bin}:{os.environ['PATH']}",
     }
+
+
+def identity_environment(layout: Layout, identity: str) -> dict[str, str]:
+    """Variables of a client that acts as an identity, such as `scoring`."""
+    return {**client_environment(layout), **layout.settings.identity(identity)}
 
 
 def service_environment(layout: Layout) -> dict[str, str]:
@@ -54,6 +61,7 @@ def pipeline_settings(layout: Layout) -> dict[str, str]:
     return {
         "RISK_CLUSTER_HOME": str(layout.home),
         "RISK_JARS_DIR": str(settings.jars_dir),
+        "RISK_IDENTITIES_DIR": str(layout.identities),
         "RISK_PORT_OFFSET": str(settings.port_offset),
         "RISK_PORTS": settings.base_ports.model_dump_json(),
     }
@@ -69,13 +77,14 @@ def airflow_environment(layout: Layout) -> dict[str, str]:
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
         "AIRFLOW__CORE__FERNET_KEY": "",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{user}" for user in AIRFLOW_USERS),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(airflow_passwords(layout)),
         "AIRFLOW__API__BASE_URL": settings.airflow_url,
         # Commands that print the keys: every task, driver and container inherits these variables.
         "AIRFLOW__API__SECRET_KEY_CMD": _print_secret(layout, "airflow-api-key"),
         "AIRFLOW__API_AUTH__JWT_SECRET_CMD": _print_secret(layout, "airflow-jwt"),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.url(layout, "airflow", "postgresql+psycopg2"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.url(layout, "airflow", "airflow"),
+        "PGPASSFILE": str(pgpass(layout.identities, "airflow")),
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(layout.logs / "airflow-tasks"),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         # A new or changed DAG file is found within seconds. An unchanged one is not read again every 30 s,
@@ -109,13 +118,16 @@ def _python_archives(layout: Layout) -> list[Path]:
 
 
 def airflow_passwords(layout: Layout) -> Path:
-    """The file with the password of Airflow's page: {"admin": "…"}.
+    """The file with the passwords of Airflow's page: {"admin": "…", "viewer": "…"}.
 
     Made before Airflow starts. Otherwise Airflow would make one up, print it into its log, and write the file
     readable by everybody.
     """
     path = layout.airflow_home / "passwords.json"
-    _write_once(path, json.dumps({"admin": secrets.token_urlsafe(12)}))
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    passwords = {user: kept.get(user) or secrets.token_urlsafe(12) for user in AIRFLOW_USERS}
+    if passwords != kept:
+        write_private(path, json.dumps(passwords))
     return path
 
 
@@ -127,10 +139,6 @@ def _print_secret(layout: Layout, name: str) -> str:
 
 
 def _write_once(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, unless it is there; a kill leaves none or all of it."""
-    if path.exists() and path.read_text():  # a kill of an earlier version could leave it empty
-        return
-    descriptor, beside = tempfile.mkstemp(dir=path.parent)  # mode 0600
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    os.replace(beside, path)
+    """Write a file that only its owner may read, unless it is there."""
+    if not (path.exists() and path.read_text()):  # a kill of an earlier version could leave it empty
+        write_private(path, text)

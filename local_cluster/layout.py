@@ -52,9 +52,14 @@ class Layout:
         return self.home / "tmp"
 
     @property
-    def pgpass(self) -> Path:
-        """File with PostgreSQL's password, named by PGPASSFILE."""
-        return self.data / "pgpass"
+    def identities(self) -> Path:
+        """Passwords, and the files by which processes act as an identity."""
+        return self.data / "identities"
+
+    @property
+    def mlflow_auth(self) -> Path:
+        """Configuration of MLflow's log-in."""
+        return self.data / "mlflow_auth.ini"
 
     @property
     def postgres_home(self) -> Path:
@@ -104,7 +109,10 @@ class Layout:
         return next(value.strip() for name, value in lines if name.strip() == "java.home")
 
     def make_folders(self) -> None:
-        for folder in (self.conf, self.logs, self.data, self.run, self.tmp, self.airflow_home):
+        for folder in (
+            *(self.conf, self.logs, self.data, self.run, self.tmp),
+            *(self.airflow_home, self.identities),
+        ):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o777 & ~UMASK)
 

@@ -1,36 +1,35 @@
 """PostgreSQL of the one-machine cluster: the catalog of tables, and the databases of Airflow and MLflow.
 
 In   the programs that `make install` unpacked from a Maven artifact: initdb, postgres
-Out  one server on 127.0.0.1 with the databases lake, airflow and mlflow, all of the user `risk`
+Out  one server on 127.0.0.1, with the databases and roles of local_cluster/access/databases.py
 
-The password is in the file `data/pgpass`, which its owner alone may read. Every client finds it there by the
+Each role's password is in a file of its own, which this account alone may read. A client finds it by the
 variable PGPASSFILE (https://www.postgresql.org/docs/17/libpq-pgpass.html), also Spark's JDBC driver. So no
 URL, command line or configuration holds it.
 """
 
 import os
-import secrets
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psycopg2
 
+from local_cluster.access.credentials import OWNER, pgpass, write_private
+from local_cluster.access.databases import prepare_databases
 from local_cluster.layout import ClusterError, Layout
 from local_cluster.services import Service
 
-USER = "risk"
-DATABASES = ("lake", "airflow", "mlflow")
+
+def url(layout: Layout, database: str, role: str, scheme: str = "postgresql+psycopg2") -> str:
+    """Address of a database, without the password: `postgresql+psycopg2://airflow@127.0.0.1:5432/airflow`."""
+    return f"{scheme}://{role}@127.0.0.1:{layout.settings.ports.postgres}/{database}"
 
 
-def url(layout: Layout, database: str, scheme: str) -> str:
-    """Address of a database, without the password: `jdbc:postgresql://127.0.0.1:5432/lake`.
-
-    A JDBC URL takes the user as a property of its own; every other scheme has it in the URL.
-    """
-    user = "" if scheme.startswith("jdbc:") else f"{USER}@"
-    return f"{scheme}://{user}127.0.0.1:{layout.settings.ports.postgres}/{database}"
+def jdbc_url(layout: Layout, database: str) -> str:
+    """The same for Java, which takes the role as a property of its own."""
+    return f"jdbc:postgresql://127.0.0.1:{layout.settings.ports.postgres}/{database}"
 
 
 def postgres_service(layout: Layout) -> Service:
@@ -56,53 +55,44 @@ def as_no_root() -> list[str]:
     return ["unshare", "--user"] if os.geteuid() == 0 else []
 
 
-def initialise(layout: Layout) -> None:
-    """Make the server's folder and its password, unless they exist.
+def initialise(layout: Layout, password: str) -> None:
+    """Make the server's folder and its superuser, unless they exist.
 
     Raises:
         ClusterError: initdb failed; the message holds its output.
     """
     if (_folder(layout) / "PG_VERSION").exists():
         return
-    password = secrets.token_hex(16)
-    _write_private(layout.pgpass, f"127.0.0.1:*:*:{USER}:{password}\n")
     with tempfile.TemporaryDirectory(dir=layout.run) as scratch:
         password_file = Path(scratch, "password")
-        _write_private(password_file, password)
+        write_private(password_file, password)
         _run(
             [
                 *as_no_root(),
                 str(layout.postgres_home / "bin/initdb"),
-                *("-D", str(_folder(layout)), "--username", USER, "--pwfile", str(password_file)),
+                *("-D", str(_folder(layout)), "--username", OWNER, "--pwfile", str(password_file)),
                 *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C"),
             ]
         )
 
 
-def create_databases(layout: Layout) -> None:
-    """Create the databases that are missing."""
-    connection = _connect(layout, "postgres")
-    connection.autocommit = True  # CREATE DATABASE cannot run in a transaction
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT datname FROM pg_database")
-            existing = {name for (name,) in cursor.fetchall()}
-            for database in DATABASES:
-                if database not in existing:
-                    cursor.execute(f"CREATE DATABASE {database}")
-    finally:
-        connection.close()
+def create_databases(layout: Layout, passwords: Mapping[str, str]) -> None:
+    """Create the databases and roles that are missing."""
+    prepare_databases(lambda database: connect(layout, database, OWNER), passwords)
 
 
-def _connect(layout: Layout, database: str) -> "psycopg2.extensions.connection":
+def connect(layout: Layout, database: str, role: str) -> "psycopg2.extensions.connection":
+    """Log in to a database as a role, by its password file."""
     return psycopg2.connect(
-        url(layout, database, "postgresql"), passfile=str(layout.pgpass), connect_timeout=5
+        url(layout, database, role, "postgresql"),
+        passfile=str(pgpass(layout.identities, role)),
+        connect_timeout=5,
     )
 
 
 def _answers(layout: Layout) -> bool:
     try:
-        _connect(layout, "postgres").close()
+        connect(layout, "postgres", OWNER).close()
     except psycopg2.OperationalError:
         return False  # not up yet: the caller asks again until its deadline
     return True
@@ -110,11 +100,6 @@ def _answers(layout: Layout) -> bool:
 
 def _folder(layout: Layout) -> Path:
     return layout.data / "postgres"
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.touch(mode=0o600)
-    path.write_text(text)
 
 
 def _run(command: Sequence[str]) -> None:

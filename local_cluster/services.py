@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import requests
 
+from local_cluster.access.credentials import pgpass
 from local_cluster.layout import Layout
 
 NAMENODE = "org.apache.hadoop.hdfs.server.namenode.NameNode"
@@ -95,18 +96,26 @@ def datanode(layout: Layout, name: str, data_port: int, ipc_port: int, web_port:
     )
 
 
+# MLflow signs its sign-up page with a key that it takes from its environment alone: a new one at each start.
+WITH_A_KEY = 'export MLFLOW_FLASK_SERVER_SECRET_KEY="$(head -c 24 /dev/urandom | base64)"; exec "$0" "$@"'
+
+
 def mlflow_service(layout: Layout, backend_store_uri: str) -> Service:
     port = layout.settings.ports.mlflow
     data = layout.data / "mlflow"
     command = [
-        str(layout.python_bin / "mlflow"),
-        "server",
+        *("sh", "-c", WITH_A_KEY, str(layout.python_bin / "mlflow")),
+        *("server", "--app-name", "basic-auth"),
         *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", backend_store_uri),
         *("--artifacts-destination", str(data / "artifacts")),
     ]
-    # MLflow's job queue would start further processes, 0.5 GB in all, for features that nothing here uses.
-    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment = {
+        # MLflow's job queue would start further processes, 0.5 GB in all, for features that nothing uses.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_AUTH_CONFIG_PATH": str(layout.mlflow_auth),
+        "PGPASSFILE": str(pgpass(layout.identities, "mlflow")),
+    }
     return Service("mlflow", command, lambda: _answers(f"http://127.0.0.1:{port}/health"), environment)
 
 

@@ -10,6 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 
 from local_cluster import postgres
+from local_cluster.access.credentials import OWNER, passwords_file, pgpass, write_credentials
+from local_cluster.access.folders import make_hdfs_folders
+from local_cluster.access.mlflow_users import write_server_configuration
 from local_cluster.airflow_api import AirflowApi
 from local_cluster.configuration import write_configuration
 from local_cluster.environment import service_environment
@@ -36,11 +39,8 @@ from local_cluster.supervision import (
     supervisor_process,
     write_supervisor_configuration,
 )
-from model_registry.signing import make_key_pair
-from model_registry.store.webhdfs import webhdfs_client
+from model_registry.signing import make_key_pair, write_public_key
 from settings import Settings
-
-HDFS_FOLDERS = ("/landing/installs", "/landing/labels", "/lake", "/models", "/receipts", "/training_sets")
 
 
 def start(layout: Layout) -> None:
@@ -52,20 +52,22 @@ def start(layout: Layout) -> None:
     services = all_services(layout)
     layout.make_folders()
     make_signing_keys(layout.settings)
+    passwords = write_credentials(layout.identities)
     if supervisor_process(layout) is None:
         refuse_taken_ports(layout)
         stop_everything(layout)
         write_configuration(layout)
         write_supervisor_configuration(layout, services)
         start_supervisor(layout)
-    bring_up(layout, services)
+    bring_up(layout, services, passwords)
 
 
 def make_signing_keys(settings: Settings) -> None:
-    """Make the keys that models are signed with, unless settings name others or they are made."""
-    if settings.model_public_key is None and not settings.public_key.exists():
-        settings.signing_key.unlink(missing_ok=True)  # of a start that was killed between the two files
+    """Make the keys that models are signed with, unless they are made."""
+    if not settings.signing_key.exists():
         make_key_pair(settings.signing_key, settings.public_key)
+    elif not settings.public_key.exists():  # lost, or a start was killed between the two files
+        write_public_key(settings.signing_key, settings.public_key)
 
 
 def all_services(layout: Layout) -> list[Service]:
@@ -73,19 +75,23 @@ def all_services(layout: Layout) -> list[Service]:
     return [
         postgres.postgres_service(layout),
         *hadoop_services(layout),
-        mlflow_service(layout, postgres.url(layout, "mlflow", "postgresql+psycopg2")),
+        mlflow_service(layout, postgres.url(layout, "mlflow", "mlflow")),
         *airflow_services(layout),
     ]
 
 
-def bring_up(layout: Layout, services: list[Service]) -> None:
+def bring_up(layout: Layout, services: list[Service], passwords: dict[str, str]) -> None:
     """Start all services that do not run; databases are made while HDFS and YARN start."""
     stopped = {name for name, state in states(layout).items() if state != "RUNNING"}
     waiting = [service for service in services if service.name in stopped]
     on_databases = [service for service in waiting if service.name.startswith(("airflow", "mlflow"))]
     database = [service for service in waiting if service.name == "postgres"]
     with ThreadPoolExecutor(max_workers=1) as beside:
-        prepared = beside.submit(prepare_databases, layout, database) if database or on_databases else None
+        prepared = (
+            beside.submit(prepare_databases, layout, database, passwords)
+            if database or on_databases
+            else None
+        )
         format_namenode(layout)
         start_services(layout, [service for service in waiting if service not in [*database, *on_databases]])
         if prepared:
@@ -100,13 +106,14 @@ def bring_up(layout: Layout, services: list[Service]) -> None:
         make_airflow_pools(layout)
 
 
-def prepare_databases(layout: Layout, database: list[Service]) -> None:
-    """Start PostgreSQL if it does not run, and make the databases and Airflow's tables."""
-    postgres.initialise(layout)
+def prepare_databases(layout: Layout, database: list[Service], passwords: dict[str, str]) -> None:
+    """Start PostgreSQL if it does not run; make databases, roles, MLflow's users and Airflow's tables."""
+    postgres.initialise(layout, passwords[OWNER])
     start_services(layout, database)
     for service in database:
         await_ready(layout, service)
-    postgres.create_databases(layout)
+    postgres.create_databases(layout, passwords)
+    set_up_mlflow(layout, passwords)
     migrate_airflow(layout)
 
 
@@ -136,6 +143,20 @@ def migrate_airflow(layout: Layout) -> None:
     run_logged(layout, "airflow-db-migrate", [str(layout.python_bin / "airflow"), "db", "migrate"])
 
 
+def set_up_mlflow(layout: Layout, passwords: dict[str, str]) -> None:
+    uri, auth_uri = (postgres.url(layout, database, "mlflow") for database in ("mlflow", "mlflow_auth"))
+    write_server_configuration(layout.mlflow_auth, auth_uri, passwords)
+    passfile = f"?passfile={pgpass(layout.identities, 'mlflow')}"
+    words = [
+        uri + passfile,
+        auth_uri + passfile,
+        layout.settings.model_name,
+        str(passwords_file(layout.identities)),
+    ]
+    python = str(layout.python_bin / "python")
+    run_logged(layout, "mlflow-set-up", [python, "-m", "local_cluster.access.mlflow_users", *words])
+
+
 def run_logged(layout: Layout, name: str, command: list[str]) -> None:
     """Run a set-up command and write its output to its own log."""
     log = log_file(layout, name)
@@ -145,12 +166,6 @@ def run_logged(layout: Layout, name: str, command: list[str]) -> None:
         )
     if done.returncode:
         raise ClusterError(f"{name} failed with exit code {done.returncode}\n{end_of_log(log)}")
-
-
-def make_hdfs_folders(settings: Settings) -> None:
-    client = webhdfs_client(settings.webhdfs_url, settings.hdfs_user)
-    for folder in HDFS_FOLDERS:
-        client.makedirs(folder)
 
 
 def airflow_pools(settings: Settings) -> list[tuple[str, int, str]]:
@@ -182,10 +197,11 @@ def _pss_bytes(process: psutil.Process) -> int:
 
 def web_pages(layout: Layout) -> list[str]:
     ports = layout.settings.ports
-    user, password = AirflowApi.credentials(layout)
+    password = AirflowApi.passwords(layout)["admin"]
+    training = layout.settings.identity("training")["MLFLOW_TRACKING_PASSWORD"]
     return [
-        f"Airflow  {layout.settings.airflow_url}  (log in as {user} / {password})",
-        f"MLflow   {layout.settings.mlflow_tracking_uri}",
+        f"Airflow  {layout.settings.airflow_url}  (log in as admin / {password})",
+        f"MLflow   {layout.settings.mlflow_tracking_uri}  (log in as training / {training})",
         f"HDFS     http://127.0.0.1:{ports.namenode_web}",
         f"YARN     http://127.0.0.1:{ports.resourcemanager_web}",
     ]

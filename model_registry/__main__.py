@@ -41,17 +41,23 @@ app = typer.Typer(
 Version = Annotated[int, typer.Option("--version", min=1, help="Number of the model version.")]
 
 
+def settings_as(identity: str) -> Settings:
+    """Let this process act as an identity, if its environment keeps them apart, and read its settings."""
+    os.environ.update(Settings().identity(identity))
+    return Settings()
+
+
 @app.command()
 def register(run_id: Annotated[str, typer.Option(help="MLflow run that holds saved_model/.")]) -> None:
     """Make a training run's SavedModel a model version (once) and print it."""
-    model = connect_tracking(Settings()).register(run_id)
+    model = connect_tracking(settings_as("training")).register(run_id)
     typer.echo(json.dumps({**asdict(model), "run_id": run_id}))
 
 
 @app.command()
 def push(version: Version) -> None:
     """Copy a version to HDFS, verify it there, tag it, and make it challenger."""
-    settings = Settings()
+    settings = settings_as("training")
     pinned = push_version(connect_tracking(settings), connect_store(settings), version)
     typer.echo(pinned.to_json())
 
@@ -64,20 +70,16 @@ def promote(
         typer.Option("--force", help="Promote it whatever the comparison says; the objections are recorded."),
     ] = False,
     by: Annotated[
-        str | None,
-        typer.Option(
-            help="Person who decides it, recorded; by default the log-in to MLflow, or this process's account."
-        ),
-    ] = None,
+        str, typer.Option(help="Person who decides it, recorded on the version; empty: this account.")
+    ] = "",
 ) -> None:
     """Sign a pushed version and make it champion: the next nightly run scores with it.
 
     Refused if its latest comparison with the champion finds it worse, or if there is none.
     """
-    settings = Settings()
+    settings = settings_as("promotion")
     limits = Limits(settings.promotion_auc_margin, settings.promotion_max_ece)
-    person = by or os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
-    approval = Approval(person, settings.signing_key, is_forced=force)
+    approval = Approval(by or getpass.getuser(), settings.signing_key, is_forced=force)
     pinned = promote_version(connect_tracking(settings), connect_store(settings), version, approval, limits)
     typer.echo(f"{pinned.name} version {pinned.version} is champion: {pinned.uri}")
 
@@ -85,13 +87,13 @@ def promote(
 @app.command("list")
 def list_versions() -> None:
     """Show all versions, newest first."""
-    typer.echo(render(connect_tracking(Settings()).rows()))
+    typer.echo(render(connect_tracking(settings_as("scoring")).rows()))
 
 
 @app.command()
 def verify(version: Version) -> None:
     """Read a version's bytes back from HDFS and compare their SHA-256."""
-    settings = Settings()
+    settings = settings_as("scoring")
     model = connect_tracking(settings).version(version)
     store = connect_store(settings)
     store.verify(model)
@@ -103,7 +105,7 @@ def pull(
     version: Version, folder: Annotated[Path, typer.Argument(help="Local folder to copy into.")]
 ) -> None:
     """Copy a version from HDFS to FOLDER/<name>-v<version>-<hash>, verified."""
-    settings = Settings()
+    settings = settings_as("scoring")
     model = connect_tracking(settings).version(version)
     typer.echo(connect_store(settings).pull(model, folder))
 
@@ -113,7 +115,7 @@ def pin(
     version: Annotated[int | None, typer.Option(min=1, help="Version; without it, the champion.")] = None,
 ) -> None:
     """Resolve the champion, or the given version, and print what jobs take as --model."""
-    settings = Settings()
+    settings = settings_as("scoring")
     typer.echo(pin_version(connect_tracking(settings), connect_store(settings), version).to_json())
 
 

@@ -44,9 +44,6 @@ def make_key_pair(private_key: Path, public_key: Path) -> None:
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
     try:
         descriptor = os.open(private_key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:
@@ -57,7 +54,19 @@ def make_key_pair(private_key: Path, public_key: Path) -> None:
         ) from error
     with os.fdopen(descriptor, "wb") as file:
         file.write(private)
-    public_key.write_bytes(public)
+    write_public_key(private_key, public_key)
+
+
+def write_public_key(private_key: Path, public_key: Path) -> None:
+    """Write the public half of a private key's file."""
+    from cryptography.hazmat.primitives import serialization
+
+    key = serialization.load_pem_private_key(private_key.read_bytes(), password=None)
+    public_key.write_bytes(
+        key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
 
 
 def read_public_key(path: Path) -> str:

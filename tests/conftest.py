@@ -12,6 +12,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from local_cluster import postgres
+from local_cluster.access.credentials import OWNER, pgpass, write_credentials
 from local_cluster.configuration import catalog
 from local_cluster.layout import Layout
 from local_cluster.supervision import wait_until
@@ -64,11 +65,12 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
         ports = Ports(postgres=free.getsockname()[1])
     layout = Layout(Settings(cluster_home=tmp_path_factory.mktemp("postgres"), RISK_PORTS=ports))
     layout.make_folders()
-    postgres.initialise(layout)
+    passwords = write_credentials(layout.identities)
+    postgres.initialise(layout, passwords[OWNER])
     service = postgres.postgres_service(layout)
     with subprocess.Popen(service.command, stderr=subprocess.DEVNULL) as server:
         wait_until(service.is_ready, "PostgreSQL does not answer", timeout_seconds=60)
-        postgres.create_databases(layout)
+        postgres.create_databases(layout, passwords)
         yield layout
         server.send_signal(signal.SIGINT)  # SIGTERM would wait for its clients
 
@@ -91,5 +93,6 @@ def in_postgres(spark: SparkSession, database: Layout) -> Iterator[SparkSession]
 
 def jdbc_catalog(spark: SparkSession, database: Layout) -> dict[str, str]:
     """Settings of the catalog `lake` as on the one-machine cluster, with its files in a temporary folder."""
-    spark._jvm.System.setProperty("org.postgresql.pgpassfile", str(database.pgpass))
+    passfile = str(pgpass(database.identities, "scoring"))
+    spark._jvm.System.setProperty("org.postgresql.pgpassfile", passfile)
     return catalog(database) | {"spark.sql.catalog.lake.warehouse": (database.tmp / "lake").as_uri()}

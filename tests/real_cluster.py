@@ -1,5 +1,6 @@
 """One real cluster for all tests that need one, below `.cluster/test` and on ports of its own."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,8 +12,9 @@ import pytest
 import requests
 from pyspark.sql import SparkSession
 
+from local_cluster.access.credentials import MLFLOW_ADMIN, passwords_file
 from local_cluster.airflow_api import AirflowApi
-from local_cluster.environment import client_environment
+from local_cluster.environment import identity_environment
 from local_cluster.layout import Layout
 from local_cluster.start import start
 from local_cluster.supervision import stop_everything
@@ -48,6 +50,10 @@ class Cluster:
     def mlflow_uri(self) -> str:
         return self.settings.mlflow_tracking_uri
 
+    def hdfs_as(self, identity: str) -> hdfs.Client:
+        """The client of an identity, such as `training`."""
+        return hdfs.InsecureClient(self.webhdfs_url, user=self.settings.hdfs_user_of(identity))
+
     @property
     def hdfs(self) -> hdfs.Client:
         return hdfs.InsecureClient(self.webhdfs_url, user=self.settings.hdfs_user)
@@ -55,6 +61,11 @@ class Cluster:
     @property
     def airflow(self) -> AirflowApi:
         return AirflowApi.login(self.layout)
+
+    def make_folder(self, path: str, owner: str) -> None:
+        """Make a folder on HDFS for an identity that could not make it itself."""
+        self.hdfs.makedirs(path)
+        self.hdfs.set_owner(path, owner)
 
     def fsck(self, path: str, **options: str) -> str:
         """Check the blocks below a path, as `hdfs fsck` does; `files="1", blocks="1"` lists them."""
@@ -86,7 +97,7 @@ class Cluster:
 
     def environment(self) -> dict[str, str]:
         """Of a job that is submitted from a test."""
-        return {**os.environ, **client_environment(self.layout)}
+        return {**os.environ, **identity_environment(self.layout, "scoring")}
 
 
 @pytest.fixture(scope="session")
@@ -99,8 +110,19 @@ def cluster() -> Iterator[Cluster]:
     stop_everything(layout)
     remove_data(HOME)
     start(layout)
+    os.environ |= of_the_tests(layout)
     yield Cluster(layout)
     stop_everything(layout)
+
+
+def of_the_tests(layout: Layout) -> dict[str, str]:
+    """Variables by which a test may do everything: HDFS's superuser, MLflow's admin."""
+    passwords = json.loads(passwords_file(layout.identities).read_text())
+    return {
+        "RISK_HDFS_USER": layout.settings.hdfs_user,
+        "MLFLOW_TRACKING_USERNAME": MLFLOW_ADMIN,
+        "MLFLOW_TRACKING_PASSWORD": passwords[MLFLOW_ADMIN],
+    }
 
 
 def remove_data(home: Path) -> None:
@@ -111,8 +133,8 @@ def remove_data(home: Path) -> None:
 
 @pytest.fixture(scope="session")
 def spark_on_yarn(cluster: Cluster) -> Iterator[SparkSession]:
-    """A session on YARN in client mode, with the cluster's own spark-defaults, as jobs have."""
-    os.environ |= client_environment(cluster.layout)
+    """A session on YARN in client mode, with the cluster's own spark-defaults and identity, as jobs have."""
+    os.environ |= identity_environment(cluster.layout, "scoring") | of_the_tests(cluster.layout)
     session = SparkSession.builder.master("yarn").appName("cluster-tests").getOrCreate()
     yield session
     session.stop()

@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from local_cluster.access.folders import WAREHOUSE, make_hdfs_folders
 from local_cluster.layout import ClusterError
 from model_registry.store.webhdfs import webhdfs_client
 from settings import REPOSITORY, Settings
@@ -75,7 +76,7 @@ def find_simulated(simulation: Simulation, folder: Path) -> Delivery:
 
 def land(delivery: Delivery, settings: Settings) -> None:
     """Upload all files; the `_SUCCESS` of a day comes last."""
-    client = webhdfs_client(settings.webhdfs_url, settings.hdfs_user)
+    client = webhdfs_client(settings.webhdfs_url, settings.hdfs_user_of("landing"))
     for day, paths in delivery.files.items():
         folder = f"{settings.landing_root}/ds={day}"
         client.makedirs(folder)
@@ -91,7 +92,6 @@ def land(delivery: Delivery, settings: Settings) -> None:
 def clear_landing(settings: Settings) -> None:
     """Remove what an earlier demo landed, extracted and scored; models stay."""
     client = webhdfs_client(settings.webhdfs_url, settings.hdfs_user)
-    for folder in (settings.landing_root, settings.labels_root, settings.receipts_root, "/lake/risk"):
+    for folder in (settings.landing_root, settings.labels_root, settings.receipts_root, f"{WAREHOUSE}/risk"):
         client.delete(folder, recursive=True)
-    for folder in (settings.landing_root, settings.labels_root, settings.receipts_root):
-        client.makedirs(folder)
+    make_hdfs_folders(settings)

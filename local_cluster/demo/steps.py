@@ -7,6 +7,7 @@ Out  tables on HDFS, a model in MLflow, runs in Airflow, and a summary on the te
 import getpass
 import os
 import shutil
+import subprocess
 import threading
 import time
 from datetime import date, timedelta
@@ -21,13 +22,12 @@ from pyspark.sql import functions as F
 from local_cluster.airflow_api import AirflowApi
 from local_cluster.demo.landing import Delivery, check_delivery, clear_landing, find_simulated, land
 from local_cluster.demo.watch import follow
-from local_cluster.environment import client_environment
+from local_cluster.environment import identity_environment, pipeline_settings
 from local_cluster.layout import ClusterError, Layout
 from local_cluster.progress import say, step
 from local_cluster.start import memory_gb, start, web_pages
 from local_cluster.supervision import wait_until
-from model_registry.connect import connect_store, connect_tracking
-from model_registry.publishing import Approval, promote_version
+from model_registry.connect import connect_tracking
 from settings import Settings
 from simulator.simulate import Simulation
 from simulator.simulate import simulate as write_simulation
@@ -125,14 +125,21 @@ def train(airflow: AirflowApi, layout: Layout, delivery: Delivery) -> None:
     )
     with step("promote the new version: sign it, and make it champion"):
         # Forced, since a champion of an earlier demo may have been trained on more users or on other files.
-        promote_newest(layout.settings, is_forced=True)
+        os.environ.update(layout.settings.identity("scoring"))
+        promote(layout, connect_tracking(layout.settings).rows()[0].version, "--force")
 
 
-def promote_newest(settings: Settings, *, is_forced: bool = False) -> None:
-    """Promote the version that was registered last, as the person who runs this."""
-    tracking = connect_tracking(settings)
-    approval = Approval(getpass.getuser(), settings.signing_key, is_forced)
-    promote_version(tracking, connect_store(settings), tracking.rows()[0].version, approval)
+def promote(layout: Layout, version: int, *options: str) -> None:
+    """Promote a version, as the person who runs this would on a terminal."""
+    words = ["promote", "--version", str(version), "--by", getpass.getuser(), *options]
+    done = subprocess.run(
+        [str(layout.python_bin / "python"), "-m", "model_registry", *words],
+        env={**os.environ, **pipeline_settings(layout)},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise ClusterError(done.stderr.strip().splitlines()[-1])
 
 
 def backfill(airflow: AirflowApi, layout: Layout, delivery: Delivery) -> list[date]:
@@ -179,9 +186,10 @@ def print_summary(layout: Layout, days: list[date]) -> None:
 
 def read_scores(layout: Layout, days: list[date]) -> tuple[list[Row], list[Row]]:
     """Read the number of users and the mean score of each day, and the ten riskiest users of the last."""
-    os.environ.update(client_environment(layout))
+    os.environ.update(identity_environment(layout, "reader"))
     with step("read the published scores"):
-        spark = SparkSession.builder.master("local[2]").appName("demo summary").getOrCreate()
+        builder = SparkSession.builder.master("local[2]").appName("demo summary")
+        spark = builder.config("spark.sql.catalog.lake.jdbc.user", "reader").getOrCreate()
         scores = spark.table("lake.risk.risk_scores")
         by_day = scores.where(F.col("ds").isin(days)).groupBy("ds")
         published = by_day.agg(F.count("*").alias("users"), F.avg("risk_score").alias("mean_score"))
@@ -194,6 +202,7 @@ def read_scores(layout: Layout, days: list[date]) -> tuple[list[Row], list[Row]]
 
 def training_result(settings: Settings) -> str:
     """Describe the champion by the figures of its training run on held-out users."""
+    os.environ.update(settings.identity("scoring"))
     client = MlflowClient(settings.mlflow_tracking_uri)
     version = client.get_model_version_by_alias(settings.model_name, "champion")
     run = client.get_run(str(version.run_id)).data

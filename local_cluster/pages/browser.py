@@ -7,7 +7,7 @@ Out  tabs of Airflow and MLflow: `show_backfills(browser, airflow).get_by_text("
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import quote
 
@@ -28,8 +28,11 @@ def find_chromium() -> str | None:
 
 
 @contextmanager
-def open_browser() -> Iterator[BrowserContext]:
+def open_browser(identity: Mapping[str, str]) -> Iterator[BrowserContext]:
     """A new Chromium without history, which ends with the block.
+
+    Args:
+        identity: variables of the one that MLflow's page sees.
 
     Raises:
         ClusterError: no Chromium on this machine.
@@ -42,7 +45,13 @@ def open_browser() -> Iterator[BrowserContext]:
         sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=command, chromium_sandbox=sandbox) as chromium,
     ):
-        browser = chromium.new_context(viewport={"width": 1600, "height": 1000})
+        browser = chromium.new_context(
+            viewport={"width": 1600, "height": 1000},
+            http_credentials={
+                "username": identity["MLFLOW_TRACKING_USERNAME"],
+                "password": identity["MLFLOW_TRACKING_PASSWORD"],
+            },
+        )
         browser.set_default_timeout(PAGE_TIMEOUT_MS)
         yield browser
 

@@ -4,6 +4,7 @@ In   the one-machine cluster after `make demo`; Chromium (Debian: apt-get instal
 Out  docs/images/airflow_graph.png, airflow_backfill.png, mlflow_run.png
 """
 
+import os
 import sys
 from functools import partial
 
@@ -43,6 +44,7 @@ def photograph_airflow(browser: BrowserContext, airflow: AirflowApi) -> None:
 
 def photograph_mlflow(browser: BrowserContext, settings: Settings) -> None:
     """The training run of the champion."""
+    os.environ.update(settings.identity("scoring"))
     client = MlflowClient(settings.mlflow_tracking_uri)
     version = client.get_model_version_by_alias(settings.model_name, "champion")
     run = client.get_run(str(version.run_id))
@@ -71,7 +73,7 @@ def main() -> None:
     layout = Layout(Settings())
     IMAGES.mkdir(exist_ok=True)
     try:
-        with open_browser() as browser:
+        with open_browser(layout.settings.identity("scoring")) as browser:
             photograph_airflow(browser, AirflowApi.login(layout))
             photograph_mlflow(browser, layout.settings)
     except (ClusterError, requests.ConnectionError, BrowserError) as error:

@@ -102,11 +102,15 @@ class ModelStore:
 
     def sign(self, model: ModelVersion, signature: Path) -> None:
         """Put a signature beside the folder, in one step; it replaces an earlier one."""
-        staging = f"{self._staging_root(model)}/{model.dirname}.{uuid.uuid4().hex}"
-        self._hdfs.make_folder(staging)
-        self._hdfs.upload_file(f"{staging}/{signature.name}", signature)
-        self._hdfs.replace(f"{staging}/{signature.name}", self.path(model) + SUFFIX)
-        self._hdfs.remove_folder(staging)
+        # Not below `_staging`, which is training's.
+        staging = f"{self.path(model)}{SUFFIX}.{uuid.uuid4().hex}"
+        try:
+            self._hdfs.upload_file(staging, signature)
+            self._hdfs.replace(staging, self.path(model) + SUFFIX)
+        except ModelRegistryError:
+            with contextlib.suppress(ModelRegistryError):
+                self._hdfs.remove_folder(staging)
+            raise
 
     def pull(self, model: ModelVersion, local_root: Path) -> Path:
         """Download to `local_root/dirname`, verified; a verified copy already there is kept.

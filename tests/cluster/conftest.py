@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from local_cluster.demo.landing import find_simulated, land
-from local_cluster.demo.steps import promote_newest
+from local_cluster.demo.steps import promote
 from local_cluster.demo.watch import follow
 from model_registry.connect import connect_store, connect_tracking
 from model_registry.resolve import pin
@@ -64,8 +64,9 @@ def champion(cluster: Cluster, training_run: str) -> PinnedModel:
         1,
         900,
     )
-    promote_newest(cluster.settings)
-    return pin(connect_tracking(cluster.settings), connect_store(cluster.settings))
+    tracking = connect_tracking(cluster.settings)
+    promote(cluster.layout, tracking.rows()[0].version)
+    return pin(tracking, connect_store(cluster.settings))
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,12 @@
 
 import ipaddress
 import json
-import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import psutil
-import psycopg2
 import pytest
 import requests
 from pyspark.sql import SparkSession
@@ -24,12 +22,12 @@ SEARCHED = ("*.log", "*.xml", "*.conf", "*.properties")
 
 @pytest.fixture(scope="module")
 def secrets(cluster: Cluster) -> list[str]:
-    """Passwords of Airflow's page and of PostgreSQL, both keys of Airflow, the key that signs models."""
+    """Passwords of Airflow's page and of every identity, both keys of Airflow, the key that signs models."""
     keys = [path.read_text() for path in cluster.layout.data.glob("*.secret")]
     assert len(keys) == 2
-    of_postgres = cluster.layout.pgpass.read_text().strip().rsplit(":", 1)[1]
     signing_key = cluster.settings.signing_key.read_text().splitlines()[1]
-    return [AirflowApi.credentials(cluster.layout)[1], of_postgres, signing_key, *keys]
+    of_identities = json.loads((cluster.layout.identities / "passwords.json").read_text())
+    return [*AirflowApi.passwords(cluster.layout).values(), *of_identities.values(), signing_key, *keys]
 
 
 def listeners(process: psutil.Process) -> Iterator[str]:
@@ -78,9 +76,7 @@ def test_no_log_and_no_configuration_holds_a_secret(cluster: Cluster, secrets: l
 
 def test_airflows_database_holds_no_secret(cluster: Cluster, secrets: list[str], published: object) -> None:  # noqa: ARG001 (a night has run)
     """Neither XComs nor rendered templates, logs of events, or configurations of runs."""
-    os.environ["PGPASSFILE"] = str(cluster.layout.pgpass)
-    with psycopg2.connect(postgres.url(cluster.layout, "airflow", "postgresql")) as connection:
-        cursor = connection.cursor()
+    with postgres.connect(cluster.layout, "airflow", "airflow") as connection, connection.cursor() as cursor:
         cursor.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'")
         tables = [name for (name,) in cursor.fetchall()]
         assert {"xcom", "rendered_task_instance_fields", "log", "dag_run"} <= set(tables)
@@ -106,8 +102,11 @@ def test_what_spark_writes_to_local_disks_is_encrypted(cluster: Cluster, spark: 
 
 def test_files_with_secrets_and_data_are_readable_by_the_clusters_account_alone(cluster: Cluster) -> None:
     layout = cluster.layout
-    keys = [cluster.settings.signing_key, *layout.data.glob("*.secret")]
-    files = [layout.pgpass, layout.airflow_home / "passwords.json", *keys]
+    files = [
+        *(layout.airflow_home / "passwords.json", layout.mlflow_auth, cluster.settings.signing_key),
+        *layout.data.glob("*.secret"),
+        *layout.identities.iterdir(),
+    ]
     assert {mode(file) for file in files} == {0o600}
     assert {mode(folder) for folder in (layout.data, layout.logs, layout.conf)} == {0o700}
     supervisor = supervisor_process(layout)

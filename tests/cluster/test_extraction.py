@@ -33,6 +33,7 @@ def parquet_bytes() -> bytes:
 @pytest.fixture
 def deliver(cluster: Cluster, spark: SparkSession) -> Deliver:  # noqa: ARG001 (extraction needs the session)
     """Land files on a day, close it, extract it."""
+    cluster.make_folder(f"{ROOT}_receipts", owner="scoring")
 
     def land_and_extract(
         day: str, files: dict[str, bytes], complete: bool = True, max_bad_share: float = 0.05

@@ -47,8 +47,8 @@ TASKS = (
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[BrowserContext]:
-    with open_browser() as browser:
+def chromium(cluster: Cluster) -> Iterator[BrowserContext]:
+    with open_browser(cluster.settings.identity("scoring")) as browser:
         yield browser
 
 
@@ -108,11 +108,11 @@ def expect_texts(page: Page, *texts: str) -> None:
 @pytest.mark.usefixtures("published")  # so that Airflow knows the DAG
 def test_a_user_logs_in_with_the_clusters_password(browser: BrowserContext, cluster: Cluster) -> None:
     assert browser.browser is not None
-    user, password = AirflowApi.credentials(cluster.layout)
+    password = AirflowApi.passwords(cluster.layout)["admin"]
     with browser.browser.new_context() as stranger:  # without the cookie
         page = stranger.new_page()
         page.goto(f"{cluster.settings.airflow_url}/dags/nightly_scoring")
-        page.get_by_label("Username").fill(user)
+        page.get_by_label("Username").fill("admin")
         page.get_by_label("Password").fill(password)
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_role("heading", name="nightly_scoring")).to_be_visible()

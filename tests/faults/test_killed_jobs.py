@@ -10,6 +10,7 @@ import psycopg2
 import pytest
 
 from local_cluster import postgres
+from local_cluster.access.credentials import OWNER
 from local_cluster.supervision import wait_until
 from model_registry.versions import PinnedModel
 from tests.faults.conftest import FULL, Promise
@@ -185,8 +186,7 @@ def catalog_without_updates(cluster: Cluster) -> Iterator[Callable[[], bool]]:
     """Let clients read the catalog and hold back their changes; tells whether one is held back."""
 
     def connect() -> psycopg2.extensions.connection:
-        url = postgres.url(cluster.layout, "lake", "postgresql")
-        return psycopg2.connect(url, passfile=str(cluster.layout.pgpass))
+        return postgres.connect(cluster.layout, "lake", OWNER)
 
     with closing(connect()) as holding, closing(connect()) as looking:
         looking.autocommit = True

@@ -34,6 +34,7 @@ def test_a_write_that_dies_midway_keeps_the_promise(
 def test_a_plain_overwrite_that_dies_midway_breaks_the_promise(
     cluster: Cluster, spark: SparkSession, oracle: Oracle, day: date
 ) -> None:
+    cluster.make_folder("/plain", owner="scoring")
     folder = f"/plain/ds={day}"
     rows = scores_of(day).read(spark).drop("ds", "reasons").localCheckpoint()
     rows.write.mode("overwrite").parquet(f"{cluster.hdfs_url}{folder}")

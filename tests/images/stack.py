@@ -94,6 +94,9 @@ def make_secrets() -> dict[str, str]:
     return {
         "POSTGRES_PASSWORD": secrets.token_hex(16),
         "AIRFLOW_ADMIN_PASSWORD": secrets.token_hex(16),
+        "AIRFLOW_OPERATOR_PASSWORD": secrets.token_hex(16),
+        "AIRFLOW_TRAINER_PASSWORD": secrets.token_hex(16),
+        "AIRFLOW_VIEWER_PASSWORD": secrets.token_hex(16),
         "AIRFLOW_API_SECRET_KEY": secrets.token_hex(32),
         "AIRFLOW_JWT_SECRET": secrets.token_hex(32),
         "AIRFLOW_FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
@@ -144,12 +147,12 @@ class Stack:
     def settings(self) -> Settings:
         """As a user of this host reaches the services."""
         return Settings(
-            webhdfs_uri="http://namenode:9870", hdfs_user="risk", mlflow_uri="http://127.0.0.1:5000"
+            webhdfs_uri="http://namenode:9870", hdfs_user="landing", mlflow_uri="http://127.0.0.1:5000"
         )
 
-    def airflow(self) -> AirflowApi:
+    def airflow(self, user: str = "operator") -> AirflowApi:
         url = "http://127.0.0.1:8080"
-        log_in = {"username": "admin", "password": self.secrets["AIRFLOW_ADMIN_PASSWORD"]}
+        log_in = {"username": user, "password": self.secrets[f"AIRFLOW_{user.upper()}_PASSWORD"]}
         answer = requests.post(f"{url}/auth/token", json=log_in, timeout=60)
         answer.raise_for_status()
         return AirflowApi(url, answer.json()["access_token"])

@@ -21,7 +21,7 @@ USERS = 1_500
 RUN_SECONDS = 3_600
 READ_SCORES = """
 from pyspark.sql import SparkSession
-spark = SparkSession.builder.master("local[1]").getOrCreate()
+spark = SparkSession.builder.master("local[1]").config("spark.sql.catalog.lake.jdbc.user", "reader").getOrCreate()
 rows = spark.sql("SELECT count(*) AS users, count(DISTINCT user_id) AS single, sum(hash(user_id, risk_score)) AS scores "
                  "FROM lake.risk.risk_scores WHERE ds = '{ds}'")
 print("scores:", *rows.first())
@@ -76,7 +76,8 @@ def run(stack: Stack, dag_id: str, conf: dict[str, Any], partition_key: str | No
 
 def scores(stack: Stack, ds: date) -> str:
     """What a reader sees of a date: users, different users, and a sum over their scores."""
-    printed = stack.run_in("scheduler", "python", "-c", READ_SCORES.format(ds=ds))
+    reader = ("python", "-m", "local_cluster", "as", "reader")
+    printed = stack.run_in("scheduler", *reader, "python", "-c", READ_SCORES.format(ds=ds))
     return printed.rpartition("scores: ")[2].strip()
 
 
@@ -84,7 +85,8 @@ def scores(stack: Stack, ds: date) -> str:
 def champion(stack: Stack, delivery: Delivery) -> None:
     """Trained, registered, pushed and promoted."""
     training_date = delivery.training_date.isoformat()
-    run(stack, "train_encoder", {"training_date": training_date, "promote": True, "force": True})
+    run(stack, "train_encoder", {"training_date": training_date})
+    stack.run_in("promotion", "python", "-m", "model_registry", "promote", "--version", "1", "--by", "ada")
 
 
 def check_published(stack: Stack, ds: date) -> None:

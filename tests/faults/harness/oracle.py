@@ -71,7 +71,7 @@ class IcebergReader:
         # A stopped NameNode fails a look at once, and does not hold it back for ten seconds.
         configuration.setInt("ipc.client.connect.max.retries", 0)
         options = jvm.java.util.HashMap()
-        for name, value in catalog(layout).items():
+        for name, value in catalog(layout, "reader").items():
             if name.startswith(CATALOG_SETTING):
                 options.put(name.removeprefix(CATALOG_SETTING), value)
         self._catalog = self._iceberg.CatalogUtil.buildIcebergCatalog("lake", options, configuration)
@@ -112,7 +112,7 @@ class ParquetReader:
     """A folder of plain Parquet, as a table without Iceberg would be read."""
 
     def __init__(self, settings: Settings) -> None:
-        self._hdfs = hdfs.InsecureClient(settings.webhdfs_url, user=settings.hdfs_user)
+        self._hdfs = hdfs.InsecureClient(settings.webhdfs_url, user=settings.hdfs_user_of("scoring"))
 
     def look(self, folder: str) -> dict[str, Any]:
         try:

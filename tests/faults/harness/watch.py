@@ -16,7 +16,7 @@ from itertools import groupby
 from threading import Event, Thread
 from typing import Any
 
-from local_cluster.environment import client_environment, pipeline_settings
+from local_cluster.environment import identity_environment, pipeline_settings
 from local_cluster.layout import Layout
 from settings import REPOSITORY
 
@@ -83,7 +83,8 @@ class Oracle:
     """The reading process; one for all tests, since its JVM takes two seconds to start."""
 
     def __init__(self, layout: Layout) -> None:
-        environment = {**os.environ, **client_environment(layout), **pipeline_settings(layout)}
+        reader = identity_environment(layout, "reader")
+        environment = {**os.environ, **reader, **pipeline_settings(layout)}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.harness.oracle"],
             cwd=REPOSITORY,

@@ -1,10 +1,22 @@
-"""Airflow in a temporary home: its import reads and writes a configuration there."""
+"""Airflow in a temporary home, and identities in a temporary folder: both are read at import."""
 
 import os
 import tempfile
+from pathlib import Path
+
+from local_cluster.access.credentials import write_credentials
 
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW_CONN_SPARK_DEFAULT"] = (
     '{"conn_type": "spark", "host": "yarn", "extra": {"deploy-mode": "client"}}'
 )
+
+IDENTITIES = Path(tempfile.mkdtemp(prefix="identities-"))
+write_credentials(IDENTITIES)
+# For the DAGs alone: other tests of this process have no identities.
+os.environ["RISK_IDENTITIES_DIR"] = str(IDENTITIES)
+import dags.common  # noqa: E402
+
+del os.environ["RISK_IDENTITIES_DIR"]
+assert dags.common.SETTINGS.identities_dir == IDENTITIES

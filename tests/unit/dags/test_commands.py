@@ -29,7 +29,9 @@ def module(tmp_path, monkeypatch):
 
 
 def run(*words: str, **options: Any) -> Any:
-    task = Command(task_id="command", words=["made_up_job", *words], **{**DEFAULT_ARGS, **options})
+    task = Command(
+        task_id="command", identity="training", words=["made_up_job", *words], **{**DEFAULT_ARGS, **options}
+    )
     return task.execute({"params": {"seed": 7}})
 
 
@@ -119,7 +121,7 @@ child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])
 with open({str(pids)!r}, 'w') as file: file.write(f'{{os.getpid()}} {{child.pid}}')
 time.sleep(600)"""
     )
-    task = Command(task_id="command", words=["made_up_job"])
+    task = Command(task_id="command", identity="training", words=["made_up_job"])
 
     class TimeOut(BaseException):
         """As Airflow raises when the execution's time is up."""
@@ -157,3 +159,15 @@ def test_what_another_task_passed_on_is_checked(value):
     with pytest.raises(AirflowFailException, match="clear the task that made it"):
         matching(value, "[0-9a-f]{32}")
     assert matching("0123456789abcdef" * 2, "[0-9a-f]{32}")
+
+
+def test_a_command_has_the_variables_of_its_identity_and_none_of_airflows(module, monkeypatch, tmp_path):
+    (tmp_path / "training.env").write_text("HADOOP_USER_NAME=training\n")
+    monkeypatch.setenv("RISK_IDENTITIES_DIR", str(tmp_path))
+    monkeypatch.setenv("HADOOP_USER_NAME", "scheduler")
+    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "key")
+    module(
+        "import json, os; print(json.dumps({'user': os.environ['HADOOP_USER_NAME'],"
+        " 'keys': [name for name in os.environ if name.startswith('AIRFLOW__')]}))"
+    )
+    assert run() == {"user": "training", "keys": []}

@@ -23,6 +23,7 @@ from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 import jobs.compare_models
 import jobs.train_encoder
 from dags import nightly_scoring, train_encoder
+from dags.commands import Command
 from dags.common import (
     SETTINGS,
     RetryOutages,
@@ -87,7 +88,7 @@ def submitted_line(task: SparkSubmitOperator, values: dict[str, Any]) -> str:
     task.render_template_fields(values)
     words = task._get_hook()._build_spark_submit_command(task.application)
     text = " ".join(words).replace(" --", "\n  --") + "\n"
-    return text.replace(str(REPOSITORY), "REPOSITORY")
+    return text.replace(str(SETTINGS.identities_dir), "IDENTITIES").replace(str(REPOSITORY), "REPOSITORY")
 
 
 def assert_expected(name: str, text: str, rebuild: bool) -> None:
@@ -113,6 +114,26 @@ def test_training_set_job_is_submitted_as_checked_in(rebuild: bool) -> None:
     values = context(training_date="2026-11-05", seed=7)
     line = submitted_line(train_encoder.dag.get_task("build_training_set"), values)
     assert_expected("train_encoder.build_training_set", line, rebuild)
+
+
+def test_no_password_is_on_the_command_line_of_a_spark_job() -> None:
+    line = submitted_line(nightly_scoring.dag.get_task("audit_scores"), context(model_version=None))
+    assert SETTINGS.identity("scoring")["MLFLOW_TRACKING_PASSWORD"] not in line
+
+
+@pytest.mark.parametrize(
+    ("dag", "identities"),
+    [
+        (nightly_scoring.dag, {"pin_model": "scoring"}),
+        (
+            train_encoder.dag,
+            dict.fromkeys(["train_encoder", "register", "push", "compare_models"], "training")
+            | {"promote": "promotion"},
+        ),
+    ],
+)
+def test_a_command_acts_as_the_identity_that_it_needs(dag: DAG, identities: dict[str, str]) -> None:
+    assert {task.task_id: task.identity for task in dag.tasks if isinstance(task, Command)} == identities
 
 
 def words_of(dag: DAG, task_id: str, values: dict[str, Any]) -> list[str]:

@@ -17,6 +17,9 @@ DOCKER = REPOSITORY / "docker"
 SECRETS = {
     "POSTGRES_PASSWORD",
     "AIRFLOW_ADMIN_PASSWORD",
+    "AIRFLOW_OPERATOR_PASSWORD",
+    "AIRFLOW_TRAINER_PASSWORD",
+    "AIRFLOW_VIEWER_PASSWORD",
     "AIRFLOW_FERNET_KEY",
     "AIRFLOW_API_SECRET_KEY",
     "AIRFLOW_JWT_SECRET",
@@ -73,17 +76,11 @@ def test_no_log_server_is_started(services: dict[str, Any]) -> None:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """What `set-up` has, with an `airflow` on the path that does nothing."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    (programs / "airflow").write_text("#!/bin/sh\n")
-    (programs / "airflow").chmod(0o755)
+    """What `set-up` needs to write secrets."""
     (tmp_path / "secrets").mkdir()
     return {
-        "PATH": f"{programs}:{os.environ['PATH']}",
+        "PATH": os.environ["PATH"],
         "SECRETS_FOLDER": str(tmp_path / "secrets"),
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(tmp_path / "passwords.json"),
-        "AIRFLOW_ADMIN_PASSWORD": "admin's",
         "POSTGRES_PASSWORD": "secret",
         "AIRFLOW_FERNET_KEY": "fernet",
         "AIRFLOW_API_SECRET_KEY": "api",
@@ -92,7 +89,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def set_up(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(DOCKER / "set_up.py"), "airflow"]
+    command = [sys.executable, str(DOCKER / "set_up.py"), "secrets"]
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
@@ -122,6 +119,27 @@ def test_each_secret_is_a_file_of_the_account_that_the_commands_print(
         "AIRFLOW__API__SECRET_KEY_CMD": "api",
         "AIRFLOW__API_AUTH__JWT_SECRET_CMD": "jwt",
     }
-    assert (tmp_path / "secrets" / "pgpass").read_text() == "*:*:*:risk:secret\n"
-    written = [tmp_path / "passwords.json", tmp_path / "secrets" / "pgpass", *files.values()]
-    assert {stat.S_IMODE(path.stat().st_mode) for path in written} == {0o600}
+    folder = tmp_path / "secrets"
+    assert (folder / "risk.pgpass").read_text() == "*:*:*:risk:secret\n"
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+
+
+@pytest.mark.parametrize(("account", "user"), [(None, "training"), ("svc_risk", "svc_risk")])
+def test_identities_have_their_own_names_on_hdfs_or_the_one_account_that_a_cluster_gives(
+    environment: dict[str, str], tmp_path: Path, account: str | None, user: str
+) -> None:
+    done = set_up(environment | ({"RISK_HDFS_USER": account} if account else {}))
+    assert done.returncode == 0, done.stderr
+    variables = (tmp_path / "secrets" / "training.env").read_text().splitlines()
+    assert f"HADOOP_USER_NAME={user}" in variables
+
+
+def test_services_and_tasks_find_the_files_that_set_up_writes(
+    services: dict[str, Any], environment: dict[str, str], tmp_path: Path
+) -> None:
+    set_up(environment)
+    written = {path.name for path in (tmp_path / "secrets").iterdir()}
+    for name in (*RUN_TASKS, "mlflow"):
+        named = re.findall(r"/var/lib/risk-secrets/([\w.]+)", str(services[name]["environment"]))
+        assert {*named} - {"mlflow_auth.ini"} <= written, name  # that one comes with the databases
+    assert services["scheduler"]["environment"]["RISK_IDENTITIES_DIR"] == "/var/lib/risk-secrets"

@@ -28,7 +28,10 @@ def mode(path: Path) -> int:
 
 
 def test_only_the_owner_may_enter_the_clusters_folders(layout: Layout) -> None:
-    folders = (layout.conf, layout.logs, layout.data, layout.run, layout.tmp, layout.airflow_home)
+    folders = (
+        *(layout.conf, layout.logs, layout.data, layout.run, layout.tmp),
+        *(layout.airflow_home, layout.identities),
+    )
     assert {mode(folder) for folder in folders} == {0o700}
 
 
@@ -44,7 +47,9 @@ def test_the_password_of_airflows_page_is_there_before_airflow_and_for_its_owner
     airflow_environment(layout)
     path = layout.airflow_home / "passwords.json"
     assert mode(path) == 0o600
-    assert len(json.loads(path.read_text())["admin"]) >= 16
+    passwords = json.loads(path.read_text())
+    assert passwords.keys() == {"admin", "viewer"}
+    assert all(len(password) >= 16 for password in passwords.values())
 
 
 def test_no_key_is_in_the_environment_of_the_services(layout: Layout) -> None:
@@ -82,7 +87,7 @@ def test_a_key_stays_the_same_and_an_empty_one_is_made_anew(layout: Layout) -> N
 
 def test_a_password_that_somebody_set_is_kept(layout: Layout) -> None:
     (layout.airflow_home / "passwords.json").write_text('{"admin": "chosen"}')
-    assert json.loads(airflow_passwords(layout).read_text()) == {"admin": "chosen"}
+    assert json.loads(airflow_passwords(layout).read_text())["admin"] == "chosen"
 
 
 def test_services_write_files_for_their_owner_alone(layout: Layout) -> None:

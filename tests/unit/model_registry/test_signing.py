@@ -24,6 +24,7 @@ from model_registry.signing import (
     sign_folder,
     signature_beside,
     verify_signature,
+    write_public_key,
 )
 
 NAME = "risk_encoder-v3-0123456789ab"
@@ -58,6 +59,13 @@ def test_a_signed_folder_passes(signed, keys):
 
 def test_only_the_owner_may_read_the_private_key(keys):
     assert stat.S_IMODE(keys[0].stat().st_mode) == 0o600
+
+
+def test_a_lost_public_key_is_made_again_from_the_private_one(keys):
+    before = keys[1].read_text()
+    keys[1].unlink()
+    write_public_key(*keys)
+    assert keys[1].read_text() == before
 
 
 def test_a_key_is_not_overwritten(keys):
