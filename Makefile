@@ -94,6 +94,8 @@ audit: install ## known vulnerabilities of the locked Python packages, and how m
 	@$(BIN)/python -m local_cluster.install.audit
 
 check: install ## formatting, lint and types
+	@# Debian keeps only the newest version of a package: pinned ones could not be installed a month later.
+	@$(BIN)/hadolint --ignore DL3008 docker/Dockerfile
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
