@@ -50,6 +50,7 @@ def start(layout: Layout) -> None:
         ClusterError: a port is taken, or a service does not come up.
     """
     services = all_services(layout)
+    refuse_earlier_data(layout)
     layout.make_folders()
     make_signing_keys(layout.settings)
     passwords = write_credentials(layout.identities)
@@ -115,6 +116,15 @@ def prepare_databases(layout: Layout, database: list[Service], passwords: dict[s
     postgres.create_databases(layout, passwords)
     set_up_mlflow(layout, passwords)
     migrate_airflow(layout)
+
+
+def refuse_earlier_data(layout: Layout) -> None:
+    """Raise a ClusterError for data from before the identities, of which one role owns all."""
+    if (layout.data / "pgpass").exists():
+        raise ClusterError(
+            f"{layout.data} is of a version without identities, whose databases and folders do not fit: copy "
+            "what you need of it, then remove it"
+        )
 
 
 def refuse_taken_ports(layout: Layout) -> None:

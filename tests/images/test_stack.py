@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from local_cluster.demo.landing import Delivery, find_simulated, land
+from local_cluster.layout import ClusterError
 from simulator.simulate import Simulation, simulate
 from tests.images.stack import CONTAINERS_CONF, Stack, build_images, import_base, make_secrets
 
@@ -105,6 +107,19 @@ def test_a_night_is_published_without_one_of_the_datanodes(stack: Stack, deliver
     stack.stop("datanode-2")
     run(stack, "nightly_scoring", {}, str(delivery.days[-1]))
     check_published(stack, delivery.days[-1])
+
+
+def test_mlflow_asks_for_a_log_in(stack: Stack) -> None:
+    answer = requests.get(
+        f"{stack.settings.mlflow_uri}/api/2.0/mlflow/experiments/get?experiment_id=0", timeout=60
+    )
+    assert answer.status_code == 401
+
+
+def test_a_viewer_cannot_start_a_training_and_a_trainer_no_night(stack: Stack) -> None:
+    for user, dag_id in (("viewer", "train_encoder"), ("trainer", "nightly_scoring")):
+        with pytest.raises(ClusterError, match="403"):
+            stack.airflow(user).unpause(dag_id)
 
 
 @pytest.fixture

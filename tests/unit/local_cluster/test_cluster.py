@@ -12,7 +12,7 @@ import pytest
 
 from local_cluster.environment import service_environment
 from local_cluster.layout import ClusterError, Layout
-from local_cluster.start import refuse_taken_ports
+from local_cluster.start import refuse_taken_ports, start
 from local_cluster.supervision import end_of_log, owned_processes, stop_everything
 from settings import Ports, Settings
 
@@ -45,6 +45,14 @@ def test_a_taken_port_is_named_with_its_service(layout: Layout) -> None:
         other.listen()
         with pytest.raises(ClusterError, match=rf"{layout.settings.ports.mlflow} \(mlflow\)"):
             refuse_taken_ports(layout)
+
+
+def test_data_from_before_the_identities_are_refused_and_left_alone(layout: Layout) -> None:
+    layout.make_folders()
+    (layout.data / "pgpass").touch()
+    with pytest.raises(ClusterError, match="is of a version without identities"):
+        start(layout)
+    assert [path.name for path in layout.data.iterdir() if path.is_file()] == ["pgpass"]
 
 
 def test_an_offset_moves_every_port() -> None:
