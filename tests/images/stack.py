@@ -22,7 +22,8 @@ from local_cluster.supervision import wait_until
 from settings import REPOSITORY, Settings
 
 BASE = "docker.io/library/debian:bookworm-slim"
-TARGETS = ("hadoop", "airflow", "mlflow", "postgres")
+TARGETS = ("hadoop", "airflow", "mlflow", "postgres", "proxy")
+FILES = ("compose.yaml", "compose.tls.yaml")
 SERVICES = (
     *("postgres", "namenode", "datanode-1", "datanode-2", "resourcemanager", "nodemanager"),
     *("mlflow", "api-server", "scheduler", "dag-processor", "triggerer"),
@@ -103,18 +104,33 @@ def make_secrets() -> dict[str, str]:
     }
 
 
+def make_certificate(folder: Path) -> dict[str, str]:
+    """A certificate of 127.0.0.1 that is its own authority, and the variables that name it."""
+    words = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
+    subprocess.run(["openssl", "req", *words, *names, *files], check=True, capture_output=True)
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, 10001, 10001)
+    return {
+        "TLS_LISTEN_ADDRESS": "127.0.0.1",
+        "TLS_FOLDER": str(folder),
+        "MLFLOW_BASE_URL": "https://127.0.0.1:5443",
+    }
+
+
 @dataclass(frozen=True)
 class Stack:
-    """One project's containers and volumes, and the secrets that compose gets as variables."""
+    """One project's containers and volumes, and the variables that compose gets, secrets among them."""
 
     project: str
     secrets: dict[str, str]
 
     def compose(self, *words: str) -> subprocess.CompletedProcess[str]:
         program = str(Path(sys.executable).with_name("podman-compose"))
-        file = str(REPOSITORY / "docker/compose.yaml")
+        files = [word for name in FILES for word in ("--file", str(REPOSITORY / "docker" / name))]
         # Containers of one pod would share an address, and so all ports.
-        command = [program, "--in-pod", "false", "--project-name", self.project, "--file", file]
+        command = [program, "--in-pod", "false", "--project-name", self.project, *files]
         environment = {**os.environ, **self.secrets}
         return subprocess.run([*command, *words], env=environment, capture_output=True, text=True)
 

@@ -17,7 +17,14 @@ import requests
 from local_cluster.demo.landing import Delivery, find_simulated, land
 from local_cluster.layout import ClusterError
 from simulator.simulate import Simulation, simulate
-from tests.images.stack import CONTAINERS_CONF, Stack, build_images, import_base, make_secrets
+from tests.images.stack import (
+    CONTAINERS_CONF,
+    Stack,
+    build_images,
+    import_base,
+    make_certificate,
+    make_secrets,
+)
 
 USERS = 1_500
 RUN_SECONDS = 3_600
@@ -40,7 +47,8 @@ def empty_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     os.environ["CONTAINERS_CONF"] = str(path)
     import_base(tmp_path_factory.mktemp("base"))
     build_images()
-    stack = Stack("risk_images", make_secrets())
+    certificate = make_certificate(tmp_path_factory.mktemp("tls"))
+    stack = Stack("risk_images", make_secrets() | certificate)
     stack.remove_volumes()
     yield stack
     stack.remove_volumes()
@@ -114,6 +122,39 @@ def test_mlflow_asks_for_a_log_in(stack: Stack) -> None:
         f"{stack.settings.mlflow_uri}/api/2.0/mlflow/experiments/get?experiment_id=0", timeout=60
     )
     assert answer.status_code == 401
+
+
+PAGES = {"airflow": "https://127.0.0.1:8443/api/v2/dags", "mlflow": "https://127.0.0.1:5443/"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_others_reach_a_page_by_tls_and_a_log_in_alone(stack: Stack, page: str) -> None:
+    url = PAGES[page]
+    certificate = f"{stack.secrets['TLS_FOLDER']}/certificate.pem"
+    assert requests.get(url, verify=certificate, timeout=60).status_code == 401
+    with pytest.raises(requests.exceptions.SSLError, match="CERTIFICATE_VERIFY_FAILED"):
+        requests.get(url, timeout=60)
+    assert "HTTP request to an HTTPS server" in requests.get(url.replace("https", "http"), timeout=60).text
+
+
+def test_mlflow_lets_an_identity_in_by_tls(stack: Stack) -> None:
+    written = stack.run_in("scheduler", "cat", "/var/lib/risk-secrets/scoring.env")
+    log_in = dict(line.split("=", 1) for line in written.split())
+    answer = requests.get(
+        f"{PAGES['mlflow']}api/2.0/mlflow/registered-models/get?name=risk_encoder",
+        auth=(log_in["MLFLOW_TRACKING_USERNAME"], log_in["MLFLOW_TRACKING_PASSWORD"]),
+        verify=f"{stack.secrets['TLS_FOLDER']}/certificate.pem",
+        timeout=60,
+    )
+    assert answer.json()["registered_model"]["name"] == "risk_encoder"
+
+
+def test_only_the_container_of_promotions_has_the_signing_key(stack: Stack) -> None:
+    key = "/var/lib/risk-signing/model-signing.key"
+    assert "PRIVATE KEY" in stack.run_in("promotion", "head", "--lines=1", key)
+    for service in ("scheduler", "api-server", "triggerer", "dag-processor", "nodemanager", "mlflow"):
+        with pytest.raises(AssertionError, match="No such file"):
+            stack.run_in(service, "cat", key)
 
 
 def test_a_viewer_cannot_start_a_training_and_a_trainer_no_night(stack: Stack) -> None:
