@@ -127,8 +127,7 @@ def test_no_password_is_on_the_command_line_of_a_spark_job() -> None:
         (nightly_scoring.dag, {"pin_model": "scoring"}),
         (
             train_encoder.dag,
-            dict.fromkeys(["train_encoder", "register", "push", "compare_models"], "training")
-            | {"promote": "promotion"},
+            dict.fromkeys(["train_encoder", "register", "push", "compare_models"], "training"),
         ),
     ],
 )

@@ -69,6 +69,19 @@ def test_ports_are_published_on_this_host_alone(services: dict[str, Any]) -> Non
     assert all(port.startswith("127.0.0.1:") for port in published)
 
 
+def test_the_signing_key_is_where_people_promote_and_nowhere_else(services: dict[str, Any]) -> None:
+    holders = {name for name, service in services.items() if "signing:" in str(service.get("volumes"))}
+    assert holders == {"set-up", "promotion"}
+
+
+def test_the_proxy_publishes_only_the_pages_that_have_log_ins() -> None:
+    stack = yaml.safe_load((DOCKER / "compose.tls.yaml").read_text())
+    assert set(stack["services"]) == {"proxy", "mlflow"}
+    assert "ports" not in stack["services"]["mlflow"]
+    pages = re.findall(r"reverse_proxy ([\w:-]+)", (DOCKER / "Caddyfile").read_text())
+    assert pages == ["api-server:8080", "mlflow:5000"]
+
+
 def test_no_log_server_is_started(services: dict[str, Any]) -> None:
     for name in ("scheduler", "triggerer"):
         assert "--skip-serve-logs" in services[name]["command"]
@@ -81,6 +94,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
         "SECRETS_FOLDER": str(tmp_path / "secrets"),
+        "RISK_MODEL_PUBLIC_KEY": str(tmp_path / "secrets" / "model-signing.pub"),
+        "RISK_MODEL_SIGNING_KEY": str(tmp_path / "model-signing.key"),
         "POSTGRES_PASSWORD": "secret",
         "AIRFLOW_FERNET_KEY": "fernet",
         "AIRFLOW_API_SECRET_KEY": "api",
@@ -121,7 +136,8 @@ def test_each_secret_is_a_file_of_the_account_that_the_commands_print(
     }
     folder = tmp_path / "secrets"
     assert (folder / "risk.pgpass").read_text() == "*:*:*:risk:secret\n"
-    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+    private = [tmp_path / "model-signing.key", *(path for path in folder.iterdir() if path.suffix != ".pub")]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
 
 
 @pytest.mark.parametrize(("account", "user"), [(None, "training"), ("svc_risk", "svc_risk")])
@@ -140,6 +156,6 @@ def test_services_and_tasks_find_the_files_that_set_up_writes(
     set_up(environment)
     written = {path.name for path in (tmp_path / "secrets").iterdir()}
     for name in (*RUN_TASKS, "mlflow"):
-        named = re.findall(r"/var/lib/risk-secrets/([\w.]+)", str(services[name]["environment"]))
+        named = re.findall(r"/var/lib/risk-secrets/([\w.-]+)", str(services[name]["environment"]))
         assert {*named} - {"mlflow_auth.ini"} <= written, name  # that one comes with the databases
     assert services["scheduler"]["environment"]["RISK_IDENTITIES_DIR"] == "/var/lib/risk-secrets"
