@@ -82,6 +82,8 @@ test-faults: install ## break the cluster on purpose, at named points; all point
 	@FULL=$(FULL) $(BIN)/pytest tests/faults
 
 test-images: install ## build the images and run the whole stack in them, by podman; as root, on Debian
+	@# They are built where there is a network, and run where there is none but their own.
+	@$(BIN)/python -m tests.images.build
 	@tests/images/enter.sh $(BIN)/pytest tests/images
 
 sbom: install ## software bill of materials (CycloneDX) of the Python environment and of the jars, in build/

@@ -21,24 +21,11 @@ from local_cluster.airflow_api import AirflowApi
 from local_cluster.supervision import wait_until
 from settings import REPOSITORY, Settings
 
-BASE = "docker.io/library/debian:bookworm-slim"
-TARGETS = ("hadoop", "airflow", "mlflow", "postgres", "proxy")
 FILES = ("compose.yaml", "compose.tls.yaml")
 SERVICES = (
     *("postgres", "namenode", "datanode-1", "datanode-2", "resourcemanager", "nodemanager"),
     *("mlflow", "api-server", "scheduler", "dag-processor", "triggerer"),
 )
-# Podman would copy this host's names of the services, which stand for 127.0.0.1, into every container.
-CONTAINERS_CONF = """\
-[containers]
-base_hosts_file = "none"
-cgroups = "disabled"
-default_ulimits = ["nofile=20000:20000", "nproc=20000:20000"]
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-runtime = "crun"
-"""
 START_SECONDS = 600
 
 
@@ -46,48 +33,6 @@ def podman(*words: str) -> str:
     done = subprocess.run(["podman", *words], capture_output=True, text=True)
     assert done.returncode == 0, f"podman {' '.join(words)}: {done.stderr[-2000:]}"
     return done.stdout
-
-
-def import_base(scratch: Path) -> None:
-    """Make Debian's base image with debootstrap, unless it is there: its registry may be out of reach.
-
-    This host's further certificate authorities and pip's setting for them go into it, and into no Dockerfile.
-    """
-    if subprocess.run(["podman", "image", "exists", BASE]).returncode == 0:
-        return
-    root = scratch / "base"
-    subprocess.run(["debootstrap", "--variant=minbase", "bookworm", str(root)], check=True)
-    authorities = Path("/usr/local/share/ca-certificates")
-    (root / authorities.relative_to("/")).mkdir(parents=True, exist_ok=True)
-    for certificate in authorities.glob("*.crt"):
-        (root / certificate.relative_to("/")).write_bytes(certificate.read_bytes())
-    (root / "etc/pip.conf").write_text("[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n")
-    with subprocess.Popen(["tar", "-C", str(root), "-c", "."], stdout=subprocess.PIPE) as packed:
-        subprocess.run(["podman", "import", "-", BASE], stdin=packed.stdout, check=True)
-
-
-def build_images() -> None:
-    """Build every target of the Dockerfile."""
-    for target in TARGETS:
-        subprocess.run(
-            # Podman's own format drops HEALTHCHECK; `oci` isolation needs cgroups.
-            [
-                *(
-                    "buildah",
-                    "bud",
-                    "--pull-never",
-                    "--layers",
-                    "--format",
-                    "docker",
-                    "--isolation",
-                    "chroot",
-                ),
-                *("--file", "docker/Dockerfile", "--target", target),
-                *("--tag", f"localhost/risk-scoring/{target}:0.1.0", "."),
-            ],
-            cwd=REPOSITORY,
-            check=True,
-        )
 
 
 def make_secrets() -> dict[str, str]:

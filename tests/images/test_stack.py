@@ -3,7 +3,6 @@
 One test after another, each on what the one before has left: `make test-images`.
 """
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,14 +16,8 @@ import requests
 from local_cluster.demo.landing import Delivery, find_simulated, land
 from local_cluster.layout import ClusterError
 from simulator.simulate import Simulation, simulate
-from tests.images.stack import (
-    CONTAINERS_CONF,
-    Stack,
-    build_images,
-    import_base,
-    make_certificate,
-    make_secrets,
-)
+from tests.images.build import configure_podman
+from tests.images.stack import Stack, make_certificate, make_secrets
 
 USERS = 1_500
 RUN_SECONDS = 3_600
@@ -41,12 +34,8 @@ pytestmark = pytest.mark.timeout(2 * 3_600)
 
 @pytest.fixture(scope="module")
 def empty_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The images are built, and no volume of an earlier run is left."""
-    path = tmp_path_factory.mktemp("podman") / "containers.conf"
-    path.write_text(CONTAINERS_CONF)
-    os.environ["CONTAINERS_CONF"] = str(path)
-    import_base(tmp_path_factory.mktemp("base"))
-    build_images()
+    """No volume of an earlier run is left."""
+    configure_podman(tmp_path_factory.mktemp("podman"))
     certificate = make_certificate(tmp_path_factory.mktemp("tls"))
     stack = Stack("risk_images", make_secrets() | certificate)
     stack.remove_volumes()
