@@ -16,6 +16,7 @@ from local_cluster.environment import client_environment
 from local_cluster.layout import Layout
 from local_cluster.start import start
 from local_cluster.supervision import stop_everything
+from model_registry.store.webhdfs import webhdfs_client
 from settings import REPOSITORY, Settings
 
 # Far from the demo's, which may be running.
@@ -46,7 +47,7 @@ class Cluster:
 
     @property
     def hdfs(self) -> hdfs.Client:
-        return hdfs.InsecureClient(self.webhdfs_url, user=self.settings.hdfs_user)
+        return webhdfs_client(self.webhdfs_url, self.settings.hdfs_user)
 
     @property
     def airflow(self) -> AirflowApi:

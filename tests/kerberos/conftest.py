@@ -1,24 +1,34 @@
 """One secured cluster for the tests of this folder, below `.cluster/kerberos` and on ports of its own."""
 
+import json
 import os
+import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from datetime import date
 from shutil import rmtree
 
 import pytest
+from pyspark.sql import SparkSession
 
+from local_cluster.environment import client_environment, spark_connection
 from local_cluster.layout import Layout
 from local_cluster.supervision import stop_everything
-from model_registry.hashing import folder_sha256
 from model_registry.store.webhdfs import WebHdfs, webhdfs_client
-from model_registry.versions import ModelVersion
+from model_registry.versions import PinnedModel
 from settings import REPOSITORY, Settings
+from tests.faults.harness.scored_days import DAYS as ALL_DAYS
+from tests.faults.harness.scored_days import land, landed_rows, push_tiny_model
 from tests.kerberos.certificates import create_authority
+from tests.kerberos.nights import JOBS, Night
 from tests.kerberos.realm import REALM, Realm
 from tests.kerberos.secured import HDFS, HTTP, YARN, Secured
-from tests.made_up.tiny_model import save_tiny_model
 from tests.real_cluster import Cluster
 
+# Airflow's import writes a configuration into its home. The DAGs are read here; no Airflow runs.
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-")
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+
+DAYS = ALL_DAYS[:2]
 HOME = REPOSITORY / ".cluster" / "kerberos"
 PORT_OFFSET = 5_000
 KDC_PORT = PORT_OFFSET + 1_088
@@ -32,7 +42,7 @@ def secured() -> Iterator[Secured]:
     rmtree(HOME, ignore_errors=True)
     realm = Realm(HOME / "realm", KDC_PORT)
     realm.create()
-    for name in (HDFS, YARN, HTTP, "reader"):
+    for name in (HDFS, YARN, HTTP, "reader", "risk/operator"):
         realm.add(name)
     # The pipeline's tickets end sooner than its tests.
     realm.add("risk", longest_life="2 minutes")
@@ -47,6 +57,7 @@ def secured() -> Iterator[Secured]:
         "RISK_CA_FILE": str(authority.certificate),
     }
     secured = Secured(Layout(Settings()), realm, authority)
+    os.environ["AIRFLOW_CONN_SPARK_DEFAULT"] = json.dumps(spark_connection(secured.layout))
     secured.start()
     yield secured
     stop_everything(secured.layout)
@@ -65,10 +76,40 @@ def webhdfs(secured: Secured) -> WebHdfs:
 
 
 @pytest.fixture(scope="session")
-def saved_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_model(tmp_path_factory.mktemp("model") / "saved_model")
+def model(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> PinnedModel:
+    """A model that is scored by hand, pushed to HDFS."""
+    return push_tiny_model(cluster, tmp_path_factory.mktemp("model"), name="kerberos_tiny")
 
 
 @pytest.fixture(scope="session")
-def version(saved_model: Path) -> ModelVersion:
-    return ModelVersion("kerberos_tiny", 1, folder_sha256(saved_model))
+def landed(cluster: Cluster) -> list[date]:
+    """Two landing days of 300 users on HDFS."""
+    for ds in DAYS:
+        land(cluster, ds, landed_rows(ds))
+    return DAYS
+
+
+@pytest.fixture(scope="session")
+def reader(secured: Secured) -> Iterator[SparkSession]:
+    """A session of the principal `reader`, in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in client_environment(secured.layout).items():
+            patch.setenv(name, value)
+        session = (
+            SparkSession.builder.master("local[1]")
+            .config("spark.kerberos.principal", f"reader@{REALM}")
+            .config("spark.kerberos.keytab", str(secured.realm.keytab("reader")))
+            .getOrCreate()
+        )
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def scored(secured: Secured, model: PinnedModel, landed: list[date]) -> date:
+    """The first day, whose night has run as the DAG submits it."""
+    night = Night(secured, model, landed[0], "first")
+    for job in JOBS:
+        done = night.submit(job)
+        assert done.returncode == 0, f"{job}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+    return landed[0]

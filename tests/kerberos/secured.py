@@ -158,6 +158,8 @@ class Secured:
                 # Containers find the realm as every other process of the test does.
                 "yarn.nodemanager.env-whitelist": "JAVA_HOME,HADOOP_CONF_DIR,PATH,LANG,TZ,RISK_CLUSTER_OWNER,JAVA_TOOL_OPTIONS",
             },
+            # With Kerberos an application master in the driver never registers with the ResourceManager.
+            "spark-defaults.conf": {"spark.yarn.unmanagedAM.enabled": "false"},
             "ssl-server.xml": {f"ssl.server.keystore.{name}": value for name, value in key_store.items()},
         }
 

@@ -19,7 +19,7 @@ from model_registry.errors import (
 )
 from model_registry.store.kerberos import KeytabLogin
 from model_registry.store.webhdfs import WebHdfs, webhdfs_client
-from model_registry.versions import ModelVersion
+from model_registry.versions import ModelVersion, PinnedModel
 from settings import HdfsLogin
 from tests.kerberos.certificates import create_authority
 from tests.kerberos.realm import REALM, Realm
@@ -186,10 +186,8 @@ def test_another_principal_may_read_but_not_write(secured: Secured) -> None:
         reader.make_folder("/lake/by_reader")
 
 
-def test_a_model_is_pushed_and_verified(secured: Secured, saved_model: Path, version: ModelVersion) -> None:
-    store = connect_store(secured.settings)
-    store.push(saved_model, version)
-    store.verify(version)
+def test_a_model_is_pushed_and_verified(secured: Secured, model: PinnedModel) -> None:
+    connect_store(secured.settings).verify(ModelVersion(model.name, model.version, model.sha256))
 
 
 def test_a_wait_of_a_night_looks_at_hdfs_with_the_same_log_in(secured: Secured) -> None:
