@@ -30,7 +30,7 @@ SPNEGO = "1.3.6.1.5.5.2"
 
 # What the Kerberos library says, and what to do then.
 WAYS_OUT = {
-    "clock skew": "set the clocks of this machine and of the KDC",
+    "clock skew|ticket expired|not yet valid": "set the clocks of this machine and of the KDC",
     r"server \S+ not found": "call WebHDFS by the host name of its principal HTTP/<host>",
     r"client \S+ not found": "correct RISK_KERBEROS_PRINCIPAL, or let an administrator add it",
     "decrypt integrity check|preauthentication failed": "export the keytab anew: the principal's key has changed since",

@@ -1,8 +1,12 @@
 """HDFS by Kerberos and TLS: who gets in, and what everybody else is told."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import gssapi
+import libfaketime
 import pytest
 import requests
 
@@ -20,7 +24,7 @@ from model_registry.errors import (
 from model_registry.store.kerberos import KeytabLogin
 from model_registry.store.webhdfs import WebHdfs, webhdfs_client
 from model_registry.versions import ModelVersion, PinnedModel
-from settings import HdfsLogin
+from settings import REPOSITORY, HdfsLogin
 from tests.kerberos.certificates import create_authority
 from tests.kerberos.realm import REALM, Realm
 from tests.kerberos.secured import Secured
@@ -128,6 +132,28 @@ def test_an_address_that_is_no_principal_s_host_is_refused_by_name(secured: Secu
     by_number = secured.settings.webhdfs_url.replace("localhost", "127.0.0.1")
     with pytest.raises(TicketRefusedError, match="call WebHDFS by the host name of its principal"):
         WebHdfs(webhdfs_client(by_number, "risk", secured.login("risk"))).list_folders("/")
+
+
+@pytest.mark.usefixtures("secured")
+def test_a_clock_that_runs_ahead_is_named() -> None:
+    """Twenty minutes ahead, where the pipeline's tickets last two."""
+    library = Path(libfaketime.__file__).parent / "vendor/libfaketime/src/libfaketime.so.1"
+    look = """
+from model_registry.connect import connect_store
+from model_registry.versions import ModelVersion
+from settings import Settings
+connect_store(Settings()).exists(ModelVersion("any", 1, "ab" * 32))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", look],
+        env={**os.environ, "LD_PRELOAD": str(library), "FAKETIME": "+20m"},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    last = done.stderr.splitlines()[-1]
+    assert "TicketRefusedError" in last
+    assert "set the clocks of this machine and of the KDC" in last
 
 
 def test_a_realm_without_a_kdc_is_an_outage(
