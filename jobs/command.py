@@ -24,6 +24,7 @@ from pydantic_settings import CliApp
 
 from jobs.errors import WrongArgumentsError
 from jobs.lake.java_errors import (
+    TokenExpiredError,
     find_lack_of_room,
     find_parquet_file,
     find_refused_token,
@@ -138,7 +139,7 @@ class Failure:
                 f"{token}: expected a token that HDFS takes; a job that may last longer than its tokens needs "
                 "RISK_KERBEROS_KEYTAB, a retry begins with new ones"
             )
-            return cls("TokenExpiredError", message, is_refused=False)
+            return cls(TokenExpiredError.__name__, message, is_refused=False)
         return cls(type(error).__name__, str(error), is_refused=False)
 
     def line(self, job: str) -> str:

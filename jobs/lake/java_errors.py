@@ -39,6 +39,10 @@ PARQUET_FILE = re.compile(r"[a-z]+:/\S+?\.parquet")
 REFUSED_TOKEN = re.compile(r"InvalidToken\)?: .*")
 
 
+class TokenExpiredError(Exception):
+    """HDFS does not take a job's delegation token any more. Jobs name it in their last line."""
+
+
 def java_text(error: BaseException) -> str:
     """Write an error with all causes that Java gives; pyspark's own text may leave them out.
 

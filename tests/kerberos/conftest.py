@@ -19,7 +19,7 @@ from settings import REPOSITORY, Settings
 from tests.faults.harness.scored_days import DAYS as ALL_DAYS
 from tests.faults.harness.scored_days import land, landed_rows, push_tiny_model
 from tests.kerberos.certificates import create_authority
-from tests.kerberos.nights import JOBS, Night
+from tests.kerberos.nights import JOBS, Night, published
 from tests.kerberos.realm import REALM, Realm
 from tests.kerberos.secured import HDFS, HTTP, YARN, Secured
 from tests.real_cluster import Cluster
@@ -106,10 +106,16 @@ def reader(secured: Secured) -> Iterator[SparkSession]:
 
 
 @pytest.fixture(scope="session")
-def scored(secured: Secured, model: PinnedModel, landed: list[date]) -> date:
-    """The first day, whose night has run as the DAG submits it."""
+def first_night(secured: Secured, model: PinnedModel, landed: list[date], reader: SparkSession) -> list[str]:
+    """Run the first day's night as the DAG submits it; return what readers see then."""
     night = Night(secured, model, landed[0], "first")
     for job in JOBS:
         done = night.submit(job)
         assert done.returncode == 0, f"{job}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+    return published(reader, landed[0])
+
+
+@pytest.fixture(scope="session")
+def scored(landed: list[date], first_night: list[str]) -> date:  # noqa: ARG001 (it has run)
+    """The first day, whose sequences are built."""
     return landed[0]

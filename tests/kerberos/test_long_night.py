@@ -69,5 +69,5 @@ def test_the_same_job_without_the_keytab_fails_by_its_expired_token(
     with HeldJob(cluster, "score_users", POINT, tmp_path / "job", options) as job:
         hold_longer_than_a_token(job)
         assert job.exit_status() != 0
-        assert "TokenExpiredError: InvalidToken: Token  has expired" in job.last_line(), job.last_line()
+        assert "TokenExpiredError: InvalidToken: Token has expired" in job.last_line(), job.last_line()
     assert published(reader, scored) == before
