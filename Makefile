@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONWARNINGS ?= ignore::FutureWarning,ignore::DeprecationWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down status sql demo check-data test test-quick test-unit test-cluster test-faults test-images sbom audit check format lock screenshots bench-quality bench-encoder bench-batches bench-memory bench-reasons bench-training
+.PHONY: help install up down status sql demo check-data test test-quick test-unit test-cluster test-faults test-images test-kerberos sbom audit check format lock screenshots bench-quality bench-encoder bench-batches bench-memory bench-reasons bench-training
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -86,6 +86,15 @@ test-images: install ## build the images and run the whole stack in them, by pod
 	@$(BIN)/python -m tests.images.build
 	@tests/images/enter.sh $(BIN)/pytest tests/images
 
+test-kerberos: install $(VENV)/kerberos ## a night on HDFS and YARN with Kerberos and TLS, with a KDC of its own; Debian's krb5 packages
+	@$(BIN)/pytest tests/kerberos
+
+$(VENV)/kerberos: kerberos.lock kerberos-build.lock $(VENV)/installed
+	@sh local_cluster/install/check_kerberos.sh
+	@echo "compile Kerberos's Python package …"
+	@$(BIN)/uv pip install --quiet --no-deps --require-hashes --build-constraints kerberos-build.lock --requirement kerberos.lock
+	@touch $@
+
 sbom: install ## software bill of materials (CycloneDX) of the Python environment and of the jars, in build/
 	@mkdir -p build
 	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom-python.cdx.json $(BIN)/python
@@ -106,9 +115,15 @@ format: install ## format and fix what can be fixed
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lock: ## resolve pyproject.toml anew into requirements.lock, and requirements-gpu.lock of the same versions
-	@$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --extra cpu --extra dev --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
-	@$(BIN)/uv pip compile --quiet pyproject.toml --extra gpu --constraint requirements.lock --generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements-gpu.lock
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header
+KERBEROS_EXTRA := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["kerberos"], sep="\n")
+
+lock: ## resolve pyproject.toml anew into requirements.lock, and the other locks of the same versions
+	@$(LOCK) pyproject.toml --extra cpu --extra dev --output-file requirements.lock
+	@$(LOCK) pyproject.toml --extra gpu --constraint requirements.lock --no-annotate --output-file requirements-gpu.lock
+	@$(BIN)/python -c '$(KERBEROS_EXTRA)' | $(LOCK) - --constraint requirements.lock --output-file kerberos.lock
+	@# What compiles gssapi, which asks for this very cython; unlocked, each installation would fetch it unchecked.
+	@printf 'cython==3.3.0\nsetuptools>=80\n' | $(LOCK) - --constraint requirements.lock --allow-unsafe --output-file kerberos-build.lock
 
 screenshots: install ## pictures for the README from a running demo; needs Chromium
 	@$(BIN)/python -m local_cluster.pages.screenshots

@@ -7,6 +7,7 @@ the one-machine cluster read settings.
 
 import getpass
 import os
+import stat
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
@@ -55,8 +56,11 @@ class Ports(BaseModel):
         return Ports(**{name: port + offset for name, port in self.model_dump().items()})
 
 
-class Settings(BaseSettings):
-    """Addresses of services and options of the nights."""
+class HdfsLogin(BaseSettings):
+    """How this process logs in to HDFS, and whose certificates it trusts there. Jobs read it too.
+
+    Without a principal there is no proof: HDFS believes the name that it is told.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -67,6 +71,41 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         hide_input_in_errors=True,  # addresses may hold passwords
     )
+
+    kerberos_principal: str = Field(default="", pattern="^([^@ ]+@[^@ ]+)?$")
+    kerberos_keytab: Path | None = None
+    ca_file: Path | None = None
+
+    @model_validator(mode="after")
+    def refuse_half_a_login(self) -> Self:
+        if bool(self.kerberos_principal) != bool(self.kerberos_keytab):
+            raise ValueError(
+                "expected RISK_KERBEROS_PRINCIPAL and RISK_KERBEROS_KEYTAB together, found one of them: set both "
+                "for Kerberos, or neither"
+            )
+        return self
+
+    @field_validator("kerberos_keytab", "ca_file")
+    @classmethod
+    def refuse_missing_file(cls, path: Path | None) -> Path | None:
+        if path and not (path.is_file() and os.access(path, os.R_OK)):
+            raise ValueError(f"expected a file that this account may read, found none at {path}")
+        return path
+
+    @field_validator("kerberos_keytab")
+    @classmethod
+    def refuse_shared_keytab(cls, path: Path | None) -> Path | None:
+        """Refuse a keytab that others may read: it is as good as a password."""
+        mode = stat.S_IMODE(path.stat().st_mode) if path else 0
+        if mode & 0o077:
+            raise ValueError(
+                f"expected a keytab that only its owner may read, found mode {mode:o}: chmod 600 {path}"
+            )
+        return path
+
+
+class Settings(HdfsLogin):
+    """Addresses of services and options of the nights."""
 
     # One-machine cluster
     cluster_home: Path = REPOSITORY / ".cluster"

@@ -124,6 +124,9 @@ def spark_job(task_id: str, arguments: Any, **options: Any) -> SparkSubmitOperat
         name=f"{task_id} {{{{ run_id }}}}",
         conf=_spark_conf(),
         env_vars=_spark_variables(),
+        # Spark takes new tokens from the keytab, so that a job may outlast them.
+        principal=SETTINGS.kerberos_principal or None,
+        keytab=str(SETTINGS.kerberos_keytab) if SETTINGS.kerberos_keytab else None,
         pool="spark",
         # Every try submits anew: else a cleared task would find its old application done, and do nothing; and
         # a retry would go on with an application that stages under the earlier try's id.

@@ -23,7 +23,15 @@ from pydantic import BaseModel, ValidationError
 from pydantic_settings import CliApp
 
 from jobs.errors import WrongArgumentsError
-from jobs.lake.java_errors import find_lack_of_room, find_parquet_file, is_damage, java_text, root_cause
+from jobs.lake.java_errors import (
+    TokenExpiredError,
+    find_lack_of_room,
+    find_parquet_file,
+    find_refused_token,
+    is_damage,
+    java_text,
+    root_cause,
+)
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 65  # EX_DATAERR of sysexits.h
@@ -106,7 +114,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: Exception) -> "Failure":
-        """Read the reason of an error; two reasons are looked for among the causes that Java gives.
+        """Read the reason of an error; three reasons are looked for among the causes that Java gives.
 
         DataError and some registry errors say by `retryable = False` that a retry cannot help.
         """
@@ -126,6 +134,12 @@ class Failure:
                 "raise the quota, a retry then goes on"
             )
             return cls("NoSpaceError", message, is_refused=False)
+        if token := find_refused_token(text):
+            message = (
+                f"{token}: expected a token that HDFS takes; a job that may last longer than its tokens needs "
+                "RISK_KERBEROS_KEYTAB, a retry begins with new ones"
+            )
+            return cls(TokenExpiredError.__name__, message, is_refused=False)
         return cls(type(error).__name__, str(error), is_refused=False)
 
     def line(self, job: str) -> str:

@@ -1,5 +1,6 @@
 """Configuration of Hadoop and Spark for one machine, written below `.cluster/conf`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -184,18 +185,32 @@ def catalog(layout: Layout, role: str = "scoring") -> dict[str, str]:
     }
 
 
-def write_configuration(layout: Layout) -> None:
-    """Write all configuration files; services read them only when they start."""
-    _write_hadoop_xml(layout.conf / "core-site.xml", core_site(layout))
-    _write_hadoop_xml(layout.conf / "hdfs-site.xml", hdfs_site(layout))
-    _write_hadoop_xml(layout.conf / "yarn-site.xml", yarn_site(layout))
-    _write_hadoop_xml(layout.conf / "capacity-scheduler.xml", CAPACITY_SCHEDULER)
+def write_configuration(layout: Layout, changes: Mapping[str, Mapping[str, str]] | None = None) -> None:
+    """Write all configuration files; services read them only when they start.
+
+    Args:
+        changes: name of a file → properties that it gets in place of or beside this cluster's own.
+    """
+    files: dict[str, Mapping[str, str]] = {
+        "core-site.xml": core_site(layout),
+        "hdfs-site.xml": hdfs_site(layout),
+        "yarn-site.xml": yarn_site(layout),
+        "capacity-scheduler.xml": CAPACITY_SCHEDULER,
+        "spark-defaults.conf": spark_defaults(layout),
+    }
+    for name, properties in (changes or {}).items():
+        files[name] = {**files.get(name, {}), **properties}
+    for name, properties in files.items():
+        write = _write_hadoop_xml if name.endswith(".xml") else _write_spark_defaults
+        write(layout.conf / name, properties)
     (layout.conf / "log4j2.properties").write_text(LOG4J2.format(level="warn"))
-    lines = [f"{name} {value}" for name, value in spark_defaults(layout).items()]
-    (layout.conf / "spark-defaults.conf").write_text("\n".join(lines) + "\n")
 
 
-def _write_hadoop_xml(path: Path, properties: dict[str, str]) -> None:
+def _write_spark_defaults(path: Path, properties: Mapping[str, str]) -> None:
+    path.write_text("".join(f"{name} {value}\n" for name, value in properties.items()))
+
+
+def _write_hadoop_xml(path: Path, properties: Mapping[str, str]) -> None:
     configuration = ElementTree.Element("configuration")
     for name, value in properties.items():
         entry = ElementTree.SubElement(configuration, "property")

@@ -6,9 +6,13 @@
     │   ├── DataNodeDownError         the NameNode answers, the DataNode that it chose does not
     │   ├── NoDataNodeError           the NameNode answers, but no DataNode can take or give the bytes
     │   ├── HdfsSafeModeError         the NameNode answers, but refuses writes for now
+    │   ├── KdcDownError              no KDC (the server that gives Kerberos's tickets) answers
     │   └── MlflowDownError           nothing answers, or the server fails inside
     ├── RemoteRequestError            a service refused for a reason that has no name here
     ├── PermissionDeniedError         HDFS or MLflow refused this user
+    │   └── NoTicketError             HDFS asks for Kerberos, and this process has no log-in for it
+    ├── TicketRefusedError            Kerberos refused the principal, its keytab, the server's name or a clock
+    ├── UntrustedCertificateError     a server's TLS certificate is not signed by a trusted authority
     ├── NoSpaceError                  a quota or the disks are full
     ├── MissingError
     │   ├── RunMissingError           no such training run
@@ -67,6 +71,10 @@ class HdfsSafeModeError(ServiceDownError):
     pass
 
 
+class KdcDownError(ServiceDownError):
+    pass
+
+
 class MlflowDownError(ServiceDownError):
     pass
 
@@ -77,6 +85,18 @@ class RemoteRequestError(ModelRegistryError):
 
 
 class PermissionDeniedError(ModelRegistryError):
+    pass
+
+
+class NoTicketError(PermissionDeniedError):
+    pass
+
+
+class TicketRefusedError(ModelRegistryError):
+    pass
+
+
+class UntrustedCertificateError(ModelRegistryError):
     pass
 
 

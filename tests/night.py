@@ -4,7 +4,9 @@ In   a landing day on HDFS, the pinned model
 Out  what the DAG `nightly_scoring` leaves of the day: receipt, sequences, published scores
 """
 
+import os
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_fixed
@@ -65,7 +67,8 @@ def build(settings: Settings, ds: date) -> None:
 
 
 def score_options(champion: PinnedModel, ds: date, wap_id: str) -> dict[str, Any]:
-    public_key = read_public_key(Settings(cluster_home=HOME).public_key)
+    home = Path(os.environ.get("RISK_CLUSTER_HOME", HOME))
+    public_key = read_public_key(Settings(cluster_home=home).public_key)
     return audit_options(champion, ds, wap_id) | {"run_id": wap_id, "public_key": public_key}
 
 

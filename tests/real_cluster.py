@@ -20,6 +20,7 @@ from local_cluster.start import start
 from local_cluster.supervision import stop_everything
 from model_registry.connect import connect_store
 from model_registry.signing import sign_folder
+from model_registry.store.webhdfs import webhdfs_client
 from model_registry.versions import PinnedModel
 from settings import REPOSITORY, Settings
 
@@ -56,7 +57,7 @@ class Cluster:
 
     @property
     def hdfs(self) -> hdfs.Client:
-        return hdfs.InsecureClient(self.webhdfs_url, user=self.settings.hdfs_user)
+        return webhdfs_client(self.webhdfs_url, self.settings.hdfs_user)
 
     @property
     def airflow(self) -> AirflowApi:

@@ -1,4 +1,4 @@
-"""The reason in a Java error's text: its innermost cause, damaged bytes, a lack of room.
+"""The reason in a Java error's text: its innermost cause, damaged bytes, a lack of room, an expired token.
 
 In   the text of Spark's or Py4J's error, with Java's stack of causes
 Out  ParquetDecodingException: could not verify page integrity, CRC checksum verification failed
@@ -36,6 +36,12 @@ FRAME = re.compile(
 NO_SPACE = re.compile(r"\w*QuotaExceededException: [^\n]+|No space left on device")
 PARQUET_FILE = re.compile(r"[a-z]+:/\S+?\.parquet")
 
+REFUSED_TOKEN = re.compile(r"InvalidToken\)?: .*")
+
+
+class TokenExpiredError(Exception):
+    """HDFS does not take a job's delegation token any more. Jobs name it in their last line."""
+
 
 def java_text(error: BaseException) -> str:
     """Write an error with all causes that Java gives; pyspark's own text may leave them out.
@@ -64,6 +70,12 @@ def find_lack_of_room(text: str) -> str | None:
     """Find Java's words for a full disk or a quota that is used up."""
     found = NO_SPACE.search(text)
     return found[0].strip() if found else None
+
+
+def find_refused_token(text: str) -> str | None:
+    """Find HDFS's words for a delegation token that it does not take any more."""
+    found = REFUSED_TOKEN.search(text)
+    return found[0].replace(")", "").strip() if found else None
 
 
 def find_parquet_file(text: str) -> str | None:

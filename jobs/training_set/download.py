@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import hdfs
 
 from jobs.training_set.reader import TrainingSetError
-from model_registry.store.webhdfs import webhdfs_client
+from model_registry.store.webhdfs import WebHdfs, webhdfs_client
 from settings import hadoop_user
 
 
@@ -39,8 +39,8 @@ def download(client: hdfs.Client, hdfs_path: str, into: Path) -> Path:
 
     Raises:
         TrainingSetError: there is no such folder.
+        ModelRegistryError: HDFS does not answer, or refuses this user.
     """
-    status = client.status(hdfs_path, strict=False)
-    if status is None or status["type"] != "DIRECTORY":
+    if not WebHdfs(client).exists(hdfs_path) or client.status(hdfs_path)["type"] != "DIRECTORY":
         raise TrainingSetError(f"{hdfs_path} is not a folder on the HDFS behind {client.url}")
     return Path(client.download(hdfs_path, str(into)))

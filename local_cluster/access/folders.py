@@ -9,6 +9,8 @@ not named gets nothing.
 
 from dataclasses import dataclass
 
+import hdfs
+
 from model_registry.store.webhdfs import webhdfs_client
 from settings import Settings
 
@@ -72,9 +74,13 @@ def hdfs_folders(settings: Settings) -> list[Folder]:
     ]
 
 
-def make_hdfs_folders(settings: Settings) -> None:
-    """Make the folders that are missing, and set owner, mode and ACL of each; only HDFS's superuser may."""
-    client = webhdfs_client(settings.webhdfs_url, settings.hdfs_user)
+def make_hdfs_folders(settings: Settings, client: hdfs.Client | None = None) -> None:
+    """Make the folders that are missing, and set owner, mode and ACL of each.
+
+    Args:
+        client: HDFS's superuser, which alone may do this; by default the user of the settings.
+    """
+    client = client or webhdfs_client(settings.webhdfs_url, settings.hdfs_user)
     for folder in hdfs_folders(settings):
         client.makedirs(folder.path)
         if folder.owner is not None:

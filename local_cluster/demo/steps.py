@@ -90,7 +90,11 @@ def describe_days(days: list[date]) -> str:
 
 def refuse_foreign_cluster(settings: Settings) -> None:
     """Refuse services of another cluster, since the demo first empties the landing zone and the tables."""
-    given = [name for name in ("hdfs_uri", "webhdfs_uri", "mlflow_uri") if getattr(settings, name)]
+    given = [
+        name
+        for name in ("hdfs_uri", "webhdfs_uri", "mlflow_uri", "kerberos_principal")
+        if getattr(settings, name)
+    ]
     if given:
         names = ", ".join(f"RISK_{name.upper()}" for name in given)
         raise ClusterError(f"the demo runs on its own cluster and empties its tables first: unset {names}")

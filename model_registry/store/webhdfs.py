@@ -25,13 +25,17 @@ from model_registry.errors import (
     ModelRegistryError,
     NoDataNodeError,
     NoSpaceError,
+    NoTicketError,
     PermissionDeniedError,
     RemoteRequestError,
     ServiceDownError,
+    TicketRefusedError,
+    UntrustedCertificateError,
     VersionExistsError,
     WebHdfsDownError,
 )
 from model_registry.hashing import CHUNK_BYTES, chunks_sha256
+from settings import HdfsLogin
 
 FOLDER_PERMISSION = "755"  # executors of any user read models; only the pusher writes
 FILE_PERMISSION = "644"
@@ -68,12 +72,32 @@ retry_briefly = tenacity.retry(
 Operation: TypeAlias = Callable[Concatenate["WebHdfs", str, P], R]
 
 
-def webhdfs_client(url: str, user: str) -> hdfs.Client:
-    """Build the client of everything here that talks to WebHDFS, with simple authentication.
+class Session(requests.Session):
+    """A session that trusts its own authorities, also where REQUESTS_CA_BUNDLE names others."""
 
-    A secure cluster gets `hdfs.TokenClient` or `hdfs.ext.kerberos.KerberosClient` here; nothing else changes.
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        own = self.verify if verify is None else verify
+        return super().merge_environment_settings(url, proxies, stream, own, cert)
+
+
+def webhdfs_client(url: str, user: str, login: HdfsLogin | None = None) -> hdfs.Client:
+    """Build the client of everything here that talks to WebHDFS.
+
+    Args:
+        url: http:// or https:// address of the NameNode; of an HA pair both, with a semicolon between.
+        user: whom HDFS takes this process for; with Kerberos it is the principal's user instead.
+        login: by default as RISK_KERBEROS_PRINCIPAL, RISK_KERBEROS_KEYTAB and RISK_CA_FILE say.
     """
-    return hdfs.InsecureClient(url, user=user, timeout=TIMEOUT_SECONDS)
+    login = login or HdfsLogin()
+    session = Session()
+    if login.ca_file:
+        session.verify = str(login.ca_file)
+    if login.kerberos_keytab:
+        from model_registry.store.kerberos import keytab_login
+
+        session.auth = keytab_login(login.kerberos_principal, login.kerberos_keytab)
+        return hdfs.Client(url, timeout=TIMEOUT_SECONDS, session=session)
+    return hdfs.InsecureClient(url, user=user, timeout=TIMEOUT_SECONDS, session=session)
 
 
 def with_named_errors(verb: str) -> Callable[[Operation[P, R]], Operation[P, R]]:
@@ -86,6 +110,8 @@ def with_named_errors(verb: str) -> Callable[[Operation[P, R]], Operation[P, R]]
                 return operation(self, path, *args, **kwargs)
             except hdfs.HdfsError as error:
                 raise named_error(error, f"{verb} {path}", self.client.url) from error
+            except requests.exceptions.SSLError as error:
+                raise untrusted(error, f"{verb} {path}", self.client.url) from error
             except requests.RequestException as error:
                 raise no_answer(error, f"{verb} {path}", self.client.url) from error
 
@@ -260,6 +286,18 @@ def named_error(error: hdfs.HdfsError, doing: str, url: str) -> ModelRegistryErr
         return NoSpaceError(
             f"room on HDFS to {doing}", reason, "free space or raise the quota of the folder, then repeat"
         )
+    if "gssexception" in text:
+        return TicketRefusedError(
+            f"HDFS to take this process's ticket, to {doing}",
+            reason,
+            "see the NameNode's log for the same moment",
+        )
+    if text.startswith("authentication failure"):  # the client's words for status 401
+        return NoTicketError(
+            f"a log-in to {doing}",
+            "HDFS asks for Kerberos, and this process has none",
+            "set RISK_KERBEROS_PRINCIPAL and RISK_KERBEROS_KEYTAB",
+        )
     if error.exception in ("AccessControlException", "AuthorizationException") or "authentication" in text:
         return PermissionDeniedError(
             f"permission to {doing}", reason, "let the owner of the folder grant it, or set another HDFS user"
@@ -287,6 +325,18 @@ def no_answer(error: requests.RequestException, doing: str, url: str) -> Service
         f"the DataNode at {asked} to {doing}",
         found,
         "start it; the NameNode chooses another one after some missed heartbeats",
+    )
+
+
+def untrusted(error: requests.exceptions.SSLError, doing: str, url: str) -> ModelRegistryError:
+    """Choose the error for a TLS connection that failed: over its certificate, or for another reason."""
+    found = f"{type(error).__name__}: {error}"
+    if "CERTIFICATE_VERIFY_FAILED" not in found:
+        return webhdfs_down(found, doing, url)
+    return UntrustedCertificateError(
+        f"a trusted certificate for the host in the address, to {doing}",
+        found,
+        "set RISK_CA_FILE to the certificate of the authority that signed it, or call the host by its name there",
     )
 
 

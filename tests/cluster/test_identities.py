@@ -172,6 +172,7 @@ def test_scoring_cannot_open_the_catalog_to_others(cluster: Cluster) -> None:
 
 READS = """
 import json, sys
+from jobs.lake.java_errors import java_text
 from pyspark.sql import SparkSession
 spark = SparkSession.builder.master("local[1]").config("spark.sql.catalog.lake.jdbc.user", "reader").getOrCreate()
 answers = {}
@@ -179,7 +180,7 @@ for statement in sys.argv[1:]:
     try:
         answers[statement] = [list(row) for row in spark.sql(statement).collect()]
     except Exception as error:
-        answers[statement] = str(error)
+        answers[statement] = java_text(error)  # with its causes
 print(json.dumps(answers))
 """
 COUNT = "SELECT count(*) > 0 FROM lake.risk.risk_scores"

@@ -319,7 +319,7 @@ def test_webhdfs_that_is_down_is_named_within_seconds(cluster, model):
 
 
 def test_an_address_without_a_namenode_is_an_error_and_not_an_empty_store(cluster, model):
-    not_hdfs = hdfs.InsecureClient(cluster.mlflow_uri)
+    not_hdfs = hdfs.InsecureClient(f"http://127.0.0.1:{cluster.settings.ports.resourcemanager_web}")
     with pytest.raises(RemoteRequestError, match="NameNode"):
         ModelStore(not_hdfs, "/models", cluster.hdfs_url).exists(model)
 

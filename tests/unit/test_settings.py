@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from settings import REPOSITORY, Ports, Settings
+from settings import REPOSITORY, HdfsLogin, Ports, Settings
 
 EXAMPLE = REPOSITORY / ".env.example"
 
@@ -18,6 +18,7 @@ def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith("RISK_"):
             monkeypatch.delenv(name)
     monkeypatch.setitem(Settings.model_config, "env_file", None)
+    monkeypatch.setitem(HdfsLogin.model_config, "env_file", None)
 
 
 def documented_defaults() -> dict[str, str]:
@@ -147,3 +148,33 @@ def test_a_refused_value_is_not_shown_since_it_may_hold_a_password(monkeypatch: 
         Settings()
     assert "hunter2" not in str(error.value)
     assert "MLFLOW_TRACKING_PASSWORD" in str(error.value)
+
+
+def a_keytab(folder: Path, mode: int) -> Path:
+    path = folder / "risk.keytab"
+    path.touch(mode=mode)
+    return path
+
+
+def test_a_principal_with_its_keytab_is_a_log_in(tmp_path: Path) -> None:
+    keytab = a_keytab(tmp_path, 0o600)
+    login = HdfsLogin(kerberos_principal="risk@EXAMPLE.COM", kerberos_keytab=keytab)
+    assert (login.kerberos_principal, login.kerberos_keytab) == ("risk@EXAMPLE.COM", keytab)
+
+
+@pytest.mark.parametrize("given", ["principal", "keytab"])
+def test_half_a_log_in_is_refused(tmp_path: Path, given: str) -> None:
+    halves = {"principal": "risk@EXAMPLE.COM", "keytab": a_keytab(tmp_path, 0o600)}
+    with pytest.raises(ValidationError, match="set both for Kerberos, or neither"):
+        HdfsLogin(**{f"kerberos_{given}": halves[given]})
+
+
+def test_a_keytab_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="found mode 644: chmod 600"):
+        HdfsLogin(kerberos_principal="risk@EXAMPLE.COM", kerberos_keytab=a_keytab(tmp_path, 0o644))
+
+
+@pytest.mark.parametrize("name", ["kerberos_keytab", "ca_file"])
+def test_a_file_that_does_not_exist_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValidationError, match="expected a file that this account may read"):
+        HdfsLogin(kerberos_principal="risk@EXAMPLE.COM", **{name: tmp_path / "nowhere"})

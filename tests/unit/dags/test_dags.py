@@ -22,7 +22,7 @@ from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 
 import jobs.compare_models
 import jobs.train_encoder
-from dags import nightly_scoring, train_encoder
+from dags import common, nightly_scoring, train_encoder
 from dags.commands import Command
 from dags.common import (
     SETTINGS,
@@ -108,6 +108,14 @@ def test_without_a_public_key_no_scoring_is_submitted(public_key_file: Path) -> 
     public_key_file.unlink()
     with pytest.raises(SigningKeyError, match=r"model-signing\.pub.*new-key"):
         submitted_line(nightly_scoring.dag.get_task("score_users"), context(model_version=None))
+
+
+def test_jobs_log_in_by_the_keytab_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keytab = tmp_path / "risk.keytab"
+    login = {"kerberos_principal": "risk@EXAMPLE.COM", "kerberos_keytab": keytab}
+    monkeypatch.setattr(common, "SETTINGS", common.SETTINGS.model_copy(update=login))
+    line = submitted_line(spark_job("extract_sessions", {}), context())
+    assert f"--keytab {keytab}\n  --principal risk@EXAMPLE.COM\n" in line
 
 
 def test_training_set_job_is_submitted_as_checked_in(rebuild: bool) -> None:

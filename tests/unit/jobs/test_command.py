@@ -81,3 +81,14 @@ def test_a_refusal_is_printed_in_full_and_an_unexpected_error_is_cut():
 def test_a_full_disk_is_named_wherever_it_stands_in_javas_causes(cause, named):
     error = RuntimeError(f"An error occurred\n\tat org.apache.X\nCaused by: {cause}\n\tat java.base/java.Y")
     assert Failure.of(error).line("job").startswith(f"job failed: NoSpaceError: {named}: expected room")
+
+
+def test_an_expired_token_is_named_wherever_it_stands_in_javas_causes():
+    cause = (
+        "org.apache.hadoop.ipc.RemoteException(org.apache.hadoop.security.token.SecretManager$InvalidToken)"
+    )
+    error = RuntimeError(
+        f"An error occurred\n\tat org.apache.X\nCaused by: {cause}: Token has expired\n\tat java.Y"
+    )
+    line = Failure.of(error).line("job")
+    assert line.startswith("job failed: TokenExpiredError: InvalidToken: Token has expired: expected a token")

@@ -8,11 +8,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import hdfs
 import pytest
 
-from model_registry.errors import DataNodeDownError, InvalidModelFolderError, WebHdfsDownError
-from model_registry.store import webhdfs
+from model_registry.errors import (
+    DataNodeDownError,
+    InvalidModelFolderError,
+    NoTicketError,
+    TicketRefusedError,
+    WebHdfsDownError,
+)
+from model_registry.store import kerberos, webhdfs
 from model_registry.store.model_store import ModelStore
 from model_registry.store.webhdfs import WebHdfs, webhdfs_client
 from model_registry.versions import ModelVersion
+from settings import HdfsLogin
 
 MODEL = ModelVersion("risk_encoder", 1, "ab" * 32)
 CLOSED_PORT = 1  # of tcpmux, for which no system listens any more
@@ -23,6 +30,7 @@ class Listing(ThreadingHTTPServer):
 
     name = "saved_model.pb"
     type = "FILE"
+    asks_for_kerberos = False
     dead_datanodes = 0  # redirects to a port where nothing listens, before a file is answered
 
 
@@ -30,7 +38,11 @@ class Answers(BaseHTTPRequestHandler):
     server: Listing
 
     def do_GET(self) -> None:
-        if "op=GETFILESTATUS" in self.path:
+        if self.server.asks_for_kerberos:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", "Negotiate")
+            self.end_headers()
+        elif "op=GETFILESTATUS" in self.path:
             self.answer({"FileStatus": {"pathSuffix": "", "type": "DIRECTORY"}})
         elif "op=LISTSTATUS" in self.path:
             status = {"pathSuffix": self.server.name, "type": self.server.type, "modificationTime": 0}
@@ -106,3 +118,25 @@ def test_a_namenode_that_is_away_is_given_up_after_three_attempts(pauses):
     with pytest.raises(WebHdfsDownError):
         WebHdfs(webhdfs_client(f"http://127.0.0.1:{CLOSED_PORT}", "risk")).read_text("/receipts/a.json")
     assert len(pauses) == 2
+
+
+def test_a_client_without_a_log_in_is_told_how_to_get_one(server, client):
+    server.asks_for_kerberos = True
+    with pytest.raises(NoTicketError, match="set RISK_KERBEROS_PRINCIPAL and RISK_KERBEROS_KEYTAB"):
+        WebHdfs(client).read_text("/receipts/a.json")
+
+
+def test_a_log_in_without_its_package_says_how_to_install_it(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(kerberos, "gssapi", None)
+    keytab = tmp_path / "risk.keytab"
+    keytab.touch(mode=0o600)
+    login = HdfsLogin(kerberos_principal="risk@EXAMPLE.COM", kerberos_keytab=keytab)
+    with pytest.raises(TicketRefusedError, match="apt-get install libkrb5-dev"):
+        webhdfs_client(f"http://127.0.0.1:{server.server_port}", "risk", login)
+
+
+@pytest.mark.usefixtures("pauses")
+def test_a_server_that_speaks_no_tls_is_not_taken_for_an_untrusted_one(server):
+    client = webhdfs_client(f"https://127.0.0.1:{server.server_port}", "risk")
+    with pytest.raises(WebHdfsDownError, match="SSLError"):
+        WebHdfs(client).read_text("/receipts/a.json")

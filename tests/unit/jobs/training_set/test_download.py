@@ -26,7 +26,7 @@ def test_a_missing_local_folder_is_named(tmp_path):
 
 def test_a_missing_hdfs_folder_is_named(tmp_path):
     client = create_autospec(hdfs.InsecureClient, instance=True, url="http://127.0.0.1:9870")
-    client.status.return_value = None
+    client.status.side_effect = hdfs.HdfsError("no such file", exception="FileNotFoundException")
     with pytest.raises(TrainingSetError, match="/training_sets/run is not a folder on the HDFS"):
         download(client, "/training_sets/run", tmp_path)
-    client.status.assert_called_once_with("/training_sets/run", strict=False)
+    client.status.assert_called_once_with("/training_sets/run")
