@@ -171,21 +171,21 @@ def test_scoring_cannot_open_the_catalog_to_others(cluster: Cluster) -> None:
 # Spark, as the reader
 
 READS = """
-import json, sys
-from jobs.lake.java_errors import java_text
+import json, sys, traceback
 from pyspark.sql import SparkSession
 spark = SparkSession.builder.master("local[1]").config("spark.sql.catalog.lake.jdbc.user", "reader").getOrCreate()
 answers = {}
 for statement in sys.argv[1:]:
     try:
-        answers[statement] = [list(row) for row in spark.sql(statement).collect()]
+        rows = spark.read.parquet(statement) if statement.startswith("/") else spark.sql(statement)
+        answers[statement] = [list(row) for row in rows.collect()]
     except Exception as error:
-        answers[statement] = java_text(error)  # with its causes
+        answers[statement] = traceback.format_exc()
 print(json.dumps(answers))
 """
 COUNT = "SELECT count(*) > 0 FROM lake.risk.risk_scores"
 HIDDEN = "SELECT count(*) FROM lake.risk.user_sequences"
-BY_PATH = "SELECT count(*) FROM parquet.`/lake/risk/user_sequences/data`"
+BY_PATH = f"{SEQUENCES}/data"
 CHANGE = "DELETE FROM lake.risk.risk_scores WHERE user_id = 'nobody' OR risk_score >= 0"
 MAKE = "CREATE TABLE lake.risk.forged (x int)"
 

@@ -10,8 +10,9 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Thread
 
 import hdfs
 import mlflow
@@ -319,9 +320,12 @@ def test_webhdfs_that_is_down_is_named_within_seconds(cluster, model):
 
 
 def test_an_address_without_a_namenode_is_an_error_and_not_an_empty_store(cluster, model):
-    not_hdfs = hdfs.InsecureClient(f"http://127.0.0.1:{cluster.settings.ports.resourcemanager_web}")
-    with pytest.raises(RemoteRequestError, match="NameNode"):
-        ModelStore(not_hdfs, "/models", cluster.hdfs_url).exists(model)
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        not_hdfs = hdfs.InsecureClient(f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(RemoteRequestError, match="NameNode"):
+            ModelStore(not_hdfs, "/models", cluster.hdfs_url).exists(model)
+        server.shutdown()
 
 
 # The versions

@@ -14,9 +14,10 @@ os.environ["AIRFLOW_CONN_SPARK_DEFAULT"] = (
 
 IDENTITIES = Path(tempfile.mkdtemp(prefix="identities-"))
 write_credentials(IDENTITIES)
-# For the DAGs alone: other tests of this process have no identities.
+# For the DAGs alone, which read it when they are collected.
 os.environ["RISK_IDENTITIES_DIR"] = str(IDENTITIES)
-import dags.common  # noqa: E402
 
-del os.environ["RISK_IDENTITIES_DIR"]
-assert dags.common.SETTINGS.identities_dir == IDENTITIES
+
+def pytest_collection_finish() -> None:
+    """Other tests of this process have no identities."""
+    os.environ.pop("RISK_IDENTITIES_DIR", None)
