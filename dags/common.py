@@ -124,9 +124,7 @@ def spark_job(task_id: str, arguments: Any, **options: Any) -> SparkSubmitOperat
         name=f"{task_id} {{{{ run_id }}}}",
         conf=_spark_conf(),
         env_vars=_spark_variables(),
-        # Spark takes new tokens from the keytab, so that a job may outlast them.
-        principal=SETTINGS.kerberos_principal or None,
-        keytab=str(SETTINGS.kerberos_keytab) if SETTINGS.kerberos_keytab else None,
+        **_kerberos_login(),
         pool="spark",
         # Every try submits anew: else a cleared task would find its old application done, and do nothing; and
         # a retry would go on with an application that stages under the earlier try's id.
@@ -164,6 +162,14 @@ def extraction_arguments(days: list[str]) -> Arguments:
         "lookback-days": str(SETTINGS.lookback_days),
         "day": days,
     }
+
+
+def _kerberos_login() -> dict[str, str]:
+    """The principal of `scoring` and its keytab, from which Spark takes new tokens when a job outlasts them."""
+    variables = SETTINGS.identity("scoring")
+    principal = variables.get("RISK_KERBEROS_PRINCIPAL") or SETTINGS.kerberos_principal
+    keytab = variables.get("RISK_KERBEROS_KEYTAB") or SETTINGS.kerberos_keytab
+    return {"principal": principal, "keytab": str(keytab)} if principal else {}
 
 
 def _spark_variables() -> dict[str, str] | None:

@@ -51,6 +51,7 @@ def secured() -> Iterator[Secured]:
     os.environ |= realm.environment() | {
         "RISK_CLUSTER_HOME": str(HOME),
         "RISK_PORT_OFFSET": str(PORT_OFFSET),
+        "RISK_IDENTITIES_DIR": str(HOME / "data" / "identities"),
         "RISK_WEBHDFS_URI": f"https://localhost:{WEBHDFS_PORT}",
         "RISK_KERBEROS_PRINCIPAL": f"scoring@{REALM}",
         "RISK_KERBEROS_KEYTAB": str(realm.keytab("scoring")),
