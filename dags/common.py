@@ -164,7 +164,7 @@ def extraction_arguments(days: list[str]) -> Arguments:
     }
 
 
-def _kerberos_login() -> dict[str, str]:
+def _kerberos_login() -> dict[str, Any]:
     """The principal of `scoring` and its keytab, from which Spark takes new tokens when a job outlasts them."""
     variables = SETTINGS.identity("scoring")
     principal = variables.get("RISK_KERBEROS_PRINCIPAL") or SETTINGS.kerberos_principal

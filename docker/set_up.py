@@ -1,8 +1,10 @@
 """Prepare what the services need before they start. Harmless to repeat:   set_up.py secrets services hdfs
 
 In   secrets as variables of this one container, addresses of PostgreSQL and WebHDFS
-Out  files in /var/lib/risk-secrets, readable by the account `risk` alone; databases and roles of PostgreSQL;
-     users of MLflow; tables, pools, users and roles of Airflow; of the whole stack, folders on HDFS
+Out  files that the account `risk` alone may read, in /var/lib/risk-secrets; and in two folders that no task
+     sees MLflow's, and those of promotions: the key that signs models, and all passwords
+     databases and roles of PostgreSQL; users of MLflow; tables, pools, users and roles of Airflow; of the whole
+     stack, folders on HDFS
 
 PostgreSQL and the NameNode may start at the same moment: this waits for them. Passwords of identities are
 made here, and stay. A line taken out of passwords.json is made anew by the next run.
@@ -25,7 +27,11 @@ from local_cluster.access.mlflow_users import prepare_mlflow, write_server_confi
 from local_cluster.start import airflow_pools, make_signing_keys
 from settings import Settings
 
-SECRETS = Path(os.environ.get("SECRETS_FOLDER", "/var/lib/risk-secrets"))
+SECRETS, PROMOTION, MLFLOW = (
+    Path(os.environ.get("SECRETS_ROOT", "/var/lib"), f"risk-{name}")
+    for name in ("secrets", "promotion", "mlflow")
+)
+APART = {OWNER: PROMOTION, "promotion": PROMOTION, "mlflow": MLFLOW}
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
 
 # Users of Airflow's page, each with its role there, and the variable of its password.
@@ -62,13 +68,13 @@ def write_secrets() -> None:
     for name in ("fernet_key", "api_secret_key", "jwt_secret"):
         write_private(SECRETS / name, os.environ[f"AIRFLOW_{name.upper()}"])
     make_signing_keys(Settings())
-    write_credentials(
-        SECRETS, {OWNER: os.environ["POSTGRES_PASSWORD"]}, hdfs_user=os.environ.get("RISK_HDFS_USER")
-    )
+    given = {OWNER: os.environ["POSTGRES_PASSWORD"]}
+    write_credentials(SECRETS, given, os.environ.get("RISK_HDFS_USER"), APART)
 
 
 def database_uri(database: str, role: str, scheme: str = "postgresql+psycopg2") -> str:
-    return f"{scheme}://{role}@{os.environ['POSTGRES_ADDRESS']}/{database}?passfile={pgpass(SECRETS, role)}"
+    passfile = pgpass(APART.get(role, SECRETS), role)
+    return f"{scheme}://{role}@{os.environ['POSTGRES_ADDRESS']}/{database}?passfile={passfile}"
 
 
 def connect(database: str) -> "psycopg2.extensions.connection":
@@ -76,10 +82,10 @@ def connect(database: str) -> "psycopg2.extensions.connection":
 
 
 def prepare_services() -> None:
-    passwords = make_passwords(SECRETS)
+    passwords = make_passwords(PROMOTION)
     once_it_answers(partial(prepare_databases, connect, passwords))()
     auth_uri = database_uri("mlflow_auth", "mlflow")
-    write_server_configuration(SECRETS / "mlflow_auth.ini", auth_uri, passwords)
+    write_server_configuration(MLFLOW / "mlflow_auth.ini", auth_uri, passwords)
     prepare_mlflow(database_uri("mlflow", "mlflow"), auth_uri, Settings().model_name, passwords)
     subprocess.run(["airflow", "db", "migrate"], check=True)
     for name, slots, description in airflow_pools(Settings()):

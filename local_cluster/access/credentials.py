@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 OWNER = "risk"  # PostgreSQL's superuser: it makes databases and roles, and nothing else connects as it
@@ -45,17 +46,23 @@ def make_passwords(folder: Path, given: dict[str, str] | None = None) -> dict[st
 
 
 def write_credentials(
-    folder: Path, given: dict[str, str] | None = None, hdfs_user: str | None = None
+    folder: Path,
+    given: dict[str, str] | None = None,
+    hdfs_user: str | None = None,
+    apart: Mapping[str, Path] | None = None,
 ) -> dict[str, str]:
     """Write the files of all roles and identities, and return the passwords.
 
     Args:
+        folder: for all files but those that are kept apart.
         given: passwords that somebody chose.
         hdfs_user: one account on HDFS for all identities, where an existing cluster gives only one.
+        apart: folders of names that tasks must not be able to act as; passwords.json is the superuser's.
     """
-    passwords = make_passwords(folder, given)
+    apart = apart or {}
+    passwords = make_passwords(apart.get(OWNER, folder), given)
     for role in (OWNER, *SERVICES, *IN_POSTGRES):
-        write_private(pgpass(folder, role), f"*:*:*:{role}:{passwords[role]}\n")
+        write_private(pgpass(apart.get(role, folder), role), f"*:*:*:{role}:{passwords[role]}\n")
     for identity in IDENTITIES:
         user = hdfs_user or identity
         # Read by Hadoop's clients, by those of WebHDFS here, and by Spark's executors.
@@ -66,7 +73,7 @@ def write_credentials(
             variables["MLFLOW_TRACKING_USERNAME"] = identity
             variables["MLFLOW_TRACKING_PASSWORD"] = passwords[identity]
         lines = [f"{name}={value}\n" for name, value in variables.items()]
-        write_private(folder / f"{identity}.env", "".join(lines))
+        write_private(apart.get(identity, folder) / f"{identity}.env", "".join(lines))
     return passwords
 
 

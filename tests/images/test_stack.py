@@ -138,12 +138,17 @@ def test_mlflow_lets_an_identity_in_by_tls(stack: Stack) -> None:
     assert answer.json()["registered_model"]["name"] == "risk_encoder"
 
 
-def test_only_the_container_of_promotions_has_the_signing_key(stack: Stack) -> None:
-    key = "/var/lib/risk-signing/model-signing.key"
+def test_only_the_container_of_promotions_can_promote(stack: Stack) -> None:
+    key = "/var/lib/risk-promotion/model-signing.key"
     assert "PRIVATE KEY" in stack.run_in("promotion", "head", "--lines=1", key)
     for service in ("scheduler", "api-server", "triggerer", "dag-processor", "nodemanager", "mlflow"):
-        with pytest.raises(AssertionError, match="No such file"):
-            stack.run_in(service, "cat", key)
+        found = stack.run_in(
+            service, "find", "/var/lib", "-maxdepth", "2", "-path", "/var/lib/risk-*", "-type", "f"
+        )
+        names = {path.rsplit("/", 1)[1] for path in found.split()}
+        assert names, service
+        assert not names & {"model-signing.key", "promotion.env", "passwords.json", "risk.pgpass"}, service
+        assert ("mlflow_auth.ini" in names) == (service == "mlflow"), service
 
 
 def test_a_viewer_cannot_start_a_training_and_a_trainer_no_night(stack: Stack) -> None:

@@ -70,7 +70,7 @@ def test_ports_are_published_on_this_host_alone(services: dict[str, Any]) -> Non
 
 
 def test_the_signing_key_is_where_people_promote_and_nowhere_else(services: dict[str, Any]) -> None:
-    holders = {name for name, service in services.items() if "signing:" in str(service.get("volumes"))}
+    holders = {name for name, service in services.items() if "promotion:" in str(service.get("volumes"))}
     assert holders == {"set-up", "promotion"}
 
 
@@ -90,12 +90,13 @@ def test_no_log_server_is_started(services: dict[str, Any]) -> None:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """What `set-up` needs to write secrets."""
-    (tmp_path / "secrets").mkdir()
+    for name in ("secrets", "promotion", "mlflow"):
+        (tmp_path / f"risk-{name}").mkdir()
     return {
         "PATH": os.environ["PATH"],
-        "SECRETS_FOLDER": str(tmp_path / "secrets"),
-        "RISK_MODEL_PUBLIC_KEY": str(tmp_path / "secrets" / "model-signing.pub"),
-        "RISK_MODEL_SIGNING_KEY": str(tmp_path / "model-signing.key"),
+        "SECRETS_ROOT": str(tmp_path),
+        "RISK_MODEL_PUBLIC_KEY": str(tmp_path / "risk-secrets" / "model-signing.pub"),
+        "RISK_MODEL_SIGNING_KEY": str(tmp_path / "risk-promotion" / "model-signing.key"),
         "POSTGRES_PASSWORD": "secret",
         "AIRFLOW_FERNET_KEY": "fernet",
         "AIRFLOW_API_SECRET_KEY": "api",
@@ -115,7 +116,7 @@ def test_an_address_that_others_can_reach_is_refused_by_name(
     done = set_up({**environment, "LISTEN_ADDRESS": address})
     assert done.returncode == 78
     assert done.stderr.startswith(f"LISTEN_ADDRESS={address}: expected an address of this host alone")
-    assert not [*(tmp_path / "secrets").iterdir()]
+    assert not [*(tmp_path / "risk-secrets").iterdir()]
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "localhost", "::1"])
@@ -125,7 +126,7 @@ def test_each_secret_is_a_file_of_the_account_that_the_commands_print(
     done = set_up({**environment, "LISTEN_ADDRESS": address})
     assert done.returncode == 0, done.stderr
     files = {
-        variable: tmp_path / "secrets" / command.removeprefix("cat /var/lib/risk-secrets/")
+        variable: tmp_path / "risk-secrets" / command.removeprefix("cat /var/lib/risk-secrets/")
         for variable, command in services["scheduler"]["environment"].items()
         if variable.endswith("_CMD")
     }
@@ -134,9 +135,8 @@ def test_each_secret_is_a_file_of_the_account_that_the_commands_print(
         "AIRFLOW__API__SECRET_KEY_CMD": "api",
         "AIRFLOW__API_AUTH__JWT_SECRET_CMD": "jwt",
     }
-    folder = tmp_path / "secrets"
-    assert (folder / "risk.pgpass").read_text() == "*:*:*:risk:secret\n"
-    private = [tmp_path / "model-signing.key", *(path for path in folder.iterdir() if path.suffix != ".pub")]
+    assert (tmp_path / "risk-promotion" / "risk.pgpass").read_text() == "*:*:*:risk:secret\n"
+    private = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".pub"]
     assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
 
 
@@ -146,7 +146,7 @@ def test_identities_have_their_own_names_on_hdfs_or_the_one_account_that_a_clust
 ) -> None:
     done = set_up(environment | ({"RISK_HDFS_USER": account} if account else {}))
     assert done.returncode == 0, done.stderr
-    variables = (tmp_path / "secrets" / "training.env").read_text().splitlines()
+    variables = (tmp_path / "risk-secrets" / "training.env").read_text().splitlines()
     assert f"HADOOP_USER_NAME={user}" in variables
 
 
@@ -154,8 +154,12 @@ def test_services_and_tasks_find_the_files_that_set_up_writes(
     services: dict[str, Any], environment: dict[str, str], tmp_path: Path
 ) -> None:
     set_up(environment)
-    written = {path.name for path in (tmp_path / "secrets").iterdir()}
-    for name in (*RUN_TASKS, "mlflow"):
-        named = re.findall(r"/var/lib/risk-secrets/([\w.-]+)", str(services[name]["environment"]))
-        assert {*named} - {"mlflow_auth.ini"} <= written, name  # that one comes with the databases
+    for name in (*RUN_TASKS, "mlflow", "promotion"):
+        named = re.findall(r"/var/lib/(risk-[\w./-]+)", str(services[name]["environment"]))
+        mounted = {volume.split(":")[1].removeprefix("/var/lib/") for volume in services[name]["volumes"]}
+        for path in named:
+            if path.split("/")[0] in mounted and not path.endswith(
+                "mlflow_auth.ini"
+            ):  # it comes with the databases
+                assert (tmp_path / path).exists(), (name, path)
     assert services["scheduler"]["environment"]["RISK_IDENTITIES_DIR"] == "/var/lib/risk-secrets"

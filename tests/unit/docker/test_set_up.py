@@ -47,15 +47,16 @@ class Airflow:
 @pytest.fixture(scope="module")
 def airflow(database: Layout, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     folder = tmp_path_factory.mktemp("set_up")
-    secrets = folder / "secrets"
-    secrets.mkdir()
+    secrets = folder / "risk-secrets"
+    for name in ("secrets", "promotion", "mlflow"):
+        (folder / f"risk-{name}").mkdir()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     address = f"127.0.0.1:{database.settings.ports.postgres}"
     variables = {
-        "SECRETS_FOLDER": str(secrets),
+        "SECRETS_ROOT": str(folder),
         "RISK_MODEL_PUBLIC_KEY": str(secrets / "model-signing.pub"),
-        "RISK_MODEL_SIGNING_KEY": str(secrets / "model-signing.key"),
+        "RISK_MODEL_SIGNING_KEY": str(folder / "risk-promotion" / "model-signing.key"),
         "POSTGRES_ADDRESS": address,
         "POSTGRES_PASSWORD": json.loads(passwords_file(database.identities).read_text())["risk"],
         "PGPASSFILE": str(secrets / "airflow.pgpass"),
@@ -145,11 +146,11 @@ def test_set_up_again_changes_a_password_and_keeps_the_rest(airflow: Airflow) ->
 
 
 def test_mlflows_role_owns_its_databases_and_sees_no_other(airflow: Airflow) -> None:
-    address, secrets = airflow.environment["POSTGRES_ADDRESS"], airflow.environment["SECRETS_FOLDER"]
+    address, root = airflow.environment["POSTGRES_ADDRESS"], airflow.environment["SECRETS_ROOT"]
 
     def connect(database: str) -> None:
         url = f"postgresql://mlflow@{address}/{database}"
-        psycopg2.connect(url, passfile=f"{secrets}/mlflow.pgpass").close()
+        psycopg2.connect(url, passfile=f"{root}/risk-mlflow/mlflow.pgpass").close()
 
     connect("mlflow")
     connect("mlflow_auth")
