@@ -3,8 +3,8 @@
 In   secrets as variables of this one container, addresses of PostgreSQL and WebHDFS
 Out  files that the account `risk` alone may read, in /var/lib/risk-secrets; and in two folders that no task
      sees MLflow's, and those of promotions: the key that signs models, and all passwords
-     databases and roles of PostgreSQL; users of MLflow; tables, pools, users and roles of Airflow; of the whole
-     stack, folders on HDFS
+     databases and roles of PostgreSQL; users of MLflow; tables, pools, users and roles of Airflow; in the
+     whole stack folders on HDFS
 
 PostgreSQL and the NameNode may start at the same moment: this waits for them. Passwords of identities are
 made here, and stay. A line taken out of passwords.json is made anew by the next run.
