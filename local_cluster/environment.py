@@ -31,6 +31,8 @@ def client_environment(layout: Layout) -> dict[str, str]:
         "PYSPARK_PYTHON": str(layout.python_bin / "python"),
         "MLFLOW_TRACKING_URI": layout.settings.mlflow_tracking_uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        # A pickle runs code when it is read. No model here is one.
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "PATH": f"{layout.python_bin}:{os.environ['PATH']}",
     }

@@ -49,6 +49,11 @@ def test_no_script_imports_another():
         assert not rooms_imported_by(script) & (SCRIPTS - {script}), script
 
 
+def test_nothing_reads_pickles():
+    imported = modules_imported_by([file for top in TOPS for file in (REPOSITORY / top).rglob("*.py")])
+    assert not {name.split(".")[0] for name in imported} & {"pickle", "cloudpickle", "dill", "joblib"}
+
+
 def test_the_registry_knows_no_job():
     imported = modules_imported_by(list((REPOSITORY / "model_registry").rglob("*.py")))
     assert not {name for name in imported if name.split(".")[0] in {"jobs", "dags"}}
