@@ -36,7 +36,7 @@ class Night:
         pipelines, own = (str(self.secured.realm.keytab(user)) for user in ("scoring", name))
         return subprocess.run(
             [own if word == pipelines else word for word in words],
-            env={**os.environ, **identity_environment(self.secured.layout, name)},
+            env={**os.environ, **identity_environment(self.secured.layout, "scoring")},
             capture_output=True,
             text=True,
         )

@@ -190,7 +190,7 @@ def test_datanodes_send_blocks_only_to_clients_that_log_in_and_encrypt(
     secured: Secured, webhdfs: WebHdfs, tmp_path: Path, protection: str, message: str
 ) -> None:
     (tmp_path / "source").write_text("some bytes")
-    webhdfs.upload_file("/landing/labels/by_hadoop", tmp_path / "source")
+    webhdfs.upload_file("/training_sets/by_hadoop", tmp_path / "source")
     done = secured.hadoop_fs(
         "reader",
         *(
@@ -199,7 +199,7 @@ def test_datanodes_send_blocks_only_to_clients_that_log_in_and_encrypt(
             "-D",
             "dfs.client.max.block.acquire.failures=0",
         ),
-        *("-cat", "/landing/labels/by_hadoop"),
+        *("-cat", "/training_sets/by_hadoop"),
     )
     assert (done.returncode, done.stdout) == ((1, "") if message else (0, "some bytes")), done.stderr
     assert message in done.stderr
