@@ -96,8 +96,8 @@ class LakeTable:
         self.name = name
         # Iceberg looks the catalog up in the session of the thread, which a new thread has not.
         jvm.SparkSession.setActiveSession(spark._jsparkSession)
-        # Says why a catalog cannot be loaded, such as a refused password. Without it the next call would look for
-        # the table in Spark's own catalog, whose error names another thing.
+        # Says why a catalog cannot be loaded, such as a refused password. Without it the next call looks in
+        # Spark's own catalog, whose error names another thing.
         spark._jsparkSession.sessionState().catalogManager().catalog(name.split(".")[0])
         with naming_missing_metadata(name):
             self._table: Any = self._iceberg.spark.Spark3Util.loadIcebergTable(spark._jsparkSession, name)

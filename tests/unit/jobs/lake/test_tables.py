@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import pytest
 from pyspark.sql import functions as F
 
-from jobs.lake.branches import BranchingOffError, LakeTable, PartitionChangedError
+from jobs.lake.branches import BranchingOffError, LakeTable, PartitionChangedError, open_table
 from jobs.lake.clock import ClockSkewError
 from jobs.lake.hadoop_files import HadoopFiles
 from jobs.lake.tables import (
@@ -218,3 +218,13 @@ def test_a_column_that_somebody_added_does_no_harm(spark, changed):
     )
     day.overwrite_with(frame)
     assert [(row.landed, row.note) for row in day.read(spark).collect()] == [(1, None)]
+
+
+def test_a_catalog_that_cannot_be_loaded_says_why(spark):
+    spark.conf.set("spark.sql.catalog.away", "org.apache.iceberg.spark.SparkCatalog")
+    spark.conf.set("spark.sql.catalog.away.type", "jdbc")
+    spark.conf.set("spark.sql.catalog.away.uri", "jdbc:postgresql://127.0.0.1:9/lake")  # nothing listens
+    spark.conf.set("spark.sql.catalog.away.warehouse", "file:///tmp/away")
+    with pytest.raises(Exception, match=r"Connection to 127\.0\.0\.1:9 refused|Failed to connect") as raised:
+        open_table(spark, "away.risk.risk_scores")
+    assert "REQUIRES_SINGLE_PART_NAMESPACE" not in str(raised.value)
