@@ -25,6 +25,7 @@ from pydantic_settings import CliApp
 from jobs.errors import WrongArgumentsError
 from jobs.lake.java_errors import (
     TokenExpiredError,
+    find_denied_permission,
     find_lack_of_room,
     find_parquet_file,
     find_refused_token,
@@ -114,7 +115,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: Exception) -> "Failure":
-        """Read the reason of an error; three reasons are looked for among the causes that Java gives.
+        """Read the reason of an error; four reasons are looked for among the causes that Java gives.
 
         DataError and some registry errors say by `retryable = False` that a retry cannot help.
         """
@@ -134,6 +135,9 @@ class Failure:
                 "raise the quota, a retry then goes on"
             )
             return cls("NoSpaceError", message, is_refused=False)
+        if denied := find_denied_permission(text):
+            message = f"{denied}: expected an identity that may do this; docs/deploy.md, Who may do what"
+            return cls("PermissionDeniedError", message, is_refused=True)
         if token := find_refused_token(text):
             message = (
                 f"{token}: expected a token that HDFS takes; a job that may last longer than its tokens needs "

@@ -1,4 +1,4 @@
-"""The reason in a Java error's text: its innermost cause, damaged bytes, a lack of room, an expired token.
+"""The reason in a Java error's text: its innermost cause, damaged bytes, a lack of room, a refusal of HDFS.
 
 In   the text of Spark's or Py4J's error, with Java's stack of causes
 Out  ParquetDecodingException: could not verify page integrity, CRC checksum verification failed
@@ -36,6 +36,7 @@ FRAME = re.compile(
 NO_SPACE = re.compile(r"\w*QuotaExceededException: [^\n]+|No space left on device")
 PARQUET_FILE = re.compile(r"[a-z]+:/\S+?\.parquet")
 
+DENIED_PERMISSION = re.compile(r"Permission denied: user=.*")
 REFUSED_TOKEN = re.compile(r"InvalidToken\)?: .*")
 
 
@@ -69,6 +70,12 @@ def is_damage(text: str) -> bool:
 def find_lack_of_room(text: str) -> str | None:
     """Find Java's words for a full disk or a quota that is used up."""
     found = NO_SPACE.search(text)
+    return found[0].strip() if found else None
+
+
+def find_denied_permission(text: str) -> str | None:
+    """Find HDFS's words for an act that its user may not do: who, what, and on which path."""
+    found = DENIED_PERMISSION.search(text)
     return found[0].strip() if found else None
 
 

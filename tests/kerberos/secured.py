@@ -95,7 +95,7 @@ class Secured:
 
     def hadoop_fs(self, name: str, *words: str) -> "subprocess.CompletedProcess[str]":
         """Run Hadoop's own client, `hadoop fs`, with a ticket of this principal in a cache."""
-        cache = self.layout.tmp / f"{name}.ticket"
+        cache = self.layout.tmp / f"{name.replace('/', '_')}.ticket"
         self.realm.get_ticket(name, cache)
         command = hadoop_command(self.layout, "org.apache.hadoop.fs.FsShell", 128)
         return subprocess.run(

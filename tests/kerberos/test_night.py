@@ -26,6 +26,6 @@ def test_a_principal_that_may_not_write_the_lake_publishes_nothing(
     assert done.returncode != 0
     last = done.stdout.splitlines()[-1]
     assert "extract_sessions failed: " in last
-    assert re.search(r"AccessControlException: Permission denied: user=reader, access=\w+", last), last
+    assert re.search(r"PermissionDeniedError: Permission denied: user=reader, access=\w+", last), last
     assert published(reader, landed[1]) == []
     assert not webhdfs.exists("/receipts/extract_sessions/ds=" + landed[1].isoformat())

@@ -192,7 +192,7 @@ def test_datanodes_send_blocks_only_to_clients_that_log_in_and_encrypt(
     (tmp_path / "source").write_text("some bytes")
     webhdfs.upload_file("/training_sets/by_hadoop", tmp_path / "source")
     done = secured.hadoop_fs(
-        "reader",
+        "scoring/operator",
         *(
             "-D",
             f"dfs.data.transfer.protection={protection}",

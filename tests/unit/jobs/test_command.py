@@ -83,6 +83,17 @@ def test_a_full_disk_is_named_wherever_it_stands_in_javas_causes(cause, named):
     assert Failure.of(error).line("job").startswith(f"job failed: NoSpaceError: {named}: expected room")
 
 
+def test_a_permission_that_hdfs_denies_is_named_wherever_it_stands_in_javas_causes():
+    denied = 'Permission denied: user=reader, access=WRITE, inode="/lake/risk":scoring:supergroup:drwxr-x---'
+    cause = f"org.apache.hadoop.security.AccessControlException: {denied}"
+    error = RuntimeError(f"An error occurred\n\tat org.apache.X\nCaused by: {cause}\n\tat java.Y")
+    failure = Failure.of(error)
+    assert failure.line("job").startswith(
+        f"job failed: PermissionDeniedError: {denied}: expected an identity"
+    )
+    assert failure.is_refused
+
+
 def test_an_expired_token_is_named_wherever_it_stands_in_javas_causes():
     cause = (
         "org.apache.hadoop.ipc.RemoteException(org.apache.hadoop.security.token.SecretManager$InvalidToken)"
