@@ -70,6 +70,8 @@ def write_secrets() -> None:
     make_signing_keys(Settings())
     given = {OWNER: os.environ["POSTGRES_PASSWORD"]}
     write_credentials(SECRETS, given, os.environ.get("RISK_HDFS_USER"), APART)
+    # Whoever promotes also lists versions.
+    write_private(PROMOTION / "scoring.env", (SECRETS / "scoring.env").read_text())
 
 
 def database_uri(database: str, role: str, scheme: str = "postgresql+psycopg2") -> str:

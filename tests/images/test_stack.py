@@ -86,6 +86,7 @@ def champion(stack: Stack, delivery: Delivery) -> None:
     training_date = delivery.training_date.isoformat()
     run(stack, "train_encoder", {"training_date": training_date})
     stack.run_in("promotion", "python", "-m", "model_registry", "promote", "--version", "1", "--by", "ada")
+    assert "champion" in stack.run_in("promotion", "python", "-m", "model_registry", "list")
 
 
 def check_published(stack: Stack, ds: date) -> None:
