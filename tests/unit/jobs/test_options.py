@@ -91,7 +91,10 @@ DAY = "risk.user_sequences/ds=2026-01-31"
 @pytest.mark.parametrize(
     ("job", "options"),
     [
-        ("score_users", {"sequences": DAY, "scores": DAY, "model": "", "wap_id": "", "run_id": ""}),
+        (
+            "score_users",
+            {"sequences": DAY, "scores": DAY, "model": "", "public_key": "", "wap_id": "", "run_id": ""},
+        ),
         ("audit_scores", {"sequences": DAY, "scores": DAY, "model": "", "wap_id": ""}),
         (
             "build_sequences",

@@ -25,7 +25,7 @@ URL = "http://127.0.0.1:9870"
             'Permission denied: user=mallory, access=WRITE, inode="/models":root:supergroup:drwxr-xr-x\n\tat org.x',
             errors.PermissionDeniedError,
         ),
-        (None, "Authentication failure. Check your credentials.", errors.PermissionDeniedError),
+        (None, "Authentication failure. Check your credentials.", errors.NoTicketError),
         (
             "SafeModeException",
             "Cannot create directory /models. Name node is in safe mode.",
@@ -104,6 +104,7 @@ def test_only_a_service_that_may_come_back_is_retried():
         "DataNodeDownError",
         "NoDataNodeError",
         "HdfsSafeModeError",
+        "KdcDownError",
         "MlflowDownError",
         "RemoteRequestError",
     }
