@@ -14,7 +14,7 @@
 | compare_models | scores this run's held-out users with the new version and the champion. The page of its MLflow run says whether the new version is better, by how much, how certain that is, and for which users it is worse. Without a champion it is compared with the bag-of-apps baseline |
 
 Whoever approves the new version then promotes it by hand, where the signing key is:
-`python -m model_registry promote --version N` (`docs/operations.md`, "Promoting a model"). No run can do that.
+`python -m model_registry promote --version N` (`docs/operations.md`, "Models"). No run can do that.
 
 `train_encoder` and `compare_models` run in the pool `gpu` (one slot per GPU) and, where workers have queues,
 in the queue of the setting `RISK_GPU_QUEUE`.

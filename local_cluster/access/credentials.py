@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import tempfile
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -59,21 +60,21 @@ def write_credentials(
         hdfs_user: one account on HDFS for all identities, where an existing cluster gives only one.
         apart: folders of names that tasks must not be able to act as; passwords.json is the superuser's.
     """
-    apart = apart or {}
-    passwords = make_passwords(apart.get(OWNER, folder), given)
+    folders = defaultdict(lambda: folder, apart or {})
+    passwords = make_passwords(folders[OWNER], given)
     for role in (OWNER, *SERVICES, *IN_POSTGRES):
-        write_private(pgpass(apart.get(role, folder), role), f"*:*:*:{role}:{passwords[role]}\n")
+        write_private(pgpass(folders[role], role), f"*:*:*:{role}:{passwords[role]}\n")
     for identity in IDENTITIES:
         user = hdfs_user or identity
         # Read by Hadoop's clients, by those of WebHDFS here, and by Spark's executors.
         variables = dict.fromkeys(("HADOOP_USER_NAME", "RISK_HDFS_USER", "SPARK_USER"), user)
         if identity in IN_POSTGRES:
-            variables["PGPASSFILE"] = str(pgpass(folder, identity))
+            variables["PGPASSFILE"] = str(pgpass(folders[identity], identity))
         if identity in IN_MLFLOW:
             variables["MLFLOW_TRACKING_USERNAME"] = identity
             variables["MLFLOW_TRACKING_PASSWORD"] = passwords[identity]
         lines = [f"{name}={value}\n" for name, value in variables.items()]
-        write_private(apart.get(identity, folder) / f"{identity}.env", "".join(lines))
+        write_private(folders[identity] / f"{identity}.env", "".join(lines))
     return passwords
 
 

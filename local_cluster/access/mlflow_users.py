@@ -58,7 +58,7 @@ def prepare_mlflow(uri: str, auth_uri: str, model_name: str, passwords: dict[str
     from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore as Users
     from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Registry
 
-    registry: Any = Registry(uri)  # type: ignore[no-untyped-call]
+    registry: Any = Registry(uri)
     if not registry.search_registered_models(f"name = '{model_name}'"):
         registry.create_registered_model(model_name)
     store: Any = Users()

@@ -47,7 +47,7 @@ class KeytabLogin(AuthBase):
     keytab: Path
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.register_hook("response", self.answer_challenge)  # type: ignore[no-untyped-call]
+        request.register_hook("response", self.answer_challenge)
         return request
 
     def answer_challenge(self, response: requests.Response, **sending: Any) -> requests.Response:

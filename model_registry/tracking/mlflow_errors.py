@@ -56,7 +56,7 @@ def is_missing(error: MlflowException) -> bool:
 def named_error(error: MlflowException, doing: str, uri: str) -> ModelRegistryError:
     """Choose the error by MLflow's error code and HTTP status."""
     reason = f"{error.error_code}: {error.message}"
-    status = error.get_http_status_code()  # type: ignore[no-untyped-call]
+    status = error.get_http_status_code()
     return _choose(status, reason, doing, uri)
 
 

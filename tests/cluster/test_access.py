@@ -74,7 +74,8 @@ def test_no_log_and_no_configuration_holds_a_secret(cluster: Cluster, secrets: l
         assert not [secret for secret in secrets if secret in text], path
 
 
-def test_airflows_database_holds_no_secret(cluster: Cluster, secrets: list[str], published: object) -> None:  # noqa: ARG001 (a night has run)
+@pytest.mark.usefixtures("published")  # a night has run
+def test_airflows_database_holds_no_secret(cluster: Cluster, secrets: list[str]) -> None:
     """Neither XComs nor rendered templates, logs of events, or configurations of runs."""
     with postgres.connect(cluster.layout, "airflow", "airflow") as connection, connection.cursor() as cursor:
         cursor.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'")
